@@ -1,0 +1,511 @@
+//! What commands, background tasks and the events of a run change.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::command::{Command, Dialog, Role};
+use super::drops::{self, Kind};
+use super::inspection::Preview;
+use super::layout;
+use super::pairs::{PairTable, Query, Weights};
+use super::state::{DataState, LogEntry, Problem};
+use super::tasks::{Done, Opened};
+use super::window::App;
+use crate::data::read_annotations;
+use crate::demo;
+use crate::device;
+use crate::run::{
+    Event, Job, Level, Recipe, RecipeError, RunView, Status, new_folder, read_events, spawn,
+};
+
+impl App {
+    /// Fulfil a command.
+    pub(super) fn handle(&mut self, command: Command) {
+        match command {
+            Command::Run => self.start_fresh(),
+            Command::Resume => self.resume(),
+            Command::Pause => self.control(|run| run.control().pause()),
+            Command::Continue => self.control(|run| run.control().proceed()),
+            Command::Stop => {
+                self.state.stopping = self.run.is_some();
+                self.control(|run| run.control().stop());
+            }
+            Command::SetRecipe(recipe) => self.set_recipe(*recipe),
+            Command::SetThreshold(value) => self.set_threshold(value),
+            Command::Demo => self.demo(),
+            Command::UseFiles(paths) => self.if_free(|app| app.inspect(paths)),
+            Command::LoadRecipe(path) => self.if_free(|app| app.load_recipe(path)),
+            Command::SaveRecipe(path) => self.save_recipe(path),
+            Command::OpenRun(folder) => self.if_free(|app| app.open_run(folder)),
+            Command::UseModel(folder, role) => self.use_model(&folder, role),
+            Command::Drop(paths) => self.classify(paths),
+            Command::Ask(dialog) => self.ask(dialog),
+            Command::Select(row) => self.state.pairs.selected = row,
+            Command::Query(query) => self.query(*query),
+            Command::Show(panel) => layout::show(&mut self.layout, panel),
+            Command::ListDevices => self.list_devices(),
+            Command::ResetLayout => self.layout = layout::default(&self.panels),
+            Command::Tell(level, text) => self.tell(level, text),
+        }
+    }
+
+    /// Take in what a background task brought.
+    pub(super) fn finish(&mut self, done: Done) {
+        match done {
+            Done::Inspected(preview) => self.inspected(*preview),
+            Done::Annotations(run, table) => match table {
+                Ok(table) if run == self.shown_runs => self.set_table(table),
+                Ok(_) => {}
+                Err(error) => self.tell(Level::Error, error),
+            },
+            Done::Opened(opened) => self.show_run(*opened),
+            Done::Devices(devices) => self.state.devices = Some(devices),
+            Done::Recipe(path, recipe) => match recipe {
+                Ok(recipe) => {
+                    self.show_nothing();
+                    self.set_recipe(*recipe);
+                    self.look_at_data();
+                    self.tell(Level::Info, format!("Recipe {} loaded", path.display()));
+                }
+                Err(error) => self.tell(Level::Error, error),
+            },
+            Done::Hovering(paths, kinds) => self.hovering_kinds(&paths, kinds),
+            Done::Dropped(paths, kinds) => {
+                let (commands, model) = drops::commands(paths, &kinds);
+                commands.into_iter().for_each(|command| self.handle(command));
+                self.asking = model.or(self.asking.take());
+            }
+            Done::Rows(query, number, rows) => self.rows_found(&query, number, rows),
+            Done::Picked(command) => command.into_iter().for_each(|command| self.handle(command)),
+            Done::Saved(path, outcome) => match outcome {
+                Ok(()) => self.tell(Level::Info, format!("Recipe written to {}", path.display())),
+                Err(error) => self.tell(Level::Error, format!("{}: {error}", path.display())),
+            },
+            Done::Panicked(what, message) => {
+                self.state.pairs.sorting = false;
+                self.tell(
+                    Level::Error,
+                    format!("A defect while {what}: {message}; the window goes on without it"),
+                );
+            }
+        }
+    }
+
+    /// Say something in the log and as a toast.
+    pub(super) fn tell(&mut self, level: Level, text: String) {
+        self.toasts.push(level, text.clone());
+        self.note(level, text);
+    }
+
+    fn note(&mut self, level: Level, text: String) {
+        let second = self.opened.elapsed().as_secs();
+        self.state.log.push(LogEntry { level, second, text });
+    }
+
+    fn if_free(&mut self, act: impl FnOnce(&mut Self)) {
+        if self.state.at_work {
+            self.tell(
+                Level::Warning,
+                "A run is at work; stop it before opening something else".to_owned(),
+            );
+        } else {
+            act(self);
+        }
+    }
+
+    // The run.
+
+    fn start_fresh(&mut self) {
+        if self.state.at_work {
+            return;
+        }
+        if let Some(problem) = &self.state.problem {
+            let text = problem.message.clone();
+            return self.tell(Level::Error, text);
+        }
+        self.show_nothing();
+        let recipe = Box::new(self.state.recipe.clone());
+        let folder = new_folder(&self.runs, &recipe.name);
+        self.start(Job::Fresh { recipe, folder });
+    }
+
+    fn resume(&mut self) {
+        if !self.state.can_resume() {
+            return;
+        }
+        let folder = self.state.view.folder.clone();
+        let before = self.state.view.recipe.as_ref().map(|recipe| recipe.device.clone());
+        let wanted = Some(self.state.recipe.device.clone()).filter(|_| before.is_some());
+        let device = wanted.filter(|device| Some(device) != before.as_ref());
+        self.start(Job::Resume { folder, device });
+    }
+
+    fn start(&mut self, job: Job) {
+        let ctx = self.ctx.clone();
+        self.state.pace.reset();
+        self.state.at_work = true;
+        self.state.stopping = false;
+        self.state.view.status = Status::Running;
+        self.run = Some(spawn(job, move || ctx.request_repaint()));
+    }
+
+    fn control(&self, act: impl FnOnce(&crate::run::RunHandle)) {
+        if let Some(run) = &self.run {
+            act(run);
+        }
+    }
+
+    /// Fold the events that arrived since the last frame.
+    pub(super) fn drain_run(&mut self) {
+        let Some(run) = &self.run else { return };
+        // Asked before the channel is emptied: what a finished thread said is all in it.
+        let finished = run.is_finished();
+        let events: Vec<Event> = run.events().try_iter().collect();
+        for event in events {
+            self.fold(event);
+        }
+        self.state.pace.observe(&self.state.view, Instant::now());
+        if finished {
+            self.run = None;
+            self.state.at_work = false;
+            self.state.stopping = false;
+            if matches!(self.state.view.status, Status::Idle | Status::Running | Status::Paused) {
+                self.state.view.status = Status::Failed;
+                self.tell(
+                    Level::Error,
+                    "The run ended without saying why; it may be resumed from its last checkpoint"
+                        .to_owned(),
+                );
+            }
+        }
+    }
+
+    /// Fold one event of a run into what is shown.
+    pub fn fold(&mut self, event: Event) {
+        let seen = self.state.view.log.len();
+        let annotated = matches!(event, Event::Annotated { .. });
+        let milestone = matches!(event, Event::Finished { .. } | Event::Stopped);
+        self.state.view.apply(event);
+        if annotated {
+            self.read_annotations();
+        }
+        let fresh = self.state.view.log.get(seen..).unwrap_or(&[]).to_vec();
+        for line in fresh {
+            if line.level != Level::Info || milestone {
+                self.toasts.push(line.level, line.text.clone());
+            }
+            self.note(line.level, line.text);
+        }
+    }
+
+    fn read_annotations(&self) {
+        let (view, run) = (&self.state.view, self.shown_runs);
+        let Some(file) = &view.annotations else { return };
+        let path = view.folder.join(file);
+        self.tasks.spawn("reading annotations", move || Done::Annotations(run, table_from(&path)));
+    }
+
+    fn open_run(&mut self, folder: PathBuf) {
+        self.tasks.spawn("opening a run", move || {
+            let view = read_events(&folder).map(RunView::replay).map_err(|error| error.to_string());
+            let file = view.as_ref().ok().and_then(|view| view.annotations.clone());
+            let table = file.map(|file| table_from(&folder.join(file)));
+            Done::Opened(Box::new(Opened { folder, view, table }))
+        });
+    }
+
+    fn show_run(&mut self, opened: Opened) {
+        let mut view = match opened.view {
+            Ok(view) => view,
+            Err(error) => return self.tell(Level::Error, error),
+        };
+        self.show_nothing();
+        // A folder may have moved since the run; and a run that is not ours is not at work.
+        view.folder.clone_from(&opened.folder);
+        if matches!(view.status, Status::Running | Status::Paused) {
+            view.status = Status::Stopped;
+        }
+        if let Some(recipe) = &view.recipe {
+            let mut recipe = Recipe::clone(recipe);
+            recipe.confidence.threshold = view.threshold;
+            self.set_recipe(recipe);
+        }
+        for line in &view.log {
+            self.state.log.push(LogEntry {
+                level: line.level,
+                second: self.opened.elapsed().as_secs(),
+                text: line.text.clone(),
+            });
+        }
+        self.state.view = view;
+        match opened.table {
+            Some(Ok(table)) => self.set_table(table),
+            Some(Err(error)) => self.tell(Level::Warning, error),
+            None => {}
+        }
+        self.tell(Level::Info, format!("Opened {}", opened.folder.display()));
+    }
+
+    /// Forget the run on show.
+    fn show_nothing(&mut self) {
+        self.shown_runs += 1;
+        self.state.pairs.table_number += 1;
+        self.state.view = RunView::default();
+        self.state.pairs.table = None;
+        self.state.pairs.weights = Arc::default();
+        self.state.pairs.rows = Arc::default();
+        self.state.pairs.selected = None;
+        self.state.pairs.number += 1;
+        self.state.pace.reset();
+    }
+
+    // The recipe and its data.
+
+    /// Replace the recipe and everything that follows from it.
+    pub(super) fn set_recipe(&mut self, recipe: Recipe) {
+        let before = std::mem::replace(&mut self.state.recipe, recipe);
+        let recipe = &self.state.recipe;
+        self.state.problem = recipe.check("recipe").err().map(problem);
+        if recipe.confidence != before.confidence {
+            self.weigh();
+        }
+        if self.state.recipe.data.files != before.data.files {
+            self.look_at_data();
+        }
+    }
+
+    /// Read the recipe's data, unless they are on show.
+    fn look_at_data(&mut self) {
+        let files: Vec<PathBuf> = self.state.recipe.data.files.iter().map(PathBuf::from).collect();
+        let shown = match &self.state.data {
+            DataState::Read(preview) => preview.paths == files || preview.usable().eq(&files),
+            DataState::Reading(paths) => *paths == files,
+            DataState::Empty => false,
+        };
+        if !files.is_empty() && !shown {
+            self.inspect(files);
+        }
+    }
+
+    fn set_threshold(&mut self, value: f64) {
+        self.control(|run| run.control().set_threshold(value));
+        let mut recipe = self.state.recipe.clone();
+        recipe.confidence.threshold = value;
+        self.set_recipe(recipe);
+    }
+
+    fn demo(&mut self) {
+        self.if_free(|app| {
+            app.show_nothing();
+            app.set_recipe(demo::recipe());
+            app.look_at_data();
+            layout::show(&mut app.layout, "Overview");
+        });
+    }
+
+    fn inspect(&mut self, paths: Vec<PathBuf>) {
+        self.state.data = DataState::Reading(paths.clone());
+        let seed = self.state.recipe.seed;
+        self.tasks.spawn("reading preference files", move || {
+            Done::Inspected(Box::new(Preview::read(paths, seed)))
+        });
+    }
+
+    fn inspected(&mut self, preview: Preview) {
+        // Something else was asked for in the meantime.
+        if !matches!(&self.state.data, DataState::Reading(paths) if *paths == preview.paths) {
+            return;
+        }
+        let errors: Vec<String> = preview.errors().map(str::to_owned).collect();
+        errors.into_iter().for_each(|error| self.tell(Level::Error, error));
+        // A recipe that names a file which cannot be read keeps naming it.
+        let asked_by_recipe = preview.paths.iter().map(PathBuf::as_path).eq(self
+            .state
+            .recipe
+            .data
+            .files
+            .iter()
+            .map(Path::new));
+        let files: Vec<String> =
+            preview.usable().map(|path| path.to_string_lossy().into_owned()).collect();
+        let stem = preview
+            .usable()
+            .next()
+            .and_then(|path| path.file_stem())
+            .map(|stem| stem.to_string_lossy().into_owned());
+        let pairs = preview.pairs;
+        self.state.data = DataState::Read(Arc::new(preview));
+        if files.is_empty() || asked_by_recipe || self.state.at_work {
+            return;
+        }
+        let mut recipe = self.state.recipe.clone();
+        recipe.data.files = files;
+        if let Some(stem) = stem {
+            recipe.name = stem;
+        }
+        // What is on show belongs to other data.
+        self.show_nothing();
+        self.set_recipe(recipe);
+        layout::show(&mut self.layout, "Data");
+        self.tell(
+            Level::Info,
+            format!("{} ready; press Run", super::format::counted(pairs, "pair")),
+        );
+    }
+
+    fn load_recipe(&mut self, path: PathBuf) {
+        self.tasks.spawn("reading a recipe", move || {
+            let recipe = Recipe::load(&path, &[]).map(Box::new).map_err(|error| error.to_string());
+            Done::Recipe(path, recipe)
+        });
+    }
+
+    fn save_recipe(&mut self, path: PathBuf) {
+        let text = self.state.recipe.to_toml();
+        self.tasks.spawn("writing a recipe", move || {
+            let outcome =
+                crate::files::write(&path, text.as_bytes()).map_err(|error| error.to_string());
+            Done::Saved(path, outcome)
+        });
+    }
+
+    fn use_model(&mut self, folder: &Path, role: Role) {
+        let path = folder.to_string_lossy().into_owned();
+        self.if_free(|app| {
+            let mut recipe = app.state.recipe.clone();
+            if role != Role::Policy {
+                recipe.annotator.model.clone_from(&path);
+            }
+            if role != Role::Annotator {
+                recipe.policy.model.clone_from(&path);
+            }
+            app.set_recipe(recipe);
+            let used = match role {
+                Role::Annotator => "annotator",
+                Role::Policy => "policy",
+                Role::Both => "annotator and policy",
+            };
+            app.tell(Level::Info, format!("{path} is the {used} now"));
+        });
+    }
+
+    fn classify(&self, paths: Vec<PathBuf>) {
+        self.tasks.spawn("looking at files", move || {
+            let kinds = paths.iter().map(|path| Kind::of(path)).collect();
+            Done::Dropped(paths, kinds)
+        });
+    }
+
+    pub(super) fn list_devices(&mut self) {
+        self.state.devices = None;
+        self.tasks.spawn("looking for devices", || Done::Devices(device::list()));
+    }
+
+    fn ask(&self, dialog: Dialog) {
+        let ask = rfd::AsyncFileDialog::new();
+        let path = |handle: rfd::FileHandle| handle.path().to_owned();
+        // The dialog is made on this thread, as macOS wants it, and waited for on another.
+        match dialog {
+            Dialog::Files => {
+                let chosen = ask.set_title("Preference files").pick_files();
+                self.wait(chosen, move |files| {
+                    Command::Drop(files.into_iter().map(path).collect())
+                });
+            }
+            Dialog::Recipe => {
+                let chosen = ask.set_title("Recipe").add_filter("Recipe", &["toml"]).pick_file();
+                self.wait(chosen, move |file| Command::LoadRecipe(path(file)));
+            }
+            Dialog::Run => {
+                let chosen = ask.set_title("Run folder").pick_folder();
+                self.wait(chosen, move |folder| Command::OpenRun(path(folder)));
+            }
+            Dialog::Model(role) => {
+                let chosen = ask.set_title("Model folder, with config.json").pick_folder();
+                self.wait(chosen, move |folder| Command::UseModel(path(folder), role));
+            }
+            Dialog::SaveRecipe => {
+                let name = format!("{}.toml", self.state.recipe.name);
+                let chosen = ask.set_title("Save the recipe").set_file_name(name).save_file();
+                self.wait(chosen, move |file| Command::SaveRecipe(path(file)));
+            }
+        }
+    }
+
+    fn wait<T: 'static>(
+        &self,
+        chosen: impl Future<Output = Option<T>> + Send + 'static,
+        then: impl FnOnce(T) -> Command + Send + 'static,
+    ) {
+        self.tasks.spawn("waiting for a dialog", move || {
+            Done::Picked(pollster::block_on(chosen).map(then))
+        });
+    }
+
+    // Pairs, weights and rows.
+
+    /// Show a table of annotated pairs.
+    pub(super) fn set_table(&mut self, table: PairTable) {
+        self.state.pairs.table_number += 1;
+        self.state.pairs.table = Some(Arc::new(table));
+        self.state.pairs.rows = Arc::default();
+        self.state.pairs.selected = None;
+        self.weigh();
+        self.rows_stale = true;
+    }
+
+    fn weigh(&mut self) {
+        let pairs = &mut self.state.pairs;
+        if let Some(table) = &pairs.table {
+            pairs.weights = Arc::new(Weights::new(table, &self.state.recipe.confidence));
+            pairs.number += 1;
+            self.rows_stale |= pairs.query.depends_on_weights();
+        }
+    }
+
+    fn query(&mut self, query: Query) {
+        self.rows_stale |= query != self.state.pairs.query;
+        self.state.pairs.query = query;
+    }
+
+    /// Sort and filter again, if something changed and nobody is at it yet.
+    pub(super) fn refresh_rows(&mut self) {
+        let pairs = &mut self.state.pairs;
+        if let (true, false, Some(table)) = (self.rows_stale, pairs.sorting, &pairs.table) {
+            self.rows_stale = false;
+            pairs.sorting = true;
+            self.tasks.rows(
+                pairs.query.clone(),
+                pairs.table_number,
+                Arc::clone(table),
+                Arc::clone(&pairs.weights),
+            );
+        }
+    }
+
+    fn rows_found(&mut self, query: &Query, table: u64, rows: Vec<u32>) {
+        let pairs = &mut self.state.pairs;
+        pairs.sorting = false;
+        if table == pairs.table_number {
+            pairs.rows = Arc::new(rows);
+            pairs.rows_number += 1;
+            self.rows_stale |= *query != pairs.query;
+        }
+    }
+}
+
+fn table_from(path: &Path) -> Result<PairTable, String> {
+    read_annotations(path).map(PairTable::new).map_err(|error| error.to_string())
+}
+
+fn problem(error: RecipeError) -> Problem {
+    match error {
+        RecipeError::Invalid { found, .. } => {
+            // Messages begin with the key: “policy.beta = 0; expected …”.
+            let key = found.split([' ', ';']).next().unwrap_or_default().to_owned();
+            Problem { key, message: found }
+        }
+        other => Problem { key: String::new(), message: other.to_string() },
+    }
+}

@@ -1,0 +1,269 @@
+//! The stages of a run, from top to bottom, with their state.
+
+use std::f32::consts::TAU;
+
+use egui::{Align2, FontId, Painter, Pos2, Sense, Shape, Stroke, Ui, pos2, vec2};
+
+use super::command::Command;
+use super::format;
+use super::state::{Scene, State};
+use super::theme::Palette;
+use crate::run::{AnnotatorKind, Stage, Status};
+use crate::train::Training;
+
+/// How far a stage is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Mark {
+    /// Its turn has not come.
+    Waiting,
+    /// At work: steps done, of so many, seconds left if known.
+    Working(u64, u64, Option<f64>),
+    /// Ended, after so many seconds.
+    Done(f64),
+    /// Has nothing to do in this run.
+    Skipped,
+    /// Where the run was stopped.
+    Stopped,
+    /// Where the run failed.
+    Failed,
+}
+
+/// One entry of the rail.
+pub(crate) struct Entry {
+    /// Its name.
+    pub title: &'static str,
+    /// What it does, for a tooltip.
+    pub explanation: &'static str,
+    /// Its stages.
+    pub stages: &'static [Stage],
+    /// The panel that shows it.
+    pub panel: &'static str,
+}
+
+/// The entries, in order.
+pub(crate) const ENTRIES: [Entry; 5] = [
+    Entry {
+        title: "Data",
+        explanation: "Read preference files and split them by prompt",
+        stages: &[Stage::Data],
+        panel: "Data",
+    },
+    Entry {
+        title: "Annotator",
+        explanation: "Train a weak model on the human labels",
+        stages: &[Stage::Annotator],
+        panel: "Curves",
+    },
+    Entry {
+        title: "Confidence",
+        explanation: "Let it label the rest, each label with a confidence",
+        stages: &[Stage::Confidence],
+        panel: "Confidence",
+    },
+    Entry {
+        title: "Align",
+        explanation: "Fine-tune the policy, then optimise it on the weighted pairs",
+        stages: &[Stage::Sft, Stage::Reference, Stage::Policy],
+        panel: "Curves",
+    },
+    Entry {
+        title: "Evaluate",
+        explanation: "Measure on pairs that nothing was trained on",
+        stages: &[Stage::Evaluate],
+        panel: "Report",
+    },
+];
+
+/// The name of a stage, for a person.
+pub(crate) fn stage_title(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Data => "Data",
+        Stage::Annotator => "Annotator",
+        Stage::Confidence => "Confidence",
+        Stage::Sft => "Fine-tuning",
+        Stage::Reference => "Reference",
+        Stage::Policy => "Policy",
+        Stage::Evaluate => "Evaluate",
+    }
+}
+
+/// How far a stage of the run on show is.
+pub(crate) fn mark(state: &State, stage: Stage) -> Mark {
+    let view = &state.view;
+    let s = view.stages.get(&stage).copied().unwrap_or_default();
+    if s.ended {
+        return Mark::Done(s.seconds);
+    }
+    if s.started {
+        return match view.status {
+            Status::Failed if view.current_stage() == Some(stage) => Mark::Failed,
+            Status::Stopped => Mark::Stopped,
+            _ => Mark::Working(s.done, s.total, state.pace.seconds_left(stage, &s)),
+        };
+    }
+    let later_began = Stage::ALL
+        .iter()
+        .any(|other| *other > stage && view.stages.get(other).is_some_and(|o| o.started));
+    if later_began || view.status == Status::Finished || has_nothing_to_do(state, stage) {
+        Mark::Skipped
+    } else {
+        Mark::Waiting
+    }
+}
+
+fn has_nothing_to_do(state: &State, stage: Stage) -> bool {
+    let idle = |t: &Training| t.epochs == 0.0 && t.steps == 0;
+    match stage {
+        Stage::Annotator => state.recipe.annotator.kind == AnnotatorKind::Human,
+        Stage::Sft => idle(&state.recipe.sft.training),
+        Stage::Policy => idle(&state.recipe.policy.training),
+        _ => false,
+    }
+}
+
+/// One mark for an entry of several stages.
+pub(crate) fn together(marks: &[Mark]) -> Mark {
+    let find = |wanted: fn(&Mark) -> bool| marks.iter().find(|m| wanted(m)).copied();
+    if let Some(mark) = find(|m| matches!(m, Mark::Failed | Mark::Stopped | Mark::Working(..))) {
+        return mark;
+    }
+    let seconds: f64 = marks.iter().map(|m| if let Mark::Done(s) = m { *s } else { 0.0 }).sum();
+    let done = marks.iter().any(|m| matches!(m, Mark::Done(_)));
+    let waiting = marks.iter().any(|m| matches!(m, Mark::Waiting));
+    match (done, waiting) {
+        (true, false) => Mark::Done(seconds),
+        (false, false) => Mark::Skipped,
+        _ => Mark::Waiting,
+    }
+}
+
+/// In words.
+pub(crate) fn words(mark: Mark) -> String {
+    match mark {
+        Mark::Waiting => "waiting".to_owned(),
+        Mark::Working(_, 0, _) => "at work".to_owned(),
+        Mark::Working(done, total, left) => {
+            let share = format!("{:.0} %", 100.0 * done as f64 / total as f64);
+            left.map_or(share.clone(), |left| format!("{share}, {} left", format::duration(left)))
+        }
+        Mark::Done(seconds) => format!("done in {}", format::duration(seconds)),
+        Mark::Skipped => "nothing to do".to_owned(),
+        Mark::Stopped => "stopped here".to_owned(),
+        Mark::Failed => "failed here".to_owned(),
+    }
+}
+
+/// Draw the rail.
+pub(crate) fn ui(ui: &mut Ui, scene: &mut Scene<'_>) {
+    ui.spacing_mut().item_spacing.y = 0.0;
+    ui.add_space(4.0);
+    let mut above: Option<Pos2> = None;
+    for entry in &ENTRIES {
+        let marks: Vec<Mark> = entry.stages.iter().map(|stage| mark(scene.state, *stage)).collect();
+        let main = together(&marks);
+        let (center, clicked) = line(ui, entry.title, main, entry.explanation, true);
+        if let Some(above) = above {
+            let color = Palette::get(ui).line;
+            ui.painter().line_segment(
+                [above + vec2(0.0, 12.0), center - vec2(0.0, 12.0)],
+                Stroke::new(2.0, color),
+            );
+        }
+        above = Some(center);
+        let mut clicked = clicked;
+        if entry.stages.len() > 1 {
+            for (stage, mark) in entry.stages.iter().zip(marks) {
+                clicked |= line(ui, stage_title(*stage), mark, entry.explanation, false).1;
+            }
+        }
+        if clicked {
+            scene.send(Command::Show(entry.panel));
+        }
+    }
+}
+
+/// One line: the place of its circle, and whether it was clicked.
+fn line(ui: &mut Ui, title: &str, mark: Mark, explanation: &str, large: bool) -> (Pos2, bool) {
+    let palette = Palette::get(ui);
+    let height = if large { 50.0 } else { 34.0 };
+    let (rect, response) =
+        ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::click());
+    let text = words(mark);
+    response.widget_info(|| {
+        egui::WidgetInfo::labeled(egui::Role::Button, true, format!("{title}: {text}"))
+    });
+    if response.hovered() {
+        ui.painter().rect_filled(rect.shrink2(vec2(0.0, 2.0)), 8.0, palette.card);
+    }
+    let indent = if large { 0.0 } else { 22.0 };
+    let center = pos2(rect.left() + 20.0 + indent, rect.center().y);
+    circle(ui, center, if large { 9.0 } else { 4.5 }, mark);
+    let (title_size, text_size) = if large { (14.0, 11.0) } else { (12.5, 10.5) };
+    let left = center.x + if large { 20.0 } else { 13.0 };
+    let quiet = matches!(mark, Mark::Waiting | Mark::Skipped);
+    let color = if quiet { palette.weak } else { palette.text };
+    let painter = ui.painter_at(rect);
+    let font = |size: f32| FontId::proportional(size);
+    let gap = if large { 1.0 } else { 0.0 };
+    painter.text(pos2(left, center.y - gap), Align2::LEFT_BOTTOM, title, font(title_size), color);
+    painter.text(
+        pos2(left, center.y + gap),
+        Align2::LEFT_TOP,
+        &text,
+        font(text_size),
+        note_color(&palette, mark),
+    );
+    let clicked = response.on_hover_text(explanation).clicked();
+    (center, clicked)
+}
+
+fn note_color(palette: &Palette, mark: Mark) -> egui::Color32 {
+    match mark {
+        Mark::Working(..) => palette.accent,
+        Mark::Failed => palette.error,
+        Mark::Stopped => palette.warning,
+        _ => palette.weak,
+    }
+}
+
+fn circle(ui: &Ui, center: Pos2, radius: f32, mark: Mark) {
+    let palette = Palette::get(ui);
+    let painter = ui.painter();
+    match mark {
+        Mark::Waiting => {
+            painter.circle(center, radius, palette.surface, Stroke::new(1.5, palette.dropped));
+        }
+        Mark::Skipped => {
+            painter.circle(center, radius, palette.surface, Stroke::new(1.5, palette.line));
+            let half = vec2(radius * 0.45, 0.0);
+            painter.line_segment([center - half, center + half], Stroke::new(1.5, palette.dropped));
+        }
+        Mark::Working(done, total, _) => {
+            painter.circle(center, radius, palette.surface, Stroke::new(2.5, palette.line));
+            let share =
+                if total == 0 { 0.25 } else { (done as f32 / total as f32).clamp(0.02, 1.0) };
+            arc(painter, center, radius, share, Stroke::new(2.5, palette.accent));
+        }
+        Mark::Done(_) => {
+            painter.circle_filled(center, radius, palette.accent_fill);
+            if radius > 6.0 {
+                let points =
+                    [(-4.0, 0.2), (-1.2, 3.0), (4.2, -3.0)].map(|(x, y)| center + vec2(x, y));
+                painter.add(Shape::line(points.to_vec(), Stroke::new(1.8, egui::Color32::WHITE)));
+            }
+        }
+        Mark::Stopped | Mark::Failed => {
+            painter.circle_filled(center, radius, note_color(&palette, mark));
+        }
+    }
+}
+
+/// Part of a circle, clockwise from the top.
+fn arc(painter: &Painter, center: Pos2, radius: f32, share: f32, stroke: Stroke) {
+    let steps = (48.0 * share).ceil() as usize;
+    let point = |i: usize| {
+        let angle = TAU * share * i as f32 / steps as f32 - TAU / 4.0;
+        center + radius * vec2(angle.cos(), angle.sin())
+    };
+    painter.add(Shape::line((0..=steps).map(point).collect(), stroke));
+}

@@ -1,0 +1,283 @@
+//! The terminal: the same events as the window, as progress bars and tables.
+
+mod generate;
+mod run;
+mod show;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+
+use crate::app;
+use crate::demo;
+use crate::run::{FolderError, Job, RecipeError, RunError, new_folder};
+
+const ABOUT: &str = "Align a language model with preferences that a weaker one has labelled, trusting each label by how sure it was (CW-PO, arXiv 2603.04968)";
+
+const GUIDE: &str = "Without a command, the window opens with the built-in demonstration loaded; without a display, the demonstration runs in the terminal.
+
+Examples:
+  confide                                     open the window
+  confide demo                                the whole method in a few minutes, nothing needed
+  confide inspect pairs.jsonl.gz              what is in a preference file
+  confide run recipe.toml --set policy.beta=0.1
+  confide resume runs/hh-20260101-120000      go on where a run was interrupted
+  confide generate runs/…/policy --prompt \"Once upon a time\"
+
+Exit codes: 0 done, 1 failed, 2 bad arguments or recipe, 130 interrupted (a checkpoint is written first).";
+
+#[derive(Debug, Parser)]
+#[command(name = "confide", version, about = ABOUT, after_help = GUIDE)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the built-in demonstration in the terminal, to its report
+    Demo(DemoArgs),
+    /// Run a recipe
+    Run(RunArgs),
+    /// Go on with an interrupted run
+    Resume(ResumeArgs),
+    /// Tell what is in preference files: format, pairs, bad rows
+    Inspect(InspectArgs),
+    /// List the devices of this machine, and say which one would be used and why
+    Devices(DevicesArgs),
+    /// Show the report of a run
+    Report(ReportArgs),
+    /// Sample a response from a model
+    Generate(generate::GenerateArgs),
+    /// Open the window with preference files, a recipe or a run folder
+    Window(WindowArgs),
+    /// Make the models of the built-in demonstration again, from nothing
+    Pretrain(PretrainArgs),
+}
+
+/// What `demo` and `run` share.
+#[derive(Debug, Args)]
+struct Common {
+    /// Folder of the run; must not hold one [default: runs/NAME-TIME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Override a setting, section.key=value; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    /// auto, cpu, gpu or gpu:N
+    #[arg(long)]
+    device: Option<String>,
+    /// Print the report as JSON on stdout, and nothing else there
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = run::recipe_help())]
+struct RunArgs {
+    /// Recipe in TOML; `--help` lists every setting
+    recipe: PathBuf,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct ResumeArgs {
+    /// Folder of the run
+    folder: PathBuf,
+    /// Another device than before: auto, cpu, gpu or gpu:N
+    #[arg(long)]
+    device: Option<String>,
+    /// Print the report as JSON on stdout, and nothing else there
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct InspectArgs {
+    /// Preference files: JSON, JSON lines, either with gzip, CSV, Parquet
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Print counts as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct DevicesArgs {
+    /// Choose as a recipe with this `device` would
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Print devices and choice as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ReportArgs {
+    /// Folder of the run
+    folder: PathBuf,
+    /// Print report.json
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct WindowArgs {
+    /// Preference files, one recipe, or one run folder
+    paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct PretrainArgs {
+    /// Folder to write `weak` and `strong` into
+    out: PathBuf,
+    /// Optimiser steps of each model
+    #[arg(long, default_value_t = demo::PRETRAIN_STEPS)]
+    steps: u64,
+    /// auto, cpu, gpu or gpu:N
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err("expected KEY=VALUE, for instance policy.beta=0.1".to_owned()),
+    }
+}
+
+/// The program's exit codes.
+const DONE: u8 = 0;
+const FAILED: u8 = 1;
+const BAD_ARGUMENTS: u8 = 2;
+const INTERRUPTED: u8 = 130;
+
+/// Run the program; returns its exit code.
+pub fn main() -> u8 {
+    let cli = Cli::parse();
+    match dispatch(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            tell(&format!("error: {error:#}"));
+            code_of(&error)
+        }
+    }
+}
+
+fn code_of(error: &anyhow::Error) -> u8 {
+    let occupied = |e: &FolderError| matches!(e, FolderError::Occupied(_));
+    match error.downcast_ref::<RunError>() {
+        Some(RunError::Stopped) => INTERRUPTED,
+        Some(RunError::Recipe(_)) => BAD_ARGUMENTS,
+        Some(RunError::Folder(e)) if occupied(e) => BAD_ARGUMENTS,
+        Some(RunError::Device(crate::device::DeviceError::Unknown { .. })) => BAD_ARGUMENTS,
+        Some(_) => FAILED,
+        None if error.is::<RecipeError>() => BAD_ARGUMENTS,
+        None if error.downcast_ref::<FolderError>().is_some_and(occupied) => BAD_ARGUMENTS,
+        None => FAILED,
+    }
+}
+
+fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
+    match command {
+        None => window(Vec::new()),
+        Some(Command::Window(args)) => window(args.paths),
+        Some(Command::Demo(args)) => demo_run(&args.common),
+        Some(Command::Run(args)) => {
+            let recipe = crate::run::Recipe::load(&args.recipe, &args.common.set)?;
+            fresh(recipe, &args.common)
+        }
+        Some(Command::Resume(args)) => {
+            run::run(Job::Resume { folder: args.folder, device: args.device }, args.json)
+        }
+        Some(Command::Inspect(args)) => show::inspect(&args.files, args.json),
+        Some(Command::Devices(args)) => show::devices(&args.device, args.json),
+        Some(Command::Report(args)) => show::report(&args.folder, args.json),
+        Some(Command::Generate(args)) => generate::generate(&args),
+        Some(Command::Pretrain(args)) => pretrain(&args),
+    }
+}
+
+fn demo_run(common: &Common) -> anyhow::Result<u8> {
+    let recipe = demo::recipe().with(&common.set)?;
+    fresh(recipe, common)
+}
+
+fn fresh(mut recipe: crate::run::Recipe, common: &Common) -> anyhow::Result<u8> {
+    if let Some(device) = &common.device {
+        recipe.device.clone_from(device);
+    }
+    let folder = common.out.clone().unwrap_or_else(|| new_folder("runs".as_ref(), &recipe.name));
+    run::run(Job::Fresh { recipe: Box::new(recipe), folder }, common.json)
+}
+
+fn window(paths: Vec<PathBuf>) -> anyhow::Result<u8> {
+    if !has_display() {
+        tell(
+            "No display was found, so the demonstration runs here in the terminal (`confide --help` lists the commands).",
+        );
+        return demo_run(&Common { out: None, set: Vec::new(), device: None, json: false });
+    }
+    match app::run(start_with(paths)?) {
+        Ok(()) => Ok(DONE),
+        Err(error) => {
+            tell(&format!(
+                "The window could not be opened ({error}), so the demonstration runs here in the terminal."
+            ));
+            demo_run(&Common { out: None, set: Vec::new(), device: None, json: false })
+        }
+    }
+}
+
+/// The demonstration's recipe, unless a recipe is among the paths; a run folder is shown, any
+/// other path counts as dropped.
+fn start_with(paths: Vec<PathBuf>) -> anyhow::Result<app::Start> {
+    let mut start = app::Start { recipe: demo::recipe(), open: None, files: Vec::new() };
+    for path in paths {
+        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("toml")) {
+            start.recipe = crate::run::Recipe::load(&path, &[])?;
+        } else if path.join("events.jsonl").is_file() {
+            start.open = Some(path);
+        } else {
+            start.files.push(path);
+        }
+    }
+    Ok(start)
+}
+
+fn has_display() -> bool {
+    if !cfg!(all(unix, not(target_os = "macos"))) {
+        return true;
+    }
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    set("DISPLAY") || set("WAYLAND_DISPLAY")
+}
+
+fn pretrain(args: &PretrainArgs) -> anyhow::Result<u8> {
+    let choice = crate::device::find(&args.device)?;
+    let device = crate::device::open(&choice.device)?;
+    demo::pretrain(&args.out, args.steps, &device, &mut |line| tell(line))
+        .with_context(|| format!("pretraining into {}", args.out.display()))?;
+    Ok(DONE)
+}
+
+/// A line on stderr; a closed pipe is no failure.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A line on stdout; a closed pipe is no failure.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

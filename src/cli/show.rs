@@ -1,0 +1,139 @@
+//! `inspect`, `devices` and `report`: facts as tables or JSON.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::{DONE, FAILED, say, tell};
+use crate::data::inspect as inspect_files;
+use crate::device;
+use crate::run::Report;
+
+/// How many bad rows of a file are listed.
+const LISTED: usize = 10;
+
+pub(super) fn inspect(paths: &[PathBuf], as_json: bool) -> anyhow::Result<u8> {
+    let inspection = inspect_files(paths);
+    let failed = inspection.files.iter().any(|file| file.error.is_some());
+    if as_json {
+        say(&serde_json::to_string_pretty(&inspection)?);
+        return Ok(if failed { FAILED } else { DONE });
+    }
+    for file in &inspection.files {
+        say(&file.path.display().to_string());
+        if let Some(error) = &file.error {
+            tell(&format!("  error: {error}"));
+            continue;
+        }
+        say(&format!("  format      {}", file.format));
+        say(&format!("  pairs       {} ({} without a human label)", file.pairs, file.unlabelled));
+        say(&format!("  duplicates  {}   ties dropped  {}", file.duplicates, file.ties));
+        say(&format!("  bad rows    {}", file.bad.len()));
+        for row in file.bad.iter().take(LISTED) {
+            say(&format!("    line {:<6} {}: {}", row.line, row.reason, row.detail));
+        }
+        if file.bad.len() > LISTED {
+            say(&format!("    … and {} more", file.bad.len() - LISTED));
+        }
+    }
+    Ok(if failed { FAILED } else { DONE })
+}
+
+pub(super) fn devices(request: &str, as_json: bool) -> anyhow::Result<u8> {
+    let list = device::list();
+    let choice = device::choose(request, &list).map_err(crate::run::RunError::from)?;
+    if as_json {
+        let value = json!({"devices": list, "chosen": choice.device.id, "why": choice.why});
+        say(&serde_json::to_string_pretty(&value)?);
+        return Ok(DONE);
+    }
+    for candidate in &list {
+        let mark = if candidate.id == choice.device.id { "→" } else { " " };
+        say(&format!("{mark} {:<7} {}  {}", candidate.id, candidate.describe(), candidate.driver));
+    }
+    say(&format!("{} would be used: {}.", choice.device.id, choice.why));
+    Ok(DONE)
+}
+
+pub(super) fn report(folder: &Path, as_json: bool) -> anyhow::Result<u8> {
+    let path = folder.join("report.json");
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        format!(
+            "{}: expected a finished run (a stopped one goes on with `confide resume {}`)",
+            path.display(),
+            folder.display()
+        )
+    })?;
+    let report: Report =
+        serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
+    say(&if as_json { text } else { report_text(&report, folder) });
+    Ok(DONE)
+}
+
+/// A report for a person.
+pub(super) fn report_text(report: &Report, folder: &Path) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, value: String| {
+        let _ = writeln!(text, "  {name:<34} {value}");
+    };
+    let share =
+        |value: Option<f64>| value.map_or("–".to_owned(), |v| format!("{:.1} %", 100.0 * v));
+    let number = |value: Option<f64>| value.map_or("–".to_owned(), |v| format!("{v:.4}"));
+    let d = &report.data;
+    row(
+        "pairs",
+        format!(
+            "{} ({} bad rows skipped, {} too long)",
+            d.summary.pairs, d.summary.bad_rows, d.too_long
+        ),
+    );
+    row(
+        "labelled / unlabelled / held out",
+        format!("{} / {} / {}", d.summary.labelled, d.summary.unlabelled, d.summary.held_out),
+    );
+    let a = &report.annotator;
+    row(
+        "annotator agrees with humans",
+        format!("{} (longer response: {})", share(a.accuracy), share(a.longer_is_better)),
+    );
+    row("calibration error, likelihood", format!("{}, {}", number(a.ece), number(a.nll)));
+    let c = &report.confidence;
+    row("mean confidence", number(c.mean));
+    row(
+        "weak labels that agree",
+        format!(
+            "{} of all, {} of the {} kept",
+            share(c.agreement),
+            share(c.agreement_kept),
+            c.kept
+        ),
+    );
+    let p = &report.policy;
+    row("policy steps", p.steps.to_string());
+    row(
+        "held-out reward margin, accuracy",
+        format!("{}, {}", number(p.rewards_margin), share(p.rewards_accuracy)),
+    );
+    if let Some(gold) = &report.gold {
+        row(
+            "gold reward base → SFT → policy",
+            format!("{:.2} → {:.2} → {:.2}", gold.base, gold.sft, gold.policy),
+        );
+        let [low, high] = gold.win_rate_interval.map(|v| 100.0 * v);
+        row(
+            "policy beats SFT",
+            format!(
+                "{:.1} % [{low:.1}, {high:.1}] of {} prompts",
+                100.0 * gold.win_rate,
+                gold.prompts
+            ),
+        );
+    }
+    row("device", report.device.clone());
+    row("time", format!("{:.1} s", report.seconds));
+    let title = format!("{}: report in {}", report.name, folder.join("report.json").display());
+    let warnings: String = report.warnings.iter().map(|w| format!("  warning: {w}\n")).collect();
+    format!("\n{title}\n{text}{warnings}")
+}

@@ -1,0 +1,156 @@
+//! JSON: one record a line, one array of records, or one object that holds such an array.
+
+use rayon::prelude::*;
+use serde_json::Value;
+
+use super::super::columns::{Fields, Row};
+use super::super::error::Fault;
+use super::super::report::BadReason;
+use super::super::values::{Kind, describe, excerpt};
+use super::Table;
+
+/// Lines that are looked at to tell JSON lines from other text.
+const SAMPLE: usize = 64;
+
+/// Read text that is JSON in some form; `None` where it is not.
+///
+/// Records are parsed one by one, so that a bad one costs no other.
+pub(super) fn read(text: &str) -> Result<Option<Table>, Fault> {
+    if is_lines(text) {
+        return Ok(Some(lines(text)));
+    }
+    match text.trim_start().as_bytes().first() {
+        Some(b'[') => array(text.trim_start()).map(Some),
+        Some(b'{') => Ok(Some(object(text)?.unwrap_or_else(|| lines(text)))),
+        _ => Ok(None),
+    }
+}
+
+/// Whether most lines are objects. The first alone does not tell: it may be the bad one.
+fn is_lines(text: &str) -> bool {
+    let sample = || text.lines().filter(|line| !line.trim().is_empty()).take(SAMPLE);
+    let objects = sample().filter(|line| {
+        let line = line.trim();
+        line.starts_with('{') && line.ends_with('}') && serde_json::from_str::<Fields>(line).is_ok()
+    });
+    let objects = objects.count();
+    // One line alone may be a wrapper.
+    objects >= 2 && 2 * objects >= sample().count()
+}
+
+fn lines(text: &str) -> Table {
+    let records = text.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let records: Vec<_> = records.map(|(i, line)| (i as u64 + 1, line)).collect();
+    table("JSON lines", &records)
+}
+
+fn array(text: &str) -> Result<Table, Fault> {
+    let elements = elements(text).map_err(|(whole, what)| {
+        Fault::Damaged(format!("its JSON array {what} after {whole} whole records"))
+    })?;
+    let records: Vec<_> =
+        elements.into_iter().enumerate().map(|(i, text)| (i as u64 + 1, text)).collect();
+    Ok(table("JSON array", &records))
+}
+
+/// Parse records on all cores; order is kept.
+fn table(container: &str, records: &[(u64, &str)]) -> Table {
+    let parsed: Vec<_> =
+        records.par_iter().map(|(_, text)| serde_json::from_str::<Value>(text)).collect();
+    let mut table = Table { container: container.to_owned(), ..Table::default() };
+    table.rows.reserve(parsed.len());
+    for ((line, text), value) in records.iter().zip(parsed) {
+        match value {
+            Ok(Value::Object(fields)) => table.rows.push(Row { line: *line, fields }),
+            Ok(other) => table.bad(
+                *line,
+                BadReason::WrongType,
+                format!("the record is {}; expected an object with named fields", describe(&other)),
+            ),
+            Err(e) => table.bad(*line, BadReason::UnreadableLine, why_unreadable(&e, text)),
+        }
+    }
+    table
+}
+
+fn why_unreadable(error: &serde_json::Error, text: &str) -> String {
+    let words = error.to_string();
+    let words = words.split(" at line ").next().unwrap_or_default();
+    format!("no JSON: {words} at column {} of “{}”", error.column(), excerpt(text.trim()))
+}
+
+/// The texts of an array's elements, or how many were whole and what went wrong then.
+fn elements(text: &str) -> Result<Vec<&str>, (usize, &'static str)> {
+    let bytes = text.as_bytes();
+    let mut found = Vec::new();
+    let (mut depth, mut start, mut at) = (0_usize, 1, 1);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => match end_of_string(bytes, at + 1) {
+                Some(end) => at = end,
+                None => return Err((found.len(), "ends inside a text")),
+            },
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' if depth > 0 => depth -= 1,
+            b',' if depth == 0 => {
+                found.push(text[start..at].trim());
+                start = at + 1;
+            }
+            b']' => {
+                let last = text[start..at].trim();
+                if !last.is_empty() {
+                    found.push(last);
+                }
+                let clean = text[at + 1..].trim().is_empty();
+                return if clean {
+                    Ok(found)
+                } else {
+                    Err((found.len(), "is followed by other text"))
+                };
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    Err((found.len(), "is not closed: the file ends"))
+}
+
+/// The place of the quotation mark that ends a string.
+fn end_of_string(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += bytes.get(at..)?.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        if bytes[at] == b'"' {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
+/// A whole text that is one object: a wrapper around an array of rows, or one row.
+fn object(text: &str) -> Result<Option<Table>, Fault> {
+    let Ok(mut fields) = serde_json::from_str::<Fields>(text) else { return Ok(None) };
+    let rows_in = |value: &Value| match value {
+        Value::Array(items)
+            if items.iter().all(Value::is_object) && Kind::of(value) != Kind::Messages =>
+        {
+            items.len()
+        }
+        _ => 0,
+    };
+    let longest = fields.iter().max_by_key(|(_, value)| rows_in(value));
+    let longest = longest.filter(|(_, value)| rows_in(value) > 0).map(|(key, _)| key.clone());
+    let mut table = Table { container: "one JSON object".to_owned(), ..Table::default() };
+    let Some(key) = longest else {
+        table.rows.push(Row { line: 1, fields });
+        return Ok(Some(table));
+    };
+    table.container = format!("JSON object with rows in `{}`", excerpt(&key));
+    if let Some(Value::Array(items)) = fields.get_mut(&key).map(Value::take) {
+        for (line, item) in (1..).zip(items) {
+            if let Value::Object(fields) = item {
+                table.rows.push(Row { line, fields });
+            }
+        }
+    }
+    Ok(Some(table))
+}

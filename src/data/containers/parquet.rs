@@ -1,0 +1,84 @@
+//! Parquet: texts, numbers, and lists of chat messages.
+
+use std::fs::File;
+use std::panic::catch_unwind;
+use std::path::Path;
+
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
+use serde_json::{Number, Value};
+
+use super::super::columns::{Fields, Row};
+use super::super::error::Fault;
+use super::{LARGEST, Table, too_large};
+
+/// How a Parquet file begins and ends.
+pub(super) const MAGIC: &[u8] = b"PAR1";
+
+/// More rows than any preference data have: a damaged file may claim any number.
+const MOST_ROWS: i64 = 100_000_000;
+
+/// Read a whole file.
+pub(super) fn read(path: &Path) -> Result<Table, Fault> {
+    let path = path.to_owned();
+    // The reader asserts what a damaged file need not keep.
+    catch_unwind(move || rows(&path)).unwrap_or_else(|_| {
+        Err(Fault::Damaged("its Parquet data contradict themselves".to_owned()))
+    })
+}
+
+fn rows(path: &Path) -> Result<Table, Fault> {
+    let file = File::open(path).map_err(Fault::Open)?;
+    let reader = SerializedFileReader::new(file).map_err(|e| damaged(&e, 0))?;
+    let groups = reader.metadata().row_groups();
+    let size = groups
+        .iter()
+        .map(|group| group.total_byte_size().max(0) as u64)
+        .fold(0, u64::saturating_add);
+    let claimed = groups.iter().map(|group| group.num_rows().max(0)).fold(0, i64::saturating_add);
+    if size > LARGEST || claimed > MOST_ROWS {
+        return Err(too_large());
+    }
+    let mut table = Table { container: "Parquet".to_owned(), ..Table::default() };
+    let rows = reader.get_row_iter(None).map_err(|e| damaged(&e, 0))?;
+    for (line, row) in (1..).zip(rows) {
+        let columns = row.map_err(|e| damaged(&e, table.rows.len()))?.into_columns();
+        let fields = columns.into_iter().map(|(name, field)| (name, value(field)));
+        table.rows.push(Row { line, fields: fields.collect::<Fields>() });
+    }
+    Ok(table)
+}
+
+fn damaged(error: &ParquetError, whole: usize) -> Fault {
+    Fault::Damaged(format!("its Parquet data cannot be read ({error}) after {whole} whole rows"))
+}
+
+fn value(field: Field) -> Value {
+    match field {
+        Field::Str(text) => Value::String(text),
+        // Some writers do not mark text as text.
+        Field::Bytes(bytes) => std::str::from_utf8(bytes.data()).map_or(Value::Null, Value::from),
+        Field::Group(row) => {
+            row.into_columns().into_iter().map(|(name, field)| (name, value(field))).collect()
+        }
+        Field::ListInternal(list) => list.elements().iter().cloned().map(value).collect(),
+        Field::Bool(value) => Value::Bool(value),
+        Field::Byte(n) => n.into(),
+        Field::Short(n) => n.into(),
+        Field::Int(n) => n.into(),
+        Field::Long(n) => n.into(),
+        Field::UByte(n) => n.into(),
+        Field::UShort(n) => n.into(),
+        Field::UInt(n) => n.into(),
+        Field::ULong(n) => n.into(),
+        Field::Float(n) => float(f64::from(n)),
+        Field::Double(n) => float(n),
+        // Dates, decimals and maps are neither texts nor labels.
+        _ => Value::Null,
+    }
+}
+
+fn float(number: f64) -> Value {
+    Number::from_f64(number).map_or(Value::Null, Value::Number)
+}

@@ -1,0 +1,181 @@
+//! Single values: what they are, in words, and as texts and messages.
+
+use serde_json::Value;
+
+use super::columns::Fields;
+use super::pair::{Message, Role};
+use super::report::BadReason;
+
+/// Longest excerpt of a value in a message.
+const EXCERPT: usize = 60;
+
+/// Why a row is bad.
+#[derive(Debug)]
+pub(super) struct Bad {
+    pub(super) reason: BadReason,
+    pub(super) detail: String,
+}
+
+impl Bad {
+    pub(super) fn new(reason: BadReason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+
+    pub(super) fn wrong_type(name: &str, found: &Value, expected: &str) -> Self {
+        Self::new(
+            BadReason::WrongType,
+            format!("`{name}` holds {}; expected {expected}", describe(found)),
+        )
+    }
+
+    pub(super) fn missing(name: &str) -> Self {
+        Self::new(BadReason::MissingField, format!("`{name}` is absent"))
+    }
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Null,
+    Boolean,
+    Number,
+    Text,
+    /// One chat message.
+    Message,
+    /// A list of chat messages.
+    Messages,
+    List,
+    Object,
+}
+
+impl Kind {
+    pub(super) fn of(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(_) => Self::Boolean,
+            Value::Number(_) => Self::Number,
+            Value::String(_) => Self::Text,
+            Value::Array(items) if !items.is_empty() && items.iter().all(is_message) => {
+                Self::Messages
+            }
+            Value::Array(_) => Self::List,
+            Value::Object(_) if is_message(value) => Self::Message,
+            Value::Object(_) => Self::Object,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Boolean => "boolean",
+            Self::Number => "number",
+            Self::Text => "text",
+            Self::Message => "chat message",
+            Self::Messages => "chat messages",
+            Self::List => "list",
+            Self::Object => "object",
+        }
+    }
+}
+
+const SPEAKER: [&str; 2] = ["role", "from"];
+const SAID: [&str; 3] = ["content", "value", "text"];
+
+fn is_message(value: &Value) -> bool {
+    let Value::Object(fields) = value else { return false };
+    // A node of a reply tree also has a role and a text.
+    SPEAKER.iter().any(|key| fields.contains_key(*key))
+        && SAID.iter().any(|key| fields.contains_key(*key))
+        && !fields.contains_key("replies")
+}
+
+/// Bytes of text in a value and in all that it holds.
+pub(super) fn length(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(length).sum(),
+        Value::Object(fields) => fields.values().map(length).sum(),
+        _ => 0,
+    }
+}
+
+/// A value in words, short enough for a message.
+pub(super) fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) | Value::Number(_) => format!("{value} ({})", Kind::of(value).name()),
+        Value::String(text) => format!("the text “{}”", excerpt(text)),
+        Value::Array(items) => format!("a list of {}", items.len()),
+        Value::Object(fields) => {
+            let keys: Vec<_> = fields.keys().take(6).map(|key| excerpt(key)).collect();
+            format!("an object with {}", keys.join(", "))
+        }
+    }
+}
+
+/// The beginning of a text.
+pub(super) fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A short value in one spelling: `1`, `1.0`, `"1"` and `" 1 "` are the same.
+///
+/// `None` for null, an empty text, a list and an object.
+pub(super) fn scalar(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.trim().to_lowercase(),
+        Value::Null | Value::Array(_) | Value::Object(_) => return None,
+    };
+    let whole = text.strip_suffix(".0").unwrap_or(&text);
+    (!whole.is_empty()).then(|| whole.to_owned())
+}
+
+/// Take a text out of a row.
+pub(super) fn take_text(row: &mut Fields, name: &str) -> Result<String, Bad> {
+    match row.get_mut(name).map(Value::take) {
+        Some(Value::String(text)) => Ok(text),
+        Some(other) => Err(Bad::wrong_type(name, &other, "text")),
+        None => Err(Bad::missing(name)),
+    }
+}
+
+/// Read a list of chat messages, or a single one.
+pub(super) fn messages(name: &str, value: Value) -> Result<Vec<Message>, Bad> {
+    match value {
+        Value::Array(items) => items.into_iter().map(|item| message(name, item)).collect(),
+        other => Ok(vec![message(name, other)?]),
+    }
+}
+
+fn message(name: &str, value: Value) -> Result<Message, Bad> {
+    let Value::Object(mut fields) = value else {
+        return Err(Bad::wrong_type(name, &value, "chat messages with `role` and `content`"));
+    };
+    let mut take = |keys: &[&str]| match keys.iter().find_map(|key| fields.remove(*key)) {
+        Some(Value::String(text)) => Ok(text),
+        Some(other) => Err(Bad::wrong_type(&format!("{name}[].{}", keys[0]), &other, "text")),
+        None => Err(Bad::missing(&format!("{name}[].{}", keys[0]))),
+    };
+    let (speaker, content) = (take(&SPEAKER)?, take(&SAID)?);
+    let Some(role) = role(&speaker) else {
+        let by = excerpt(&speaker);
+        let detail =
+            format!("`{name}` has a message by “{by}”; expected system, user or assistant");
+        return Err(Bad::new(BadReason::WrongType, detail));
+    };
+    Ok(Message { role, content })
+}
+
+fn role(speaker: &str) -> Option<Role> {
+    match speaker.trim().to_lowercase().as_str() {
+        "system" | "developer" => Some(Role::System),
+        "user" | "human" | "prompter" => Some(Role::User),
+        "assistant" | "gpt" | "bot" | "chatbot" | "model" | "ai" => Some(Role::Assistant),
+        _ => None,
+    }
+}

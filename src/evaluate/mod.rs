@@ -1,0 +1,114 @@
+//! Samples of models compared under a reward that is known exactly.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Decoder, ModelError, Sampling, generate};
+use crate::text::{TextError, Tokenizer};
+
+/// Gold reward of sampled responses.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GoldReport {
+    /// Prompts sampled.
+    pub prompts: usize,
+    /// Mean gold reward before any training.
+    pub base: f64,
+    /// Mean gold reward after SFT: the reference.
+    pub sft: f64,
+    /// Mean gold reward of the aligned policy.
+    pub policy: f64,
+    /// Share of prompts on which the policy beats the SFT model; ties count one half.
+    pub win_rate: f64,
+    /// 95 % Wilson interval of `win_rate`.
+    pub win_rate_interval: [f64; 2],
+    /// A few prompts with the responses before and after.
+    pub samples: Vec<GoldSample>,
+}
+
+/// One prompt with responses before and after alignment, each with its gold reward.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GoldSample {
+    /// The prompt.
+    pub prompt: String,
+    /// The SFT model's.
+    pub before: (String, f64),
+    /// The policy's.
+    pub after: (String, f64),
+}
+
+/// Prompts sampled at once.
+const BATCH: usize = 32;
+
+/// Sample one response to each prompt; `breathe` is called between batches and may end it.
+///
+/// # Errors
+///
+/// The tokenizer or the device fails, or `breathe` says so.
+pub fn sample<E: From<ModelError> + From<TextError>>(
+    decoder: &Decoder,
+    tokenizer: &Tokenizer,
+    prompts: &[String],
+    sampling: &Sampling,
+    breathe: &mut dyn FnMut() -> Result<(), E>,
+) -> Result<Vec<String>, E> {
+    let mut texts = Vec::with_capacity(prompts.len());
+    for (i, part) in prompts.chunks(BATCH).enumerate() {
+        let ids = part.iter().map(|p| tokenizer.encode(p)).collect::<Result<Vec<_>, _>>()?;
+        let sampling = Sampling { seed: sampling.seed.wrapping_add(i as u64), ..sampling.clone() };
+        let responses = generate(decoder, &ids, &tokenizer.stop, &sampling)?;
+        for (prompt, response) in ids.iter().zip(&responses) {
+            texts.push(tokenizer.decode_after(prompt, &response.tokens)?);
+        }
+        breathe()?;
+    }
+    Ok(texts)
+}
+
+/// Compare samples of [base, SFT, policy] under a reward of (prompt, response).
+pub fn gold_report(
+    prompts: &[String],
+    samples: &[Vec<String>],
+    reward: &dyn Fn(&str, &str) -> f64,
+) -> GoldReport {
+    let rewards: Vec<Vec<f64>> = samples
+        .iter()
+        .map(|texts| prompts.iter().zip(texts).map(|(p, t)| reward(p, t)).collect())
+        .collect();
+    let [base, before, after] = rewards.as_slice() else { return GoldReport::default() };
+    let n = prompts.len().max(1) as f64;
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / n;
+    let points = |(b, a): (&f64, &f64)| match a.total_cmp(b) {
+        std::cmp::Ordering::Greater => 1.0,
+        std::cmp::Ordering::Equal => 0.5,
+        std::cmp::Ordering::Less => 0.0,
+    };
+    let wins: f64 = before.iter().zip(after).map(points).sum();
+    let shown = 0..prompts.len().min(6);
+    GoldReport {
+        prompts: prompts.len(),
+        base: mean(base),
+        sft: mean(before),
+        policy: mean(after),
+        win_rate: wins / n,
+        win_rate_interval: wilson(wins, n),
+        samples: shown
+            .map(|i| GoldSample {
+                prompt: prompts[i].clone(),
+                before: (samples[1][i].clone(), before[i]),
+                after: (samples[2][i].clone(), after[i]),
+            })
+            .collect(),
+    }
+}
+
+/// 95 % Wilson interval of a proportion.
+pub fn wilson(successes: f64, n: f64) -> [f64; 2] {
+    if n <= 0.0 {
+        return [0.0, 1.0];
+    }
+    let z = 1.959_963_984_540_054_f64;
+    let p = successes / n;
+    let centre = p + z * z / (2.0 * n);
+    let spread = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + z * z / n;
+    [(centre - spread) / scale, (centre + spread) / scale]
+}

@@ -1,0 +1,300 @@
+//! What `config.json` says of a decoder, in one form for all families.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// Why a model could not be read, built or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The folder is not a checkpoint.
+    #[error(
+        "{folder}: {found}; expected a Hugging Face model folder with config.json, model.safetensors and tokenizer.json"
+    )]
+    NotAModel {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        found: String,
+    },
+    /// The file cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// `config.json` is damaged or lacks a field.
+    #[error("{path}: {found}; expected {expected}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// The architecture is not supported.
+    #[error("{path}: model_type “{found}” is not supported; supported are {supported}")]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The `model_type` found.
+        found: String,
+        /// Those that can be read.
+        supported: String,
+    },
+    /// The weights file lacks a tensor.
+    #[error(
+        "{path}: tensor “{name}” is missing; the file holds {count} tensors, for instance “{example}” (is config.json from the same model?)"
+    )]
+    MissingTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// How many there are.
+        count: usize,
+        /// One of them.
+        example: String,
+    },
+    /// A tensor has another shape than `config.json` says.
+    #[error("{path}: tensor “{name}” has shape {found:?}; config.json makes it {expected:?}")]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape expected.
+        expected: Vec<usize>,
+    },
+    /// The weights file is damaged or of an unsupported type.
+    #[error(
+        "{path}: {found}; expected a complete safetensors file with F32, F16 or BF16 tensors (download it again?)"
+    )]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        found: String,
+    },
+    /// A prompt cannot be continued.
+    #[error(
+        "a prompt of {length} tokens cannot be continued; expected 1 to {limit} tokens, fewer than the model's positions (shorten the prompt)"
+    )]
+    Prompt {
+        /// Tokens of the longest prompt.
+        length: usize,
+        /// Positions of the model.
+        limit: usize,
+    },
+    /// The device failed.
+    #[error(
+        "the device failed while computing: {0}; try a smaller batch_size or max_length, or device = \"cpu\""
+    )]
+    Device(String),
+}
+
+/// How activations are normalised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormKind {
+    /// x / rms(x) · weight.
+    Rms,
+    /// (x − mean) / sd · weight + bias.
+    Layer,
+}
+
+/// The non-linearity of the feed-forward block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// x·σ(x).
+    Silu,
+    /// max(x, 0).
+    Relu,
+    /// GELU by the error function.
+    Gelu,
+    /// GELU by its tanh approximation.
+    GeluTanh,
+}
+
+/// How far rotary frequencies are stretched beyond the trained length.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RotaryScaling {
+    /// As trained.
+    None,
+    /// All frequencies divided by a factor.
+    Linear {
+        /// The divisor.
+        factor: f64,
+    },
+    /// Llama 3's smooth step between kept and divided frequencies.
+    Llama3 {
+        /// The divisor of low frequencies.
+        factor: f64,
+        /// Below original/low wavelengths, divide fully.
+        low: f64,
+        /// Above original/high wavelengths, keep.
+        high: f64,
+        /// The trained length.
+        original: f64,
+    },
+}
+
+/// How positions enter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Position {
+    /// Rotation of queries and keys, halves split.
+    Rotary {
+        /// Base of the frequencies.
+        theta: f64,
+        /// Stretching.
+        scaling: RotaryScaling,
+    },
+    /// A learned table, read at position + offset.
+    Learned {
+        /// 2 in OPT, 0 in GPT-2.
+        offset: usize,
+    },
+}
+
+/// A decoder's shape; sizes in elements.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecoderConfig {
+    /// V.
+    pub vocabulary: usize,
+    /// D.
+    pub hidden: usize,
+    /// Width of embeddings and of the head's input; differs from `hidden` in OPT-350m.
+    pub embedding: usize,
+    /// Number of layers.
+    pub layers: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key/value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Width of the feed-forward block.
+    pub ffn: usize,
+    /// Longest sequence.
+    pub positions: usize,
+    /// Normalisation.
+    pub norm: NormKind,
+    /// ε of the normalisation.
+    pub norm_eps: f64,
+    /// Normalise before each block (and once at the end), or after each residual sum.
+    pub norm_first: bool,
+    /// Where positions enter.
+    pub position: Position,
+    /// Non-linearity.
+    pub activation: Activation,
+    /// down(act(gate(x)) · up(x)) instead of down(act(up(x))).
+    pub gated: bool,
+    /// Biases on query, key and value.
+    pub qkv_bias: bool,
+    /// Bias on the attention's output.
+    pub output_bias: bool,
+    /// Biases in the feed-forward block.
+    pub ffn_bias: bool,
+    /// The head shares the embedding's weights.
+    pub tied: bool,
+}
+
+/// Token ids that a model folder names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpecialTokens {
+    /// Ends a response; several in some models, the first is appended.
+    pub eos: Vec<u32>,
+    /// Fills rows.
+    pub pad: Option<u32>,
+    /// Begins a text.
+    pub bos: Option<u32>,
+}
+
+/// Typed reading of one JSON object, with errors that name the field.
+pub(crate) struct Fields<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) json: &'a Value,
+}
+
+impl Fields<'_> {
+    pub(crate) fn error(&self, found: String, expected: &str) -> ModelError {
+        ModelError::Config { path: self.path.to_owned(), found, expected: expected.to_owned() }
+    }
+
+    pub(crate) fn size(&self, name: &str) -> Result<usize, ModelError> {
+        match self.json.get(name) {
+            Some(value) => self.to_size(name, value),
+            None => Err(self.error(format!("“{name}” is missing"), "a whole number")),
+        }
+    }
+
+    pub(crate) fn size_or(&self, name: &str, default: usize) -> Result<usize, ModelError> {
+        match self.json.get(name) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => self.to_size(name, value),
+        }
+    }
+
+    fn to_size(&self, name: &str, value: &Value) -> Result<usize, ModelError> {
+        value
+            .as_u64()
+            .filter(|&n| n > 0 && n < 1 << 32)
+            .map(|n| n as usize)
+            .ok_or_else(|| self.error(format!("“{name}” is {value}"), "a positive whole number"))
+    }
+
+    pub(crate) fn number_or(&self, name: &str, default: f64) -> Result<f64, ModelError> {
+        match self.json.get(name) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => {
+                value.as_f64().ok_or_else(|| self.error(format!("“{name}” is {value}"), "a number"))
+            }
+        }
+    }
+
+    pub(crate) fn flag_or(&self, name: &str, default: bool) -> Result<bool, ModelError> {
+        match self.json.get(name) {
+            None | Some(Value::Null) => Ok(default),
+            Some(value) => value
+                .as_bool()
+                .ok_or_else(|| self.error(format!("“{name}” is {value}"), "true or false")),
+        }
+    }
+
+    pub(crate) fn activation(&self, name: &str, default: &str) -> Result<Activation, ModelError> {
+        let word = self.json.get(name).and_then(Value::as_str).unwrap_or(default);
+        match word {
+            "silu" | "swish" => Ok(Activation::Silu),
+            "relu" => Ok(Activation::Relu),
+            "gelu" => Ok(Activation::Gelu),
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
+            other => Err(self.error(
+                format!("“{name}” is “{other}”"),
+                "silu, relu, gelu, gelu_new or gelu_pytorch_tanh",
+            )),
+        }
+    }
+}
+
+impl DecoderConfig {
+    /// Whether the sizes fit together; families call this last.
+    pub(crate) fn checked(self, fields: &Fields<'_>) -> Result<Self, ModelError> {
+        if !self.heads.is_multiple_of(self.kv_heads) {
+            return Err(fields.error(
+                format!("{} heads and {} key/value heads", self.heads, self.kv_heads),
+                "a number of heads that the key/value heads divide",
+            ));
+        }
+        if matches!(self.position, Position::Rotary { .. }) && !self.head_dim.is_multiple_of(2) {
+            return Err(fields.error(
+                format!("head width {}", self.head_dim),
+                "an even head width for rotary positions",
+            ));
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,67 @@
+//! The model families: how each names its settings and its tensors.
+//!
+//! A new family is one file here and one line in [`FAMILIES`].
+
+mod gpt2;
+mod llama;
+mod opt;
+
+use super::DecoderConfig;
+use super::config::{Fields, ModelError};
+
+/// Which part of a stored tensor a parameter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// One of three equal slices of the output dimension (GPT-2's fused projection).
+    Third(usize),
+}
+
+/// A family of checkpoints.
+#[derive(Debug)]
+pub struct Family {
+    /// Values of `model_type` in `config.json`.
+    pub model_types: &'static [&'static str],
+    /// What may stand before the names of the backbone's tensors; the first is written.
+    pub prefixes: &'static [&'static str],
+    /// The same in sequence-classification checkpoints; the first is written.
+    pub score_prefixes: &'static [&'static str],
+    /// Class names: language model, sequence classifier.
+    pub architectures: [&'static str; 2],
+    /// Module path here (`{}` is the layer) → name there, without prefix and `.weight`/`.bias`.
+    pub names: &'static [(&'static str, &'static str, Part)],
+    /// Whether linear weights are stored `[in, out]` as here, or `[out, in]`.
+    pub stored_in_out: bool,
+    /// Reads the settings.
+    pub(crate) config: fn(&Fields<'_>) -> Result<DecoderConfig, ModelError>,
+}
+
+/// All families.
+pub const FAMILIES: &[&Family] = &[&llama::LLAMA, &llama::QWEN2, &gpt2::GPT2, &opt::OPT];
+
+/// The family of a `model_type`.
+pub fn family_of(model_type: &str) -> Option<&'static Family> {
+    FAMILIES.iter().find(|family| family.model_types.contains(&model_type)).copied()
+}
+
+impl Family {
+    /// Where a parameter is stored: (name without prefix, part).
+    ///
+    /// `path` is a module path here, such as `layers.3.attention.query.weight`.
+    pub fn stored(&self, path: &str) -> Option<(String, Part)> {
+        let (module, kind) = path.rsplit_once('.')?;
+        let (pattern, layer) = abstract_layer(module);
+        let (_, theirs, part) = self.names.iter().find(|(ours, _, _)| *ours == pattern)?;
+        let name = theirs.replace("{}", &layer);
+        Some((format!("{name}.{kind}"), *part))
+    }
+}
+
+/// `layers.3.ffn.up` → (`layers.{}.ffn.up`, `3`).
+fn abstract_layer(module: &str) -> (String, String) {
+    match module.strip_prefix("layers.").and_then(|rest| rest.split_once('.')) {
+        Some((layer, rest)) => (format!("layers.{{}}.{rest}"), layer.to_owned()),
+        None => (module.to_owned(), String::new()),
+    }
+}

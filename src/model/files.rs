@@ -1,0 +1,162 @@
+//! The files of a model: a folder on disk, or a model that is compiled in.
+
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use serde_json::Value;
+
+use super::ModelError;
+use super::config::{Fields, SpecialTokens};
+
+/// A model's files.
+#[derive(Clone, Debug)]
+pub struct ModelFiles {
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Folder(PathBuf),
+    BuiltIn(&'static str, &'static [(&'static str, &'static [u8])]),
+}
+
+/// Bytes of one file.
+#[derive(Debug)]
+pub enum Bytes {
+    /// Memory-mapped from disk.
+    Mapped(Mmap),
+    /// Compiled in.
+    Static(&'static [u8]),
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Static(bytes) => bytes,
+        }
+    }
+}
+
+impl ModelFiles {
+    /// The files in a folder.
+    ///
+    /// # Errors
+    ///
+    /// The folder does not exist or holds no `config.json`.
+    pub fn folder(folder: &Path) -> Result<Self, ModelError> {
+        let missing = |found: &str| ModelError::NotAModel {
+            folder: folder.to_owned(),
+            found: found.to_owned(),
+        };
+        if !folder.is_dir() {
+            return Err(missing("this folder does not exist"));
+        }
+        if !folder.join("config.json").is_file() {
+            return Err(missing("there is no config.json"));
+        }
+        Ok(Self { place: Place::Folder(folder.to_owned()) })
+    }
+
+    /// Files that are compiled in.
+    pub fn built_in(name: &'static str, files: &'static [(&'static str, &'static [u8])]) -> Self {
+        Self { place: Place::BuiltIn(name, files) }
+    }
+
+    /// The path of a file, for messages.
+    pub fn path(&self, file: &str) -> PathBuf {
+        match &self.place {
+            Place::Folder(folder) => folder.join(file),
+            Place::BuiltIn(name, _) => Path::new(name).join(file),
+        }
+    }
+
+    /// The bytes of a file, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The file exists but cannot be read.
+    pub fn bytes(&self, file: &str) -> Result<Option<Bytes>, ModelError> {
+        match &self.place {
+            Place::BuiltIn(_, files) => Ok(files
+                .iter()
+                .find(|(name, _)| *name == file)
+                .map(|(_, bytes)| Bytes::Static(bytes))),
+            Place::Folder(folder) => map_file(&folder.join(file)).map(|map| map.map(Bytes::Mapped)),
+        }
+    }
+
+    /// A JSON file, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The file exists but cannot be read or is not JSON.
+    pub fn json(&self, file: &str) -> Result<Option<Value>, ModelError> {
+        let Some(bytes) = self.bytes(file)? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|e| ModelError::Config {
+            path: self.path(file),
+            found: e.to_string(),
+            expected: "JSON".to_owned(),
+        })
+    }
+
+    /// `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// It is missing, unreadable or not an object.
+    pub fn config(&self) -> Result<Value, ModelError> {
+        let path = self.path("config.json");
+        match self.json("config.json")? {
+            Some(value @ Value::Object(_)) => Ok(value),
+            Some(_) => Err(ModelError::Config {
+                path,
+                found: "no object".to_owned(),
+                expected: "a JSON object".to_owned(),
+            }),
+            None => Err(ModelError::NotAModel {
+                folder: self.path(""),
+                found: "there is no config.json".to_owned(),
+            }),
+        }
+    }
+
+    /// Special token ids of `generation_config.json`, else `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// One of the files is damaged.
+    pub fn special_tokens(&self) -> Result<SpecialTokens, ModelError> {
+        let config = self.config()?;
+        let generation = self.json("generation_config.json")?.unwrap_or(Value::Null);
+        let find = |name: &str| {
+            let present = |json: &Value| json.get(name).filter(|v| !v.is_null()).cloned();
+            present(&generation).or_else(|| present(&config)).unwrap_or(Value::Null)
+        };
+        let one = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        let eos = match find("eos_token_id") {
+            Value::Array(ids) => ids.iter().filter_map(one).collect(),
+            single => one(&single).into_iter().collect(),
+        };
+        Ok(SpecialTokens { eos, pad: one(&find("pad_token_id")), bos: one(&find("bos_token_id")) })
+    }
+
+    pub(crate) fn fields<'a>(&self, path: &'a Path, json: &'a Value) -> Fields<'a> {
+        Fields { path, json }
+    }
+}
+
+/// Map a file, or `None` where there is none.
+pub(crate) fn map_file(path: &Path) -> Result<Option<Mmap>, ModelError> {
+    let io = |source| ModelError::Io { path: path.to_owned(), source };
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(io(e)),
+    };
+    // SAFETY: the mapping is only read; a file that another program shortens
+    // meanwhile is outside what any reader can guard against.
+    unsafe { Mmap::map(&file) }.map(Some).map_err(io)
+}

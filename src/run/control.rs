@@ -1,0 +1,67 @@
+//! How a person steers a run that is under way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Commands to a run; cheap to clone, safe to use from any thread.
+///
+/// The run looks at them between two steps, so that each takes effect at the next one.
+#[derive(Clone, Debug, Default)]
+pub struct Control(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    paused: AtomicBool,
+    stopped: AtomicBool,
+    /// Bits of the wanted threshold; NaN while nobody asked.
+    threshold: AtomicU64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            paused: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            threshold: AtomicU64::new(f64::NAN.to_bits()),
+        }
+    }
+}
+
+impl Control {
+    /// Wait before the next step.
+    pub fn pause(&self) {
+        self.0.paused.store(true, Ordering::Relaxed);
+    }
+
+    /// Go on after a pause.
+    pub fn proceed(&self) {
+        self.0.paused.store(false, Ordering::Relaxed);
+    }
+
+    /// Write a checkpoint and end.
+    pub fn stop(&self) {
+        self.0.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Use this threshold from the next step on.
+    pub fn set_threshold(&self, value: f64) {
+        self.0.threshold.store(value.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Whether a pause was asked for.
+    pub fn is_paused(&self) -> bool {
+        self.0.paused.load(Ordering::Relaxed)
+    }
+
+    /// Whether a stop was asked for.
+    pub fn is_stopped(&self) -> bool {
+        self.0.stopped.load(Ordering::Relaxed)
+    }
+
+    /// The threshold asked for since the last call, if any.
+    pub fn take_threshold(&self) -> Option<f64> {
+        let nothing = f64::NAN.to_bits();
+        let value = f64::from_bits(self.0.threshold.swap(nothing, Ordering::Relaxed));
+        (!value.is_nan()).then_some(value)
+    }
+}

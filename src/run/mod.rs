@@ -1,0 +1,30 @@
+//! A run: from a recipe to a policy, stage by stage, told in events.
+
+mod control;
+mod event;
+mod folder;
+mod recipe;
+mod recipe_file;
+mod report;
+mod session;
+mod stages;
+mod view;
+mod worker;
+
+pub use control::Control;
+pub use event::{DataSummary, Event, FileSummary, Stage};
+pub use folder::{FolderError, new_folder, read_events};
+pub use recipe::{
+    AnnotatorKind, AnnotatorSettings, DataSettings, EvaluateSettings, Normalisation,
+    PolicySettings, Recipe, SftSettings,
+};
+pub use recipe_file::RecipeError;
+pub use report::{AnnotatorReport, ConfidenceReport, DataReport, PolicyReport, Report};
+pub use session::RunError;
+pub(crate) use session::Session;
+pub(crate) use stages::normal;
+pub use view::{Curves, Level, LogLine, RunView, StageState, Status};
+pub use worker::{Job, RunHandle, execute, spawn};
+
+pub use crate::evaluate::{GoldReport, GoldSample};
+pub use crate::train::Metrics;

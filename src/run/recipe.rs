@@ -1,0 +1,226 @@
+//! The recipe: everything that decides a run, as one TOML file.
+
+use serde::{Deserialize, Serialize};
+
+use crate::preference::{Objective, Weighting};
+use crate::settings::{Field, settings};
+use crate::train::{Schedule, Training};
+
+/// Who labels the unlabelled split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnnotatorKind {
+    /// A Bradley–Terry reward head, trained on the labelled split.
+    #[default]
+    RewardHead,
+    /// The human labels themselves, with weight 1: the Human baseline.
+    Human,
+}
+
+/// What a mean over weighted pairs divides by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalisation {
+    /// The number of pairs: (1/N) Σ wℓ, the paper's equation 7.
+    #[default]
+    Pairs,
+    /// The sum of the weights: Σ wℓ / Σ w.
+    Weights,
+}
+
+settings! {
+    /// Which pairs, and how they are split.
+    pub struct DataSettings {
+        /// Preference files with human labels (HH-RLHF, prompt/chosen/rejected, …; JSON, JSON lines, gzip, CSV, Parquet), or "builtin:demo".
+        pub files: Vec<String> = Vec::new(),
+        /// More pairs for the unlabelled split; labels in them, if any, are used for evaluation only.
+        pub unlabelled: Vec<String> = Vec::new(),
+        /// Files kept for evaluation, in place of or beside the held-out share.
+        pub held_out_files: Vec<String> = Vec::new(),
+        /// Share of the training pairs whose human labels train the annotator.
+        pub labelled: f64 = 0.3,
+        /// Share of all prompts kept for evaluation.
+        pub held_out: f64 = 0.1,
+        /// Longest prompt + response in tokens.
+        pub max_length: usize = 512,
+        /// Use only the first so many readable pairs; 0 means all.
+        pub limit: usize = 0,
+        /// Draw batches in a seeded random order; false keeps the order of the files.
+        pub shuffle: bool = true,
+    }
+}
+
+/// The weak annotator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnnotatorSettings {
+    /// Who labels.
+    pub kind: AnnotatorKind,
+    /// Folder of the backbone, or `builtin:weak`.
+    pub model: String,
+    /// How it is trained.
+    #[serde(flatten)]
+    pub training: Training,
+}
+
+/// Supervised fine-tuning on the chosen responses, before alignment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SftSettings {
+    /// How it is trained; 0 epochs skip the stage.
+    #[serde(flatten)]
+    pub training: Training,
+}
+
+/// The policy and its objective.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PolicySettings {
+    /// Folder of the model, or `builtin:strong`.
+    pub model: String,
+    /// The preference loss.
+    pub objective: Objective,
+    /// β, the strength of the pull towards the reference.
+    pub beta: f64,
+    /// ε of `rdpo`: the share of labels taken to be wrong.
+    pub label_noise: f64,
+    /// What the weighted mean divides by.
+    pub normalisation: Normalisation,
+    /// How it is trained.
+    #[serde(flatten)]
+    pub training: Training,
+}
+
+settings! {
+    /// What is measured at the end.
+    pub struct EvaluateSettings {
+        /// Prompts to which the base model, the SFT model and the policy each write a response, where a gold reward is known (the built-in demonstration).
+        pub samples: usize = 96,
+        /// Longest sampled response in tokens.
+        pub max_new_tokens: usize = 96,
+        /// Temperature of the samples; 0 takes the likeliest token.
+        pub temperature: f64 = 1.0,
+    }
+}
+
+/// Everything that decides a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Name of the run; part of its folder's name.
+    pub name: String,
+    /// Seed of all randomness.
+    pub seed: u64,
+    /// `auto`, `cpu`, `gpu` or `gpu:N`.
+    pub device: String,
+    /// Least seconds between two checkpoints; 0 writes one after every step.
+    pub checkpoint_seconds: f64,
+    /// The data.
+    pub data: DataSettings,
+    /// The annotator.
+    pub annotator: AnnotatorSettings,
+    /// From margins to weights.
+    pub confidence: Weighting,
+    /// Fine-tuning before alignment.
+    pub sft: SftSettings,
+    /// The policy.
+    pub policy: PolicySettings,
+    /// The evaluation.
+    pub evaluate: EvaluateSettings,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            name: "run".to_owned(),
+            seed: 0,
+            device: "auto".to_owned(),
+            checkpoint_seconds: 60.0,
+            data: DataSettings::default(),
+            annotator: AnnotatorSettings {
+                kind: AnnotatorKind::RewardHead,
+                model: String::new(),
+                training: Training {
+                    epochs: 5.0,
+                    learning_rate: 1e-5,
+                    batch_size: 32,
+                    accumulate: 1,
+                    schedule: Schedule::Constant,
+                    warmup_steps: 0,
+                    weight_decay: 0.0,
+                    ..Training::default()
+                },
+            },
+            confidence: Weighting::default(),
+            sft: SftSettings {
+                training: Training { epochs: 3.0, learning_rate: 1e-5, ..Training::default() },
+            },
+            policy: PolicySettings {
+                model: String::new(),
+                objective: Objective::Dpo,
+                beta: 0.5,
+                label_noise: 0.1,
+                normalisation: Normalisation::Pairs,
+                training: Training { epochs: 5.0, learning_rate: 5e-6, ..Training::default() },
+            },
+            evaluate: EvaluateSettings::default(),
+        }
+    }
+}
+
+const TOP: &[Field] = &[
+    Field { name: "name", doc: " Name of the run; part of its folder's name." },
+    Field { name: "seed", doc: " Seed of all randomness." },
+    Field { name: "device", doc: " auto, cpu, gpu or gpu:N; see `confide devices`." },
+    Field {
+        name: "checkpoint_seconds",
+        doc: " Least seconds between two checkpoints; 0 writes one after every step.",
+    },
+];
+
+const ANNOTATOR: &[Field] = &[
+    Field {
+        name: "kind",
+        doc: " reward-head: train a scalar head on the labelled split. human: take the human labels, weight 1.",
+    },
+    Field { name: "model", doc: " Folder of a Hugging Face checkpoint, or builtin:weak." },
+];
+
+const POLICY: &[Field] = &[
+    Field { name: "model", doc: " Folder of a Hugging Face checkpoint, or builtin:strong." },
+    Field { name: "objective", doc: " dpo, ipo or rdpo." },
+    Field { name: "beta", doc: " Strength of the pull towards the reference." },
+    Field {
+        name: "label_noise",
+        doc: " For rdpo: the share of labels taken to be wrong, below 0.5.",
+    },
+    Field {
+        name: "normalisation",
+        doc: " pairs: divide the weighted losses by the number of pairs (the paper's form). weights: by the sum of weights.",
+    },
+];
+
+impl Recipe {
+    /// Every setting with its documentation: (section, field); the top level has an empty section.
+    pub fn documentation() -> Vec<(&'static str, Field)> {
+        let sections: [(&'static str, &[&[Field]]); 7] = [
+            ("", &[TOP]),
+            ("data", &[DataSettings::FIELDS]),
+            ("annotator", &[ANNOTATOR, Training::FIELDS]),
+            ("confidence", &[Weighting::FIELDS]),
+            ("sft", &[Training::FIELDS]),
+            ("policy", &[POLICY, Training::FIELDS]),
+            ("evaluate", &[EvaluateSettings::FIELDS]),
+        ];
+        let expand = |(section, lists): (&'static str, &[&[Field]])| {
+            let fields: Vec<Field> = lists.concat();
+            fields.into_iter().map(move |field| (section, field)).collect::<Vec<_>>()
+        };
+        sections.into_iter().flat_map(expand).collect()
+    }
+
+    /// The documentation of one setting, `section.key` or `key`.
+    pub fn explain(path: &str) -> Option<&'static str> {
+        let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
+        Self::documentation()
+            .into_iter()
+            .find(|(s, field)| *s == section && field.name == key)
+            .map(|(_, field)| field.doc.trim())
+    }
+}

@@ -1,0 +1,82 @@
+//! What came out of a run: the content of `report.json`.
+
+use serde::{Deserialize, Serialize};
+
+use super::DataSummary;
+use crate::evaluate::GoldReport;
+use crate::preference::Calibration;
+
+/// Data part of a report.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DataReport {
+    /// Counts of the pool and its splits.
+    #[serde(flatten)]
+    pub summary: DataSummary,
+    /// Pairs dropped because they exceed the length limit.
+    pub too_long: usize,
+}
+
+/// Annotator part of a report.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AnnotatorReport {
+    /// Share of held-out pairs on which it agrees with the humans; `null` if none.
+    pub accuracy: Option<f64>,
+    /// Expected calibration error on the held-out split; `null` if none.
+    pub ece: Option<f64>,
+    /// Negative log-likelihood on the held-out split; `null` if none.
+    pub nll: Option<f64>,
+    /// Accuracy of always preferring the longer response, for comparison.
+    pub longer_is_better: Option<f64>,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Reliability on the held-out split.
+    pub calibration: Option<Calibration>,
+}
+
+/// Confidence part of a report.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConfidenceReport {
+    /// Mean C over the unlabelled split; `null` if it is empty.
+    pub mean: Option<f64>,
+    /// Pairs of the unlabelled split with weight above 0.
+    pub kept: usize,
+    /// Share of weak labels that agree with human labels, where those are known.
+    pub agreement: Option<f64>,
+    /// The same among the kept pairs.
+    pub agreement_kept: Option<f64>,
+}
+
+/// Policy part of a report.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PolicyReport {
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Mean β-scaled margin on the held-out split under human labels; `null` if empty.
+    pub rewards_margin: Option<f64>,
+    /// Share of held-out pairs with a positive margin; `null` if empty.
+    pub rewards_accuracy: Option<f64>,
+}
+
+/// What came out of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The run's name.
+    pub name: String,
+    /// The data.
+    pub data: DataReport,
+    /// The annotator.
+    pub annotator: AnnotatorReport,
+    /// Its confidence.
+    pub confidence: ConfidenceReport,
+    /// The policy.
+    pub policy: PolicyReport,
+    /// Samples against the gold reward; only in the built-in demonstration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gold: Option<GoldReport>,
+    /// The device, in words.
+    pub device: String,
+    /// Wall-clock seconds, resumed parts included.
+    pub seconds: f64,
+    /// Everything that was warned of.
+    pub warnings: Vec<String>,
+}

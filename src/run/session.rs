@@ -1,0 +1,324 @@
+//! A run under way: its recipe, its folder, its device, and who listens.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use burn::tensor::Device;
+
+use super::folder::{CheckpointState, FolderError, RunFolder, State};
+use super::{Control, Event, Recipe, RecipeError, Stage};
+use crate::data::DataError;
+use crate::device::DeviceError;
+use crate::model::{
+    Checkpoint, Decoder, ModelError, ModelFiles, Storage, collect_tensors, load_named, save,
+    save_tensors, take_tensors,
+};
+use crate::text::TextError;
+use crate::train::{
+    AdamW, Ended, Flow, Metrics, Observer, Order, Start, Task, TrainError, Training,
+};
+
+/// Why a run ended before its report.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The user asked for it.
+    #[error("stopped; continue with `confide resume`")]
+    Stopped,
+    /// See the recipe.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// See the data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// See the model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// See the tokenizer.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// See the device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// See the training.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// See the folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A file of the run cannot be written.
+    #[error("{path}: {source}; is there space left?")]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The recipe cannot work on these data.
+    #[error("{0}")]
+    Impossible(String),
+    /// A defect: the worker thread panicked.
+    #[error("the worker ended unexpectedly: {0}; please report this with the recipe")]
+    Panic(String),
+}
+
+/// A run under way.
+pub(crate) struct Session<'a> {
+    pub(crate) recipe: Recipe,
+    pub(crate) folder: RunFolder,
+    pub(crate) state: State,
+    pub(crate) device: Device,
+    pub(crate) control: Control,
+    pub(crate) listener: &'a mut dyn FnMut(Event),
+    pub(crate) begun: Instant,
+    /// Seconds of earlier sittings.
+    pub(crate) earlier: f64,
+    /// Pairs dropped for their length, whoever dropped them.
+    pub(crate) too_long: BTreeSet<usize>,
+}
+
+impl Session<'_> {
+    /// Tell the listener and the log.
+    pub(crate) fn emit(&mut self, event: Event) -> Result<(), RunError> {
+        self.folder.log(&event)?;
+        (self.listener)(event);
+        Ok(())
+    }
+
+    /// Warn, and remember it for the report.
+    pub(crate) fn warn(&mut self, message: String) -> Result<(), RunError> {
+        self.state.report.warnings.push(message.clone());
+        self.emit(Event::Warning { message })
+    }
+
+    pub(crate) fn seconds(&self) -> f64 {
+        self.earlier + self.begun.elapsed().as_secs_f64()
+    }
+
+    pub(crate) fn is_done(&self, stage: Stage) -> bool {
+        self.state.done.contains(&stage)
+    }
+
+    /// Run a stage unless an earlier sitting completed it; `work` leaves its artifacts on disk.
+    pub(crate) fn stage(
+        &mut self,
+        stage: Stage,
+        total: u64,
+        work: impl FnOnce(&mut Self) -> Result<(), RunError>,
+    ) -> Result<(), RunError> {
+        if self.is_done(stage) {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        // A stage that goes on from a checkpoint has told of its beginning already.
+        if self.state.checkpoint.as_ref().is_none_or(|c| c.stage != stage) {
+            self.emit(Event::StageStarted { stage, total })?;
+        }
+        work(self)?;
+        self.emit(Event::StageEnded { stage, seconds: begun.elapsed().as_secs_f64() })?;
+        self.state.done.push(stage);
+        let old = self.state.checkpoint.take();
+        self.save_state()?;
+        self.drop_checkpoint(old);
+        Ok(())
+    }
+
+    pub(crate) fn save_state(&mut self) -> Result<(), RunError> {
+        self.state.seconds = self.seconds();
+        self.state.report.data.too_long = self.too_long.len();
+        Ok(self.folder.save_state(&mut self.state)?)
+    }
+
+    fn drop_checkpoint(&self, old: Option<CheckpointState>) {
+        if let Some(old) = old {
+            let folder = self.folder.path().join(old.folder);
+            if let Err(e) = std::fs::remove_dir_all(&folder) {
+                log::warn!("{}: {e}", folder.display());
+            }
+        }
+    }
+
+    /// Wait while paused; `Err` if the user stopped the run.
+    pub(crate) fn breathe(&mut self) -> Result<(), RunError> {
+        if self.control.is_paused() && !self.control.is_stopped() {
+            self.emit(Event::Paused)?;
+            while self.control.is_paused() && !self.control.is_stopped() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            self.emit(Event::Continued)?;
+        }
+        if self.control.is_stopped() { Err(RunError::Stopped) } else { Ok(()) }
+    }
+
+    /// Report progress of a stage without optimiser steps, and let the user interrupt it.
+    pub(crate) fn progress(&mut self, stage: Stage, done: u64, total: u64) -> Result<(), RunError> {
+        self.emit(Event::Progress { stage, done, total })?;
+        self.breathe()
+    }
+
+    /// Train a decoder in a stage, from its checkpoint if there is one.
+    pub(crate) fn train(
+        &mut self,
+        stage: Stage,
+        model: Decoder,
+        task: &mut dyn Task,
+        order: Order,
+        training: &Training,
+    ) -> Result<Decoder, RunError> {
+        let mut start =
+            Start { model, optimiser: AdamW::new(training.weight_decay), step: 0, tokens: 0 };
+        if let Some(checkpoint) = self.state.checkpoint.clone().filter(|c| c.stage == stage) {
+            let folder = self.folder.path().join(&checkpoint.folder);
+            start.model = take_tensors(start.model, load_named(&folder.join("model.safetensors"))?);
+            let moments = load_named(&folder.join("optimizer.safetensors"))?;
+            start.optimiser.restore(moments, checkpoint.step, &self.device);
+            start.step = checkpoint.step;
+            start.tokens = checkpoint.tokens;
+        }
+        task.set_threshold(self.state.threshold);
+        let mut observer = StageObserver {
+            stage,
+            tokens: start.tokens,
+            last: Instant::now(),
+            error: None,
+            session: self,
+        };
+        let ended = crate::train::train(start, task, order, training, &mut observer);
+        if let Some(error) = observer.error {
+            return Err(error);
+        }
+        match ended? {
+            Ended::Done(model) => Ok(model),
+            Ended::Stopped => Err(RunError::Stopped),
+        }
+    }
+
+    /// Write a model in Hugging Face layout, with its tokenizer, as a folder of the run.
+    pub(crate) fn export(
+        &self,
+        name: &str,
+        checkpoint: &Checkpoint,
+        source: &ModelFiles,
+        pad: Option<u32>,
+    ) -> Result<(), RunError> {
+        let path = self.folder.path().join(name);
+        let wrap = |source| RunError::Write { path: path.clone(), source };
+        crate::files::write_folder(&path, |partial| {
+            save(partial, checkpoint, pad, Storage::F32).map_err(std::io::Error::other)?;
+            for file in [
+                "tokenizer.json",
+                "tokenizer_config.json",
+                "generation_config.json",
+                "special_tokens_map.json",
+            ] {
+                if let Some(bytes) = source.bytes(file).map_err(std::io::Error::other)? {
+                    crate::files::write(&partial.join(file), &bytes)?;
+                }
+            }
+            Ok::<(), std::io::Error>(())
+        })
+        .map_err(wrap)
+    }
+}
+
+/// Turns what the training loop tells into events and checkpoints.
+struct StageObserver<'a, 'b> {
+    stage: Stage,
+    tokens: u64,
+    last: Instant,
+    /// The first failure to report; training is then stopped.
+    error: Option<RunError>,
+    session: &'a mut Session<'b>,
+}
+
+impl StageObserver<'_, '_> {
+    fn keep(&mut self, result: Result<(), RunError>) {
+        if let Err(error) = result {
+            self.error.get_or_insert(error);
+        }
+    }
+
+    fn write_checkpoint(
+        &mut self,
+        step: u64,
+        model: &Decoder,
+        optimiser: &AdamW,
+    ) -> Result<(), RunError> {
+        let session = &mut *self.session;
+        let name = PathBuf::from("checkpoints").join(format!("{}-{step}", self.stage.name()));
+        let path = session.folder.path().join(&name);
+        crate::files::write_folder(&path, |partial| {
+            save_tensors(&partial.join("model.safetensors"), &collect_tensors(model), Storage::F32)
+                .map_err(std::io::Error::other)?;
+            save_tensors(&partial.join("optimizer.safetensors"), &optimiser.moments(), Storage::F32)
+                .map_err(std::io::Error::other)
+        })
+        .map_err(|source| RunError::Write { path, source })?;
+        session.emit(Event::Checkpoint { stage: self.stage, step })?;
+        let fresh = CheckpointState { stage: self.stage, step, tokens: self.tokens, folder: name };
+        let old = session
+            .state
+            .checkpoint
+            .replace(fresh.clone())
+            .filter(|old| old.folder != fresh.folder);
+        session.save_state()?;
+        session.drop_checkpoint(old);
+        Ok(())
+    }
+}
+
+impl Observer for StageObserver<'_, '_> {
+    fn before_step(&mut self) -> Flow {
+        if let Err(error) = self.session.breathe() {
+            if !matches!(error, RunError::Stopped) {
+                self.keep(Err(error));
+            }
+            return Flow::Stop;
+        }
+        if self.error.is_some() {
+            return Flow::Stop;
+        }
+        let threshold = self.session.control.take_threshold();
+        if let Some(value) = threshold {
+            self.session.state.threshold = value;
+            let told = self.session.emit(Event::Threshold { value });
+            self.keep(told);
+        }
+        Flow::Go(threshold)
+    }
+
+    fn after_step(&mut self, step: u64, total: u64, metrics: &Metrics) {
+        self.tokens = metrics.get("num_tokens").unwrap_or(0.0) as u64;
+        let told = self
+            .session
+            .emit(Event::Step { stage: self.stage, step, metrics: metrics.clone() })
+            .and_then(|()| {
+                self.session.emit(Event::Progress { stage: self.stage, done: step, total })
+            });
+        self.keep(told);
+    }
+
+    fn wants_checkpoint(&mut self, step: u64, total: u64) -> bool {
+        let due = self.last.elapsed().as_secs_f64() >= self.session.recipe.checkpoint_seconds;
+        let wants = due && step < total;
+        if wants {
+            self.last = Instant::now();
+        }
+        wants
+    }
+
+    fn checkpoint(
+        &mut self,
+        step: u64,
+        model: &Decoder,
+        optimiser: &AdamW,
+    ) -> Result<(), TrainError> {
+        let written = self.write_checkpoint(step, model, optimiser);
+        written.map_err(|e| TrainError::Checkpoint(e.to_string()))
+    }
+
+    fn warn(&mut self, message: String) {
+        let told = self.session.warn(message);
+        self.keep(told);
+    }
+}

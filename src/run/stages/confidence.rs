@@ -1,0 +1,172 @@
+//! Let the annotator label the unlabelled split, and measure how sure and how right it is.
+
+use std::path::PathBuf;
+
+use super::super::event::{Event, Stage};
+use super::super::session::{RunError, Session};
+use super::annotator::preferred_first;
+use super::data::Prepared;
+use crate::annotate::score_sequences;
+use crate::data::{AnnotatedPair, Pair, Side, read_annotations, write_annotations};
+use crate::model::{ModelFiles, load};
+use crate::preference::{calibration, confidence};
+use crate::text::{EncodedPair, Fit, Sequence, Tokenizer, encode_pairs, prompt_text};
+
+/// Where the annotations of a run are.
+const FILE: &str = "annotations.parquet";
+
+/// A pair with a label for the policy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Labelled {
+    /// Index of the pair.
+    pub(crate) pair: usize,
+    /// The preferred response.
+    pub(crate) chosen: Side,
+    /// The annotator's margin d; unused for human labels.
+    pub(crate) margin: f64,
+}
+
+/// The Human baseline: human labels of the unlabelled split, or of all training pairs where
+/// the labelled split takes everything.
+pub(crate) fn human_labels(session: &Session<'_>, prepared: &Prepared) -> Vec<Labelled> {
+    let split = &prepared.split;
+    let mut indexes = split.unlabelled.clone();
+    if session.recipe.data.labelled >= 1.0 {
+        indexes.extend(&split.labelled);
+        indexes.sort_unstable();
+    }
+    let label = |pair: usize| {
+        let label = prepared.pairs[pair].label?;
+        Some(Labelled { pair, chosen: label.preferred, margin: 0.0 })
+    };
+    indexes.into_iter().filter_map(label).collect()
+}
+
+pub(crate) fn run(
+    session: &mut Session<'_>,
+    prepared: &Prepared,
+) -> Result<Vec<Labelled>, RunError> {
+    let folder = session.folder.path().join("annotator");
+    let files = ModelFiles::folder(&folder)?;
+    let tokenizer = Tokenizer::load(&files)?;
+    let max_length = session.recipe.data.max_length;
+    let mut pairs = Vec::new();
+    for indexes in [&prepared.split.unlabelled, &prepared.split.held_out] {
+        for pair in encode_pairs(&tokenizer, &prepared.pairs, indexes)? {
+            if pair.fit(Fit::Whole, max_length).is_some() {
+                pairs.push(pair);
+            } else {
+                session.too_long.insert(pair.pair);
+            }
+        }
+    }
+    let path = session.folder.path().join(FILE);
+    session.stage(Stage::Confidence, pairs.len() as u64, |session| {
+        let scores = score(session, &files, &tokenizer, &pairs)?;
+        let annotated: Vec<AnnotatedPair> =
+            pairs.iter().zip(&scores).map(|(p, s)| annotate(prepared, p.pair, *s)).collect();
+        write_annotations(&path, &annotated)?;
+        summarise(session, prepared, &pairs, &annotated);
+        session.emit(Event::Annotated { file: PathBuf::from(FILE), pairs: annotated.len() })
+    })?;
+    let annotated = read_annotations(&path)?;
+    Ok(labels(&pairs, &annotated))
+}
+
+fn score(
+    session: &mut Session<'_>,
+    files: &ModelFiles,
+    tokenizer: &Tokenizer,
+    pairs: &[EncodedPair],
+) -> Result<Vec<[f32; 2]>, RunError> {
+    let annotator = load(files, &session.device)?;
+    let sequences: Vec<&Sequence> = pairs.iter().flat_map(|p| &p.sides).collect();
+    let batch_size = 2 * session.recipe.annotator.training.batch_size;
+    let total = pairs.len() as u64;
+    let scores =
+        score_sequences(&annotator.decoder, &sequences, tokenizer.pad, batch_size, &mut |done| {
+            session.progress(Stage::Confidence, done as u64 / 2, total)
+        })?;
+    Ok(scores.as_chunks::<2>().0.to_vec())
+}
+
+fn annotate(prepared: &Prepared, index: usize, scores: [f32; 2]) -> AnnotatedPair {
+    let pair = &prepared.pairs[index];
+    let held_out = prepared.split.held_out.binary_search(&index).is_ok();
+    AnnotatedPair {
+        split: if held_out { "held_out" } else { "unlabelled" }.to_owned(),
+        prompt: prompt_text(&pair.prompt),
+        responses: pair.responses.clone(),
+        human: pair.label.map(|label| label.preferred),
+        scores,
+    }
+}
+
+/// Labels of the unlabelled split, in the order of the files.
+fn labels(pairs: &[EncodedPair], annotated: &[AnnotatedPair]) -> Vec<Labelled> {
+    let unlabelled = |a: &AnnotatedPair| a.split == "unlabelled";
+    pairs
+        .iter()
+        .zip(annotated)
+        .filter(|(_, a)| unlabelled(a))
+        .map(|(p, a)| Labelled { pair: p.pair, chosen: a.label(), margin: a.margin() })
+        .collect()
+}
+
+fn summarise(
+    session: &mut Session<'_>,
+    prepared: &Prepared,
+    pairs: &[EncodedPair],
+    annotated: &[AnnotatedPair],
+) {
+    let weighting = session.recipe.confidence.clone();
+    let t = weighting.temperature;
+    let (held_out, unlabelled): (Vec<_>, Vec<_>) =
+        pairs.iter().zip(annotated).partition(|(_, a)| a.split == "held_out");
+
+    let signed = |(p, a): &(&EncodedPair, &AnnotatedPair)| {
+        let [chosen, rejected] = preferred_first(&prepared.pairs[p.pair], a.scores);
+        f64::from(chosen) - f64::from(rejected)
+    };
+    let signed: Vec<f64> = held_out.iter().filter(|(_, a)| a.human.is_some()).map(signed).collect();
+    let measured = calibration(&signed, t);
+    let humans: Vec<&Pair> = held_out.iter().map(|(p, _)| &prepared.pairs[p.pair]).collect();
+    let report = &mut session.state.report;
+    report.annotator.accuracy = measured.as_ref().map(|c| c.accuracy);
+    report.annotator.ece = measured.as_ref().map(|c| c.ece);
+    report.annotator.nll = measured.as_ref().map(|c| c.nll);
+    report.annotator.calibration = measured;
+    report.annotator.longer_is_better = longer_is_better(&humans);
+
+    let margins: Vec<f64> = unlabelled.iter().map(|(_, a)| a.margin()).collect();
+    let weights = weighting.weights(&margins);
+    let share = |kept: bool| {
+        let known = unlabelled.iter().zip(&weights).filter(|(_, w)| !kept || **w > 0.0);
+        mean(known.filter_map(|((_, a), _)| a.agrees()).map(f64::from))
+    };
+    report.confidence.mean = mean(margins.iter().map(|&d| confidence(d, t)));
+    report.confidence.kept = weights.iter().filter(|w| **w > 0.0).count();
+    report.confidence.agreement = share(false);
+    report.confidence.agreement_kept = share(true);
+}
+
+/// Accuracy of preferring the longer response, in characters; ties count one half.
+fn longer_is_better(pairs: &[&Pair]) -> Option<f64> {
+    let right = |pair: &&Pair| {
+        pair.label?;
+        let lengths = pair.responses.each_ref().map(|response| response.chars().count());
+        let [chosen, rejected] = preferred_first(pair, lengths);
+        Some(match chosen.cmp(&rejected) {
+            std::cmp::Ordering::Greater => 1.0,
+            std::cmp::Ordering::Equal => 0.5,
+            std::cmp::Ordering::Less => 0.0,
+        })
+    };
+    mean(pairs.iter().filter_map(right))
+}
+
+/// The mean, if there is anything to average.
+pub(crate) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = values.fold((0usize, 0.0), |(n, sum), v| (n + 1, sum + v));
+    (count > 0).then(|| sum / count as f64)
+}

@@ -1,0 +1,125 @@
+//! Align the policy with the labels, each weighted by its confidence.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+use super::super::event::Stage;
+use super::super::session::{RunError, Session};
+use super::super::{AnnotatorKind, Normalisation};
+use super::sft::{Material, reference};
+use super::stream;
+use crate::annotate::response_log_probs;
+use crate::model::{Decoder, SavedTensor, Storage, load_named, save_tensors};
+use crate::preference::Preference;
+use crate::text::Sequence;
+use crate::train::{Order, PolicyPair, PreferenceTask, WeightedMean};
+
+/// The objective of a recipe with its constants.
+pub(crate) fn preference(session: &Session<'_>) -> Preference {
+    let p = &session.recipe.policy;
+    Preference { objective: p.objective, beta: p.beta, label_noise: p.label_noise }
+}
+
+pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), RunError> {
+    let settings = session.recipe.policy.clone();
+    let (shuffle, seed) = (session.recipe.data.shuffle, session.recipe.seed);
+    let order = Order::new(material.pairs.len(), &settings.training, shuffle, seed, stream::POLICY);
+    let reference_log_probs = reference_log_probs(session, material, &order)?;
+    session.stage(Stage::Policy, order.total, |session| {
+        let pairs = material.pairs.iter().zip(&reference_log_probs).map(|((sides, label), r)| {
+            PolicyPair { sides: sides.clone(), reference: r.map(f64::from), margin: label.margin }
+        });
+        let mean = match settings.normalisation {
+            Normalisation::Pairs => WeightedMean::Pairs,
+            Normalisation::Weights => WeightedMean::Weights,
+        };
+        let weak = session.recipe.annotator.kind == AnnotatorKind::RewardHead;
+        let weighting = weak.then(|| session.recipe.confidence.clone());
+        let pad = material.tokenizer.pad;
+        let mut task =
+            PreferenceTask::new(pairs.collect(), pad, preference(session), mean, weighting);
+        let mut checkpoint = reference(session, material)?;
+        let total = order.total;
+        checkpoint.decoder = session.train(
+            Stage::Policy,
+            checkpoint.decoder,
+            &mut task,
+            order,
+            &settings.training,
+        )?;
+        session.state.report.policy.steps = total;
+        session.export("policy", &checkpoint, &material.files, Some(pad))
+    })
+}
+
+/// Log-probabilities of all responses under the reference, [chosen, rejected] for each pair;
+/// computed once and kept under a key made of everything that they depend on.
+fn reference_log_probs(
+    session: &mut Session<'_>,
+    material: &Material,
+    order: &Order,
+) -> Result<Vec<[f32; 2]>, RunError> {
+    let key = key(session, material);
+    let path = session
+        .folder
+        .path()
+        .join("checkpoints")
+        .join(format!("reference-log-probs-{key}.safetensors"));
+    if !path.exists() {
+        session.state.done.retain(|stage| *stage != Stage::Reference);
+    }
+    session.stage(Stage::Reference, material.pairs.len() as u64, |session| {
+        let checkpoint = reference(session, material)?;
+        let values = in_training_batches(session, &checkpoint.decoder, material, order)?;
+        let saved = SavedTensor { shape: vec![material.pairs.len(), 2], values };
+        Ok(save_tensors(&path, &BTreeMap::from([("log_probs".to_owned(), saved)]), Storage::F32)?)
+    })?;
+    let values = load_named(&path)?.remove("log_probs").map(|t| t.values).unwrap_or_default();
+    Ok(values.as_chunks::<2>().0.to_vec())
+}
+
+/// Log-probabilities computed in the very batches of the first epoch: there the policy is still
+/// the reference, and batches of other shapes would differ from it in the last bits.
+fn in_training_batches(
+    session: &mut Session<'_>,
+    reference: &Decoder,
+    material: &Material,
+    order: &Order,
+) -> Result<Vec<f32>, RunError> {
+    let batch_size = session.recipe.policy.training.batch_size.max(1);
+    let total = material.pairs.len() as u64;
+    let mut values = vec![0.0; 2 * material.pairs.len()];
+    let mut done = 0;
+    for items in order.first_epoch() {
+        for part in items.chunks(batch_size) {
+            let side = |k: usize| part.iter().map(move |&i| (i, k));
+            let places: Vec<(usize, usize)> = side(0).chain(side(1)).collect();
+            let sequences: Vec<&Sequence> =
+                places.iter().map(|&(i, k)| &material.pairs[i].0[k]).collect();
+            let sums = response_log_probs(reference, &sequences, material.tokenizer.pad)?;
+            for ((i, k), sum) in places.into_iter().zip(sums) {
+                values[2 * i + k] = sum;
+            }
+            done += part.len() as u64;
+            session.progress(Stage::Reference, done, total)?;
+        }
+    }
+    Ok(values)
+}
+
+/// A hash of the reference's weights and of all token sequences.
+fn key(session: &Session<'_>, material: &Material) -> String {
+    let mut hash = Sha256::new();
+    let tuned: PathBuf = session.folder.path().join("checkpoints").join("reference.safetensors");
+    hash.update(session.recipe.policy.model.as_bytes());
+    hash.update(std::fs::read(tuned).unwrap_or_default());
+    for sequence in material.pairs.iter().flat_map(|(sides, _)| sides) {
+        for part in [&sequence.prompt[..], &sequence.response[..]] {
+            hash.update((part.len() as u64).to_le_bytes());
+            part.iter().for_each(|token| hash.update(token.to_le_bytes()));
+        }
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,97 @@
+//! Fine-tune the policy on the chosen responses; the result is also the reference.
+
+use std::path::PathBuf;
+
+use super::super::event::Stage;
+use super::super::session::{RunError, Session};
+use super::confidence::Labelled;
+use super::data::Prepared;
+use super::{model_files, stream};
+use crate::data::Side;
+use crate::model::{
+    Checkpoint, ModelFiles, Storage, collect_tensors, load, load_named, save_tensors, take_tensors,
+};
+use crate::text::{Fit, Sequence, Tokenizer, encode_pairs};
+use crate::train::{Order, SftTask};
+
+/// The labelled pairs in the policy's tokens.
+pub(crate) struct Material {
+    /// The policy's files.
+    pub(crate) files: ModelFiles,
+    /// Its tokenizer.
+    pub(crate) tokenizer: Tokenizer,
+    /// Pairs that fit: chosen first.
+    pub(crate) pairs: Vec<([Sequence; 2], Labelled)>,
+}
+
+impl Material {
+    pub(crate) fn new(
+        session: &mut Session<'_>,
+        prepared: &Prepared,
+        labels: &[Labelled],
+    ) -> Result<Self, RunError> {
+        let files = model_files(&session.recipe.policy.model)?;
+        let tokenizer = Tokenizer::load(&files)?;
+        let indexes: Vec<usize> = labels.iter().map(|l| l.pair).collect();
+        let encoded = encode_pairs(&tokenizer, &prepared.pairs, &indexes)?;
+        let merged = encoded.iter().filter(|p| p.merged).count();
+        let mut pairs = Vec::with_capacity(encoded.len());
+        for (pair, label) in encoded.into_iter().zip(labels) {
+            match pair.fit(Fit::Start, session.recipe.data.max_length) {
+                Some([first, second]) => {
+                    let sides =
+                        if label.chosen == Side::First { [first, second] } else { [second, first] };
+                    pairs.push((sides, *label));
+                }
+                None => {
+                    session.too_long.insert(pair.pair);
+                }
+            }
+        }
+        if merged > 0 && !session.is_done(Stage::Sft) {
+            session.warn(format!("in {merged} pairs the tokenizer merges the end of the prompt with the response; the tokens of both together are used"))?;
+        }
+        if pairs.is_empty() {
+            return Err(RunError::Impossible(format!(
+                "no pair fits into max_length = {}; raise data.max_length",
+                session.recipe.data.max_length
+            )));
+        }
+        Ok(Self { files, tokenizer, pairs })
+    }
+}
+
+fn reference_path(session: &Session<'_>) -> PathBuf {
+    session.folder.path().join("checkpoints").join("reference.safetensors")
+}
+
+/// The policy's starting point, which is also its reference.
+pub(crate) fn reference(
+    session: &Session<'_>,
+    material: &Material,
+) -> Result<Checkpoint, RunError> {
+    let mut checkpoint = load(&material.files, &session.device)?;
+    // A sequence classifier's scalar head has no part in a policy.
+    checkpoint.decoder.score = None;
+    let path = reference_path(session);
+    if path.exists() {
+        checkpoint.decoder = take_tensors(checkpoint.decoder, load_named(&path)?);
+    }
+    Ok(checkpoint)
+}
+
+pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), RunError> {
+    let training = session.recipe.sft.training.clone();
+    let (shuffle, seed) = (session.recipe.data.shuffle, session.recipe.seed);
+    let order = Order::new(material.pairs.len(), &training, shuffle, seed, stream::SFT);
+    if order.total == 0 {
+        return Ok(());
+    }
+    session.stage(Stage::Sft, order.total, |session| {
+        let checkpoint = reference(session, material)?;
+        let sequences = material.pairs.iter().map(|(sides, _)| sides[0].clone()).collect();
+        let mut task = SftTask::new(sequences, material.tokenizer.pad);
+        let tuned = session.train(Stage::Sft, checkpoint.decoder, &mut task, order, &training)?;
+        Ok(save_tensors(&reference_path(session), &collect_tensors(&tuned), Storage::F32)?)
+    })
+}

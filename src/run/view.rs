@@ -1,0 +1,203 @@
+//! The fold of events into what a person sees: one for window, terminal and report.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{DataSummary, Event, Metrics, Recipe, Report, Stage};
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// Nothing began.
+    #[default]
+    Idle,
+    /// At work.
+    Running,
+    /// Waiting before the next step.
+    Paused,
+    /// Ended by the user; can be resumed.
+    Stopped,
+    /// Ended by an error.
+    Failed,
+    /// Complete.
+    Finished,
+}
+
+/// Where a stage stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StageState {
+    /// Whether it began.
+    pub started: bool,
+    /// Whether it ended.
+    pub ended: bool,
+    /// Steps or items done.
+    pub done: u64,
+    /// Of so many; 0 if unknown.
+    pub total: u64,
+    /// Seconds that it took, once it ended.
+    pub seconds: f64,
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// For the record.
+    Info,
+    /// Worth knowing.
+    Warning,
+    /// Ended the run.
+    Error,
+}
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: Level,
+    /// What it says.
+    pub text: String,
+}
+
+/// Curves of one stage: metric name → points (step, value), NaN included.
+pub type Curves = BTreeMap<String, Vec<[f64; 2]>>;
+
+/// Everything that events told of a run.
+#[derive(Clone, Debug, Default)]
+pub struct RunView {
+    /// Where it stands.
+    pub status: Status,
+    /// The run folder.
+    pub folder: PathBuf,
+    /// The resolved recipe.
+    pub recipe: Option<Box<Recipe>>,
+    /// The device, in words.
+    pub device: String,
+    /// Why that device.
+    pub why: String,
+    /// Stage by stage.
+    pub stages: BTreeMap<Stage, StageState>,
+    /// Curves by stage (`annotator`, `sft`, `policy`).
+    pub curves: BTreeMap<Stage, Curves>,
+    /// Numbers of the newest step of each stage.
+    pub latest: BTreeMap<Stage, (u64, Metrics)>,
+    /// The data.
+    pub data: Option<DataSummary>,
+    /// Annotations file, once written.
+    pub annotations: Option<PathBuf>,
+    /// The threshold in force.
+    pub threshold: f64,
+    /// Newest checkpoint.
+    pub checkpoint: Option<(Stage, u64)>,
+    /// The log.
+    pub log: Vec<LogLine>,
+    /// What came out.
+    pub report: Option<Box<Report>>,
+}
+
+impl RunView {
+    /// Replay the events of a run.
+    pub fn replay(events: impl IntoIterator<Item = Event>) -> Self {
+        let mut view = Self::default();
+        for event in events {
+            view.apply(event);
+        }
+        view
+    }
+
+    /// The stage at work, or the last one that began.
+    pub fn current_stage(&self) -> Option<Stage> {
+        let began = |stage: &&Stage| self.stages.get(stage).is_some_and(|s| s.started);
+        Stage::ALL
+            .iter()
+            .filter(began)
+            .find(|stage| !self.stages[stage].ended)
+            .or_else(|| Stage::ALL.iter().rev().find(began))
+            .copied()
+    }
+
+    /// Fold one event.
+    pub fn apply(&mut self, event: Event) {
+        match event {
+            Event::Started { recipe, folder, device, why, resumed, threshold, .. } => {
+                self.threshold = threshold;
+                self.info(format!(
+                    "{} “{}” on {device}",
+                    if resumed { "Resumed" } else { "Started" },
+                    recipe.name
+                ));
+                self.recipe = Some(recipe);
+                self.folder = folder;
+                self.device = device;
+                self.why = why;
+                self.status = Status::Running;
+            }
+            Event::Data { summary } => self.data = Some(summary),
+            Event::StageStarted { stage, total } => {
+                let state = self.stages.entry(stage).or_default();
+                *state = StageState { started: true, total, ..StageState::default() };
+            }
+            Event::Progress { stage, done, total } => {
+                let state = self.stages.entry(stage).or_default();
+                state.done = done;
+                state.total = total;
+            }
+            Event::StageEnded { stage, seconds } => {
+                let state = self.stages.entry(stage).or_default();
+                state.ended = true;
+                state.done = state.total;
+                state.seconds = seconds;
+            }
+            Event::Step { stage, step, metrics } => self.step(stage, step, metrics),
+            Event::Annotated { file, pairs } => {
+                self.info(format!("{pairs} pairs annotated"));
+                self.annotations = Some(file);
+            }
+            Event::Threshold { value } => {
+                self.info(format!("Threshold {value:.3} from the next step on"));
+                self.threshold = value;
+            }
+            Event::Checkpoint { stage, step } => self.checkpoint = Some((stage, step)),
+            Event::Paused => self.status = Status::Paused,
+            Event::Continued => self.status = Status::Running,
+            Event::Warning { message } => self.line(Level::Warning, message),
+            Event::Note { message } => self.info(message),
+            Event::Stopped => {
+                self.status = Status::Stopped;
+                self.info("Stopped; the run can be resumed".to_owned());
+            }
+            Event::Failed { message } => {
+                self.status = Status::Failed;
+                self.line(Level::Error, message);
+            }
+            Event::Finished { report } => {
+                self.status = Status::Finished;
+                self.info(format!("Finished in {:.0} s", report.seconds));
+                self.report = Some(report);
+            }
+        }
+    }
+
+    fn step(&mut self, stage: Stage, step: u64, metrics: Metrics) {
+        let state = self.stages.entry(stage).or_default();
+        state.started = true;
+        state.done = step;
+        let curves = self.curves.entry(stage).or_default();
+        for (name, &value) in &metrics.0 {
+            let curve = curves.entry(name.clone()).or_default();
+            // A resumed run repeats the steps after its checkpoint: the newer values stand.
+            while curve.last().is_some_and(|last| last[0] >= step as f64) {
+                curve.pop();
+            }
+            curve.push([step as f64, value]);
+        }
+        self.latest.insert(stage, (step, metrics));
+    }
+
+    fn info(&mut self, text: String) {
+        self.line(Level::Info, text);
+    }
+
+    fn line(&mut self, level: Level, text: String) {
+        self.log.push(LogLine { level, text });
+    }
+}

@@ -1,0 +1,206 @@
+//! The thread that owns all tensor work of a run.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use super::folder::{FolderError, RunFolder, State};
+use super::session::{RunError, Session};
+use super::stages::run_all;
+use super::{Control, Event, Recipe, Report};
+use crate::device;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub enum Job {
+    /// A new run in a folder that holds none.
+    Fresh {
+        /// The recipe.
+        recipe: Box<Recipe>,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Go on with an interrupted run.
+    Resume {
+        /// Its folder.
+        folder: PathBuf,
+        /// Another device than the recipe's, if given.
+        device: Option<String>,
+    },
+}
+
+/// A run on its own thread.
+#[derive(Debug)]
+pub struct RunHandle {
+    events: Receiver<Event>,
+    control: Control,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl RunHandle {
+    /// The events, as they happen.
+    pub fn events(&self) -> &Receiver<Event> {
+        &self.events
+    }
+
+    /// Commands.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Whether the thread has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for RunHandle {
+    fn drop(&mut self) {
+        // Leaving the program must not lose what was computed: wait for the last checkpoint.
+        self.control.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Run on a thread of its own; `wake` is called after each event.
+pub fn spawn(job: Job, wake: impl Fn() + Send + Sync + 'static) -> RunHandle {
+    let (sender, events) = channel();
+    let control = Control::default();
+    let commands = control.clone();
+    let work = move || {
+        let mut listener = |event| {
+            let _ = sender.send(event);
+            wake();
+        };
+        // The last event told the outcome.
+        let _ = execute(job, commands, &mut listener);
+    };
+    let thread = std::thread::Builder::new().name("run".to_owned()).spawn(work).ok();
+    RunHandle { events, control, thread }
+}
+
+/// Run on this thread; the last event is `finished`, `stopped` or `failed`.
+///
+/// # Errors
+///
+/// As told by the last event.
+pub fn execute(
+    job: Job,
+    control: Control,
+    listener: &mut dyn FnMut(Event),
+) -> Result<Report, RunError> {
+    let mut opened = match catch_unwind(AssertUnwindSafe(|| open(job, control, listener))) {
+        Ok(Ok(session)) => session,
+        Ok(Err(error)) => return Err(error),
+        Err(panic) => return Err(RunError::Panic(panic_text(&*panic))),
+    };
+    let outcome = match catch_unwind(AssertUnwindSafe(|| work(&mut opened))) {
+        Ok(outcome) => outcome,
+        Err(panic) => Err(RunError::Panic(panic_text(&*panic))),
+    };
+    let last = match &outcome {
+        Ok(report) => Event::Finished { report: Box::new(report.clone()) },
+        Err(RunError::Stopped) => Event::Stopped,
+        Err(error) => Event::Failed { message: error.to_string() },
+    };
+    if let Err(error) = opened.emit(last.clone()) {
+        log::error!("{error}");
+        (opened.listener)(last);
+    }
+    outcome
+}
+
+/// Open folder and device; failures here are told to the listener, for there is no log yet.
+fn open<'a>(
+    job: Job,
+    control: Control,
+    listener: &'a mut dyn FnMut(Event),
+) -> Result<Session<'a>, RunError> {
+    match try_open(job) {
+        Ok((folder, recipe, state, choice, device, resumed)) => {
+            let earlier = state.seconds;
+            let mut session = Session {
+                recipe,
+                folder,
+                state,
+                device,
+                control,
+                listener,
+                begun: Instant::now(),
+                earlier,
+                too_long: std::collections::BTreeSet::new(),
+            };
+            session.state.report.name.clone_from(&session.recipe.name);
+            session.state.report.device = choice.device.describe();
+            let started = Event::Started {
+                recipe: Box::new(session.recipe.clone()),
+                folder: session.folder.path().to_owned(),
+                device: choice.device.describe(),
+                why: choice.why,
+                resumed,
+                threshold: session.state.threshold,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                time: jiff::Timestamp::now().to_string(),
+            };
+            session.emit(started)?;
+            Ok(session)
+        }
+        Err(error) => {
+            listener(Event::Failed { message: error.to_string() });
+            Err(error)
+        }
+    }
+}
+
+type Opened = (RunFolder, Recipe, State, device::Choice, burn::tensor::Device, bool);
+
+fn try_open(job: Job) -> Result<Opened, RunError> {
+    let (recipe, folder, wanted) = match job {
+        Job::Fresh { recipe, folder } => {
+            recipe.check(&recipe.name)?;
+            let wanted = recipe.device.clone();
+            (Some(recipe), folder, Some(wanted))
+        }
+        Job::Resume { folder, device } => (None, folder, device),
+    };
+    let resumed = recipe.is_none();
+    let (run, recipe, state) = match recipe {
+        Some(recipe) => {
+            let run = RunFolder::create(&folder, &recipe)?;
+            let state = State { threshold: recipe.confidence.threshold, ..State::default() };
+            (run, *recipe, state)
+        }
+        None => {
+            if folder.join("report.json").exists() {
+                return Err(FolderError::NotARun {
+                    folder,
+                    found: "the run in it is complete".to_owned(),
+                }
+                .into());
+            }
+            RunFolder::reopen(&folder)?
+        }
+    };
+    let choice = device::find(wanted.as_deref().unwrap_or(&recipe.device))?;
+    let device = device::open(&choice.device)?;
+    Ok((run, recipe, state, choice, device, resumed))
+}
+
+fn work(session: &mut Session<'_>) -> Result<Report, RunError> {
+    run_all(session)?;
+    session.state.report.data.too_long = session.too_long.len();
+    session.state.report.seconds = session.seconds();
+    let report = session.state.report.clone();
+    session.folder.save_report(&report)?;
+    session.save_state()?;
+    Ok(report)
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
+}

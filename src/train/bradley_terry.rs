@@ -1,0 +1,63 @@
+//! The annotator's training: a scalar head under the Bradley–Terry model.
+
+use burn::tensor::Tensor;
+
+use super::trainer::read;
+use super::{Metrics, Task};
+use crate::model::{Decoder, ModelError, sequence_scores};
+use crate::preference::bradley_terry;
+use crate::text::{Batch, Sequence};
+
+/// Minimise −log σ(s⁺ − s⁻) over pairs (chosen, rejected).
+pub struct BradleyTerryTask {
+    pairs: Vec<[Sequence; 2]>,
+    pad: u32,
+    count: f64,
+    tokens: usize,
+    margins: Vec<Tensor<1>>,
+}
+
+impl BradleyTerryTask {
+    /// Over these pairs, the preferred response first.
+    pub fn new(pairs: Vec<[Sequence; 2]>, pad: u32) -> Self {
+        Self { pairs, pad, count: 1.0, tokens: 0, margins: Vec::new() }
+    }
+}
+
+impl Task for BradleyTerryTask {
+    fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    fn begin(&mut self, items: &[usize]) {
+        self.count = items.len().max(1) as f64;
+        self.tokens = 0;
+        self.margins.clear();
+    }
+
+    fn loss(&mut self, model: &Decoder, items: &[usize]) -> Tensor<1> {
+        let side = |k: usize| items.iter().map(move |&i| (i, k));
+        let sequences: Vec<&Sequence> =
+            side(0).chain(side(1)).map(|(i, k)| &self.pairs[i][k]).collect();
+        let batch = Batch::one_per_row(&sequences, self.pad);
+        self.tokens += batch.real_tokens();
+        let scores = sequence_scores(model, &batch);
+        let n = items.len();
+        let (chosen, rejected) = (scores.clone().narrow(0, 0, n), scores.narrow(0, n, n));
+        self.margins.push((chosen.clone() - rejected.clone()).inner());
+        bradley_terry(chosen, rejected).sum().div_scalar(self.count)
+    }
+
+    fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    fn metrics(&mut self) -> Result<Metrics, ModelError> {
+        let margins = read(Tensor::cat(std::mem::take(&mut self.margins), 0))?;
+        let n = margins.len() as f64;
+        let mut metrics = Metrics::default();
+        metrics.set("accuracy", margins.iter().filter(|m| **m > 0.0).count() as f64 / n);
+        metrics.set("margin", margins.iter().sum::<f64>() / n);
+        Ok(metrics)
+    }
+}

@@ -1,0 +1,168 @@
+//! Confidence-weighted preference optimisation of the policy.
+
+use burn::tensor::Tensor;
+
+use super::trainer::read;
+use super::{Metrics, Task};
+use crate::model::{Decoder, ModelError, floats, sequence_log_probs};
+use crate::preference::{LogRatios, Preference, Weighting, effective_sample_size};
+use crate::text::{Batch, Sequence};
+
+/// A pair with its weak (or human) label, ready to train on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyPair {
+    /// Chosen, rejected.
+    pub sides: [Sequence; 2],
+    /// Log-probabilities of both under the reference, summed over the response.
+    pub reference: [f64; 2],
+    /// d ≥ 0, the annotator's margin.
+    pub margin: f64,
+}
+
+/// What the sum of weighted losses is divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightedMean {
+    /// The number of pairs, those of weight 0 included (CW-PO, eq. 7).
+    Pairs,
+    /// The sum of the weights.
+    Weights,
+}
+
+/// Minimise the weighted preference loss.
+pub struct PreferenceTask {
+    pairs: Vec<PolicyPair>,
+    pad: u32,
+    preference: Preference,
+    mean: WeightedMean,
+    /// `None`: every pair has weight 1, whatever its margin (human labels).
+    weighting: Option<Weighting>,
+    weights: Vec<f64>,
+    divisor: f64,
+    step: Step,
+}
+
+/// What has been seen of the step under way.
+#[derive(Default)]
+struct Step {
+    tokens: usize,
+    items: Vec<usize>,
+    /// Log-probabilities of each part: chosen, then rejected.
+    log_probs: Vec<(usize, Tensor<1>)>,
+}
+
+impl PreferenceTask {
+    /// Over these pairs; weights come from margins, or are 1 without a weighting.
+    pub fn new(
+        pairs: Vec<PolicyPair>,
+        pad: u32,
+        preference: Preference,
+        mean: WeightedMean,
+        weighting: Option<Weighting>,
+    ) -> Self {
+        let mut task = Self {
+            pairs,
+            pad,
+            preference,
+            mean,
+            weighting,
+            weights: Vec::new(),
+            divisor: 1.0,
+            step: Step::default(),
+        };
+        task.reweigh();
+        task
+    }
+
+    fn reweigh(&mut self) {
+        self.weights = match &self.weighting {
+            Some(weighting) => {
+                weighting.weights(&self.pairs.iter().map(|p| p.margin).collect::<Vec<_>>())
+            }
+            None => vec![1.0; self.pairs.len()],
+        };
+    }
+}
+
+impl Task for PreferenceTask {
+    fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    fn begin(&mut self, items: &[usize]) {
+        self.step = Step { items: items.to_vec(), ..Step::default() };
+        self.divisor = match self.mean {
+            WeightedMean::Pairs => items.len().max(1) as f64,
+            WeightedMean::Weights => {
+                let sum: f64 = items.iter().map(|&i| self.weights[i]).sum();
+                if sum > 0.0 { sum } else { 1.0 }
+            }
+        };
+    }
+
+    fn loss(&mut self, model: &Decoder, items: &[usize]) -> Tensor<1> {
+        let side = |k: usize| items.iter().map(move |&i| (i, k));
+        let sequences: Vec<&Sequence> =
+            side(0).chain(side(1)).map(|(i, k)| &self.pairs[i].sides[k]).collect();
+        let batch = Batch::one_per_row(&sequences, self.pad);
+        self.step.tokens += batch.real_tokens();
+        let log_probs = sequence_log_probs(model, &batch);
+        let n = items.len();
+        self.step.log_probs.push((n, log_probs.clone().inner()));
+
+        let device = log_probs.device();
+        let constant = |values: Vec<f32>| floats(&values, &device);
+        let reference =
+            side(0).chain(side(1)).map(|(i, k)| self.pairs[i].reference[k] as f32).collect();
+        let lengths: Vec<f32> = batch.response_lengths().iter().map(|&t| t as f32).collect();
+        let ratios = log_probs - constant(reference);
+        let losses = self.preference.losses(&LogRatios {
+            chosen: ratios.clone().narrow(0, 0, n),
+            rejected: ratios.narrow(0, n, n),
+            chosen_tokens: constant(lengths[..n].to_vec()),
+            rejected_tokens: constant(lengths[n..].to_vec()),
+        });
+        let weights = constant(items.iter().map(|&i| self.weights[i] as f32).collect());
+        (losses * weights).sum().div_scalar(self.divisor)
+    }
+
+    fn tokens(&self) -> usize {
+        self.step.tokens
+    }
+
+    fn metrics(&mut self) -> Result<Metrics, ModelError> {
+        let step = std::mem::take(&mut self.step.log_probs);
+        let sizes: Vec<usize> = step.iter().map(|(n, _)| *n).collect();
+        let all = read(Tensor::cat(step.into_iter().map(|(_, t)| t).collect(), 0))?;
+        let mut log_probs = [Vec::new(), Vec::new()];
+        let mut rest = all.as_slice();
+        for n in sizes {
+            log_probs[0].extend_from_slice(&rest[..n]);
+            log_probs[1].extend_from_slice(&rest[n..2 * n]);
+            rest = &rest[2 * n..];
+        }
+        let reward = |k: usize, j: usize| {
+            self.preference.beta * (log_probs[k][j] - self.pairs[self.step.items[j]].reference[k])
+        };
+        let n = self.step.items.len();
+        let mean = |f: &dyn Fn(usize) -> f64| (0..n).map(f).sum::<f64>() / n as f64;
+        let weights: Vec<f64> = self.step.items.iter().map(|&i| self.weights[i]).collect();
+        let mut metrics = Metrics::default();
+        metrics.set("rewards/chosen", mean(&|j| reward(0, j)));
+        metrics.set("rewards/rejected", mean(&|j| reward(1, j)));
+        metrics.set("rewards/margins", mean(&|j| reward(0, j) - reward(1, j)));
+        metrics
+            .set("rewards/accuracies", mean(&|j| f64::from(u8::from(reward(0, j) > reward(1, j)))));
+        metrics.set("logps/chosen", mean(&|j| log_probs[0][j]));
+        metrics.set("logps/rejected", mean(&|j| log_probs[1][j]));
+        metrics.set("weight/mean", mean(&|j| weights[j]));
+        metrics.set("weight/effective_sample_size", effective_sample_size(&weights));
+        Ok(metrics)
+    }
+
+    fn set_threshold(&mut self, threshold: f64) {
+        if let Some(weighting) = &mut self.weighting {
+            weighting.threshold = threshold;
+            self.reweigh();
+        }
+    }
+}

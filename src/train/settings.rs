@@ -1,0 +1,60 @@
+//! How long and how fast a model is trained.
+
+use serde::{Deserialize, Serialize};
+
+use crate::settings::settings;
+
+/// How the learning rate moves after warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Half a cosine wave, down to 0 at the last step.
+    #[default]
+    Cosine,
+    /// Stays where warm-up left it.
+    Constant,
+}
+
+settings! {
+    /// How long and how fast a model is trained.
+    pub struct Training {
+        /// Passes over the data; 0 skips the stage.
+        pub epochs: f64 = 1.0,
+        /// Optimiser steps; 0 means as many as the epochs need.
+        pub steps: u64 = 0,
+        /// Highest learning rate.
+        pub learning_rate: f64 = 1e-5,
+        /// Pairs (or responses, in SFT) computed at once.
+        pub batch_size: usize = 16,
+        /// Batches whose gradients are added up before one optimiser step.
+        pub accumulate: usize = 4,
+        /// cosine: down to 0 at the end. constant: stays.
+        pub schedule: Schedule = Schedule::Cosine,
+        /// Steps over which the learning rate rises from 0; at most 10 % of all steps.
+        pub warmup_steps: u64 = 100,
+        /// AdamW's weight decay; never applied to biases and norms.
+        pub weight_decay: f64 = 0.05,
+        /// Gradients are scaled down to this norm; 0 turns clipping off.
+        pub max_grad_norm: f64 = 1.0,
+    }
+}
+
+impl Schedule {
+    /// The factor on the learning rate at optimiser step `step`, counted from 0.
+    ///
+    /// As in transformers: linear warm-up from 0, then half a cosine wave that
+    /// reaches 0 at `total`.
+    pub fn factor(self, step: u64, warmup: u64, total: u64) -> f64 {
+        if step < warmup {
+            return step as f64 / warmup.max(1) as f64;
+        }
+        match self {
+            Self::Constant => 1.0,
+            Self::Cosine => {
+                let rest = total.saturating_sub(warmup).max(1);
+                let progress = (step - warmup) as f64 / rest as f64;
+                (0.5 * (1.0 + (std::f64::consts::PI * progress).cos())).max(0.0)
+            }
+        }
+    }
+}

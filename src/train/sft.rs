@@ -1,0 +1,49 @@
+//! Supervised fine-tuning on responses.
+
+use burn::tensor::Tensor;
+
+use super::{Metrics, Task};
+use crate::model::{Decoder, ModelError, token_log_probs};
+use crate::text::{Batch, Sequence};
+
+/// Minimise the mean negative log-likelihood of response tokens.
+pub struct SftTask {
+    sequences: Vec<Sequence>,
+    pad: u32,
+    targets: f64,
+    tokens: usize,
+}
+
+impl SftTask {
+    /// Over these sequences.
+    pub fn new(sequences: Vec<Sequence>, pad: u32) -> Self {
+        Self { sequences, pad, targets: 1.0, tokens: 0 }
+    }
+}
+
+impl Task for SftTask {
+    fn len(&self) -> usize {
+        self.sequences.len()
+    }
+
+    fn begin(&mut self, items: &[usize]) {
+        self.tokens = 0;
+        let targets: usize = items.iter().map(|&i| self.sequences[i].response.len()).sum();
+        self.targets = targets.max(1) as f64;
+    }
+
+    fn loss(&mut self, model: &Decoder, items: &[usize]) -> Tensor<1> {
+        let sequences: Vec<&Sequence> = items.iter().map(|&i| &self.sequences[i]).collect();
+        let batch = Batch::one_per_row(&sequences, self.pad);
+        self.tokens += batch.real_tokens();
+        token_log_probs(model, &batch).sum().div_scalar(-self.targets)
+    }
+
+    fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    fn metrics(&mut self) -> Result<Metrics, ModelError> {
+        Ok(Metrics::default())
+    }
+}

@@ -1,0 +1,207 @@
+//! The training loop.
+
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use super::{AdamW, Gradients, Metrics, Order, Training};
+use crate::model::{Decoder, ModelError};
+
+/// Why training ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The model or its device failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A checkpoint could not be written.
+    #[error("the checkpoint could not be written: {0}; is there space left?")]
+    Checkpoint(String),
+}
+
+/// What is trained: items with a loss.
+pub trait Task {
+    /// Items in one epoch.
+    fn len(&self) -> usize;
+
+    /// Whether there is nothing to train on.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Begin an optimiser step over these items: fix what its loss is divided by.
+    fn begin(&mut self, items: &[usize]);
+
+    /// The share of a part of the step's items in the step's loss, `[1]`; shares add up.
+    fn loss(&mut self, model: &Decoder, items: &[usize]) -> Tensor<1>;
+
+    /// Token positions computed since [`Task::begin`].
+    fn tokens(&self) -> usize;
+
+    /// The step's numbers beside those that the loop adds.
+    ///
+    /// # Errors
+    ///
+    /// The device fails.
+    fn metrics(&mut self) -> Result<Metrics, ModelError>;
+
+    /// A new threshold, from the next step on.
+    fn set_threshold(&mut self, _threshold: f64) {}
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Flow {
+    /// Take the next step, with a new threshold if there is one.
+    Go(Option<f64>),
+    /// Write a checkpoint and end.
+    Stop,
+}
+
+/// Who watches a training.
+pub trait Observer {
+    /// Asked before each step; may wait.
+    fn before_step(&mut self) -> Flow;
+
+    /// Told after each step, counted from 1.
+    fn after_step(&mut self, step: u64, total: u64, metrics: &Metrics);
+
+    /// Whether a checkpoint is due after this step.
+    fn wants_checkpoint(&mut self, step: u64, total: u64) -> bool;
+
+    /// Keep the state after so many steps.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    fn checkpoint(
+        &mut self,
+        step: u64,
+        model: &Decoder,
+        optimiser: &AdamW,
+    ) -> Result<(), TrainError>;
+
+    /// Something worth knowing.
+    fn warn(&mut self, message: String);
+}
+
+/// Where training starts.
+pub struct Start {
+    /// The model, with or without autodiff.
+    pub model: Decoder,
+    /// The optimiser, fresh or restored.
+    pub optimiser: AdamW,
+    /// Steps already done.
+    pub step: u64,
+    /// Tokens already computed.
+    pub tokens: u64,
+}
+
+/// How training ended.
+pub enum Ended {
+    /// All steps are done; the model is without autodiff.
+    Done(Decoder),
+    /// Stopped by the observer after a checkpoint.
+    Stopped,
+}
+
+/// Train to the end of `order`.
+///
+/// # Errors
+///
+/// The device fails, or a checkpoint cannot be written.
+pub fn train(
+    start: Start,
+    task: &mut dyn Task,
+    mut order: Order,
+    training: &Training,
+    observer: &mut dyn Observer,
+) -> Result<Ended, TrainError> {
+    let Start { model, mut optimiser, step: first, mut tokens } = start;
+    let mut model = model.train();
+    let warmup = warmup_steps(training, order.total, observer);
+    let mut was_finite = true;
+    for step in first..order.total {
+        match observer.before_step() {
+            Flow::Go(threshold) => {
+                if let Some(threshold) = threshold {
+                    task.set_threshold(threshold);
+                }
+            }
+            Flow::Stop => {
+                observer.checkpoint(step, &model, &optimiser)?;
+                return Ok(Ended::Stopped);
+            }
+        }
+        let begun = Instant::now();
+        let items = order.step(step);
+        let rate = training.learning_rate * training.schedule.factor(step, warmup, order.total);
+        let (next, mut metrics) = one_step(model, &mut optimiser, task, &items, rate, training)?;
+        model = next;
+        tokens += task.tokens() as u64;
+        metrics.set("learning_rate", rate);
+        metrics.set("num_tokens", tokens as f64);
+        metrics.set("tokens_per_second", task.tokens() as f64 / begun.elapsed().as_secs_f64());
+        observer.after_step(step + 1, order.total, &metrics);
+        let finite = metrics.get("loss").is_some_and(f64::is_finite);
+        if was_finite && !finite {
+            observer.warn(format!(
+                "the loss is no longer a number at step {}: training diverged; lower the learning rate or set max_grad_norm",
+                step + 1
+            ));
+        }
+        was_finite = finite;
+        if observer.wants_checkpoint(step + 1, order.total) {
+            observer.checkpoint(step + 1, &model, &optimiser)?;
+        }
+    }
+    Ok(Ended::Done(model.valid()))
+}
+
+/// Warm-up is at most a tenth of the steps: a longer one would be most of a short run.
+fn warmup_steps(training: &Training, total: u64, observer: &mut dyn Observer) -> u64 {
+    let most = total / 10;
+    if training.warmup_steps > most && total > 0 {
+        observer.warn(format!(
+            "warmup_steps = {} is more than a tenth of the {total} steps; {most} are used",
+            training.warmup_steps
+        ));
+    }
+    training.warmup_steps.min(most)
+}
+
+fn one_step(
+    model: Decoder,
+    optimiser: &mut AdamW,
+    task: &mut dyn Task,
+    items: &[usize],
+    rate: f64,
+    training: &Training,
+) -> Result<(Decoder, Metrics), TrainError> {
+    let device = model.device().without_autodiff();
+    task.begin(items);
+    let mut gradients = Gradients::default();
+    let mut losses = Vec::new();
+    for part in items.chunks(training.batch_size.max(1)) {
+        let loss = task.loss(&model, part);
+        gradients.accumulate(&loss, &model);
+        losses.push(loss.inner());
+    }
+    let norm = gradients.norm(&device);
+    if training.max_grad_norm > 0.0 {
+        gradients.clip(&norm, training.max_grad_norm);
+    }
+    let model = optimiser.step(model, gradients, rate);
+    let mut metrics = task.metrics()?;
+    let numbers = read(Tensor::cat(vec![Tensor::cat(losses, 0).sum(), norm], 0))?;
+    metrics.set("loss", numbers[0]);
+    metrics.set("grad_norm", numbers[1]);
+    Ok((model, metrics))
+}
+
+/// Numbers from the device.
+pub(crate) fn read(tensor: Tensor<1>) -> Result<Vec<f64>, ModelError> {
+    let values =
+        tensor.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))?;
+    Ok(values.into_iter().map(f64::from).collect())
+}

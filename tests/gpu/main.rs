@@ -1,0 +1,132 @@
+//! The GPU path against the CPU path, with tiny shapes, so that a software adapter will do.
+//!
+//! Runs on the first adapter of the machine; without any, each test says that it is skipped.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../suite/common.rs"]
+#[allow(dead_code)]
+mod common;
+
+use std::sync::{LazyLock, Mutex, MutexGuard};
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use common::{assert_close, repository};
+use confide::device::{Class, list, open};
+use confide::model::{
+    Decoder, ModelFiles, Sampling, generate, load, sequence_log_probs, sequence_scores,
+};
+use confide::run::{Control, Event, Job, Recipe, execute};
+use confide::text::{Batch, Sequence};
+use confide::train::{AdamW, Gradients};
+
+/// The device and a lock: kernels of several tests at once would only wait for each other.
+static GPU: LazyLock<Option<Mutex<Device>>> = LazyLock::new(|| {
+    // SAFETY: set once, before the runtime that reads it starts; nothing else sets variables.
+    unsafe { std::env::set_var("CUBECL_AUTOTUNE_LEVEL", "minimal") };
+    let adapter = list().into_iter().find(|candidate| candidate.class != Class::Cpu)?;
+    eprintln!("adapter: {}", adapter.describe());
+    Some(Mutex::new(open(&adapter).unwrap()))
+});
+
+fn gpu() -> Option<MutexGuard<'static, Device>> {
+    let device = GPU.as_ref();
+    if device.is_none() {
+        eprintln!("skipped: this machine has no graphics adapter, not even a software one");
+    }
+    device.map(|d| d.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+fn model(family: &str, device: &Device) -> Decoder {
+    let folder = repository("tests/fixtures/models").join(family);
+    load(&ModelFiles::folder(&folder).unwrap(), device).unwrap().decoder
+}
+
+fn batch() -> Batch {
+    let sequence = |prompt: &[u32], response: &[u32]| Sequence {
+        prompt: prompt.into(),
+        response: response.to_vec(),
+    };
+    let rows = [sequence(&[5, 9, 11], &[3, 8, 60, 1]), sequence(&[7, 2], &[44, 13])];
+    Batch::one_per_row(&rows.iter().collect::<Vec<_>>(), 0)
+}
+
+fn vector<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.try_into_vec_as::<f32>().unwrap().into_iter().map(f64::from).collect()
+}
+
+/// Two steps of training: log-probabilities before, after, and the gradient norms.
+fn two_steps(mut model: Decoder) -> Vec<f64> {
+    let mut numbers = Vec::new();
+    let mut optimiser = AdamW::new(0.01);
+    let device = model.device();
+    model = model.train();
+    for _ in 0..2 {
+        let sums = sequence_log_probs(&model, &batch());
+        numbers.extend(vector(sums.clone().inner()));
+        let mut gradients = Gradients::default();
+        gradients.accumulate(&sums.mean().neg(), &model);
+        let norm = gradients.norm(&device);
+        gradients.clip(&norm, 1.0);
+        numbers.extend(vector(norm));
+        model = optimiser.step(model, gradients, 1e-2);
+    }
+    numbers.extend(vector(sequence_log_probs(&model.valid(), &batch())));
+    numbers
+}
+
+#[test]
+fn training_steps_agree_with_the_cpu() {
+    let Some(device) = gpu() else { return };
+    for family in ["llama-tied", "gpt2", "opt-postln"] {
+        let found = two_steps(model(family, &device));
+        assert_close(&found, &two_steps(model(family, &Device::flex())), 1e-3, family);
+    }
+}
+
+#[test]
+fn scores_and_samples_agree_with_the_cpu() {
+    let Some(device) = gpu() else { return };
+    let (on_gpu, on_cpu) = (model("llama-score", &device), model("llama-score", &Device::flex()));
+    let scores = |m: &Decoder| vector(sequence_scores(m, &batch()));
+    assert_close(&scores(&on_gpu), &scores(&on_cpu), 1e-3, "scores");
+    let (on_gpu, on_cpu) = (model("qwen2", &device), model("qwen2", &Device::flex()));
+    let greedy = Sampling { max_new_tokens: 6, temperature: 0.0, ..Sampling::default() };
+    let sample = |m: &Decoder| generate(m, &[vec![5, 9, 11], vec![2]], &[], &greedy).unwrap();
+    for (found, wanted) in sample(&on_gpu).iter().zip(sample(&on_cpu)) {
+        assert_eq!(found.tokens, wanted.tokens);
+        assert_close(&found.log_probs, &wanted.log_probs, 1e-3, "log-probabilities");
+    }
+}
+
+#[test]
+fn a_whole_run_ends_on_the_gpu() {
+    let Some(_device) = gpu() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = confide::demo::recipe()
+        .with(
+            &[
+                ("device", "gpu"),
+                ("data.limit", "24"),
+                ("annotator.steps", "2"),
+                ("annotator.batch_size", "2"),
+                ("sft.steps", "1"),
+                ("sft.batch_size", "2"),
+                ("policy.steps", "2"),
+                ("policy.batch_size", "2"),
+                ("data.max_length", "64"),
+                ("evaluate.samples", "0"),
+            ]
+            .map(|(k, v)| (k.to_owned(), v.to_owned())),
+        )
+        .unwrap();
+    finish(recipe, folder.path());
+}
+
+fn finish(recipe: Recipe, folder: &std::path::Path) {
+    let mut last = None;
+    let job = Job::Fresh { recipe: Box::new(recipe), folder: folder.join("run") };
+    execute(job, Control::default(), &mut |event| last = Some(event)).unwrap();
+    assert!(matches!(last, Some(Event::Finished { .. })), "{last:?}");
+    assert!(folder.join("run/policy/model.safetensors").is_file());
+}

@@ -1,0 +1,13 @@
+//! Behaviour of the library against independent references, one module for each room.
+//!
+//! Tests that read `../shared` say that they are skipped where it is absent.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cli;
+mod common;
+mod data;
+mod models;
+mod preference;
+mod resume;
+mod trl;
+mod world;

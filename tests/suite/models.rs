@@ -1,0 +1,225 @@
+//! Decoders against transformers: logits, log-probabilities, gradients, scores, samples.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
+use confide::model::{
+    Checkpoint, Decoder, DecoderInput, ModelFiles, Sampling, generate, load, sequence_log_probs,
+    sequence_scores,
+};
+use confide::preference::bradley_terry;
+use confide::text::{Batch, Sequence};
+use serde_json::Value;
+
+use crate::common::{assert_close, fixture, ids, numbers, repository};
+
+const FAMILIES: [&str; 7] =
+    ["llama", "llama-tied", "llama3-rope", "qwen2", "gpt2", "opt", "opt-postln"];
+
+fn open(family: &str) -> Checkpoint {
+    let folder = repository("tests/fixtures/models").join(family);
+    load(&ModelFiles::folder(&folder).unwrap(), &Device::flex()).unwrap()
+}
+
+fn expected(family: &str) -> Value {
+    fixture(&format!("models/{family}/expected.json"))
+}
+
+/// The fixture's two sequences without padding, cut into prompt and response at `split`.
+fn sequences(expected: &Value, split: usize) -> Vec<Sequence> {
+    let rows =
+        |key: &str| expected["right"][key].as_array().unwrap().iter().map(ids).collect::<Vec<_>>();
+    rows("input_ids")
+        .into_iter()
+        .zip(rows("attention_mask"))
+        .map(|(row, mask)| {
+            let real: Vec<u32> =
+                row.iter().zip(&mask).filter(|(_, m)| **m == 1).map(|(t, _)| *t).collect();
+            Sequence { prompt: real[..split].into(), response: real[split..].to_vec() }
+        })
+        .collect()
+}
+
+fn batch(sequences: &[Sequence]) -> Batch {
+    Batch::one_per_row(&sequences.iter().collect::<Vec<_>>(), 0)
+}
+
+fn vector<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.try_into_vec_as::<f32>().unwrap().into_iter().map(f64::from).collect()
+}
+
+#[test]
+fn logits_agree_with_transformers() {
+    for family in FAMILIES {
+        let (model, expected) = (open(family).decoder, expected(family));
+        let sequences = sequences(&expected, 1);
+        let batch = batch(&sequences);
+        let hidden = model.hidden(confide::model::input(&batch, &model.device()), None);
+        for (row, sequence) in sequences.iter().enumerate() {
+            let width = hidden.dims()[2];
+            let real = hidden
+                .clone()
+                .slice([row..row + 1, 0..sequence.len()])
+                .reshape([sequence.len(), width]);
+            let wanted = numbers(&expected["logits"][row]);
+            assert_close(
+                &vector(model.logits(real)),
+                &wanted,
+                1e-4,
+                &format!("{family} row {row}"),
+            );
+        }
+    }
+}
+
+#[test]
+fn summed_log_probabilities_and_their_gradients_agree() {
+    for family in FAMILIES {
+        let (model, expected) = (open(family).decoder.train(), expected(family));
+        let sums = sequence_log_probs(&model, &batch(&sequences(&expected, 4)));
+        assert_close(
+            &vector(sums.clone().inner()),
+            &numbers(&expected["sum_log_probs"]),
+            1e-4,
+            family,
+        );
+        compare_gradients(family, &model, sums.mean().neg(), &expected["grads"]);
+    }
+}
+
+/// Norms of gradients by parameter; fused tensors are compared over their parts.
+fn compare_gradients(family: &str, model: &Decoder, loss: Tensor<1>, expected: &Value) {
+    struct Norms {
+        path: Vec<String>,
+        grads: burn::tensor::Gradients,
+        found: Vec<(String, f64)>,
+    }
+    impl ModuleVisitor for Norms {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(grad) = param.val().grad(&self.grads) {
+                let norm = vector(grad.square().sum())[0];
+                self.found.push((self.path.join("."), norm));
+            }
+        }
+    }
+    let mut norms = Norms { path: Vec::new(), grads: loss.backward(), found: Vec::new() };
+    model.visit(&mut norms);
+    let checkpoint = open(family);
+    let mut squares = std::collections::BTreeMap::<String, f64>::new();
+    for (path, square) in norms.found {
+        let name = match path.as_str() {
+            "head.weight" => "lm_head.weight".to_owned(),
+            "score.weight" => "score.weight".to_owned(),
+            _ => format!(
+                "{}{}",
+                checkpoint.family.prefixes[0],
+                checkpoint.family.stored(&path).unwrap().0
+            ),
+        };
+        *squares.entry(name).or_default() += square;
+    }
+    let expected = expected.as_object().unwrap();
+    assert_eq!(squares.len(), expected.len(), "{family}: parameters with gradients");
+    for (name, square) in squares {
+        let wanted = expected[&name][1].as_f64().unwrap();
+        let error = (square.sqrt() - wanted).abs();
+        assert!(
+            error <= 1e-4 + 1e-4 * wanted,
+            "{family} {name}: {} instead of {wanted}",
+            square.sqrt()
+        );
+    }
+}
+
+#[test]
+fn scores_agree_with_transformers() {
+    for family in FAMILIES {
+        let (checkpoint, expected) = (open(family), expected(family));
+        let weights: Vec<f32> =
+            numbers(&expected["score_weight"]).into_iter().map(|v| v as f32).collect();
+        let width = weights.len();
+        let weight =
+            Tensor::<1>::from_floats(weights.as_slice(), &Device::flex()).reshape([width, 1]);
+        let model = checkpoint.decoder.with_score(weight).train();
+        let scores = sequence_scores(&model, &batch(&sequences(&expected, 4)));
+        assert_close(&vector(scores.clone().inner()), &numbers(&expected["scores"]), 1e-4, family);
+        let loss = bradley_terry(scores.clone().narrow(0, 0, 1), scores.narrow(0, 1, 1));
+        let mut wanted = expected["score_grads"].clone();
+        // The language-model head has no part in a score.
+        wanted.as_object_mut().unwrap().remove("lm_head.weight");
+        compare_gradients(family, &model, loss, &wanted);
+    }
+}
+
+#[test]
+fn greedy_samples_agree_token_for_token() {
+    for family in FAMILIES {
+        let (model, expected) = (open(family).decoder, expected(family));
+        let greedy = &expected["greedy"];
+        let sampling = Sampling { max_new_tokens: 20, temperature: 0.0, ..Sampling::default() };
+        // A second, shorter prompt in the batch must not change the first.
+        let prompt = ids(&greedy["prompt"]);
+        let prompts = [prompt.clone(), prompt[..2].to_vec()];
+        let found = generate(&model, &prompts, &[], &sampling).unwrap();
+        assert_eq!(found[0].tokens, ids(&greedy["tokens"]), "{family}");
+        assert_close(&found[0].log_probs, &numbers(&greedy["log_probs"]), 1e-4, family);
+    }
+}
+
+#[test]
+fn left_padded_rows_agree_with_right_padded_ones() {
+    for family in FAMILIES {
+        let (model, expected) = (open(family).decoder, expected(family));
+        let left = &expected["left"];
+        let rows: Vec<Vec<u32>> = left["input_ids"].as_array().unwrap().iter().map(ids).collect();
+        let masks: Vec<Vec<u32>> =
+            left["attention_mask"].as_array().unwrap().iter().map(ids).collect();
+        let (b, t) = (rows.len(), rows[0].len());
+        let device = model.device();
+        let ints = |values: Vec<u32>| {
+            let values: Vec<i32> = values.into_iter().map(|v| v as i32).collect();
+            Tensor::<1, burn::tensor::Int>::from_ints(values.as_slice(), &device).reshape([b, t])
+        };
+        let hides = |row: usize, q: usize, k: usize| k > q || (masks[row][k] == 0 && k != q);
+        let hidden: Vec<bool> = (0..b)
+            .flat_map(|r| (0..t).flat_map(move |q| (0..t).map(move |k| (r, q, k))))
+            .map(|(r, q, k)| hides(r, q, k))
+            .collect();
+        let positions: Vec<u32> =
+            left["position_ids"].as_array().unwrap().iter().flat_map(ids).collect();
+        let input = DecoderInput {
+            tokens: ints(rows.concat()),
+            positions: ints(positions),
+            hidden_keys: Some(Tensor::from_data(
+                burn::tensor::TensorData::new(hidden, [b, t, t]),
+                &device,
+            )),
+        };
+        let states = model.hidden(input, None);
+        let width = states.dims()[2];
+        let last = states.narrow(1, t - 1, 1).reshape([b, width]);
+        assert_close(
+            &vector(model.logits(last)),
+            &numbers(&expected["logits_left_last"]),
+            1e-4,
+            family,
+        );
+    }
+}
+
+#[test]
+fn half_precision_files_and_scored_files_are_read() {
+    for family in ["llama-tied-bf16", "llama-tied-f16"] {
+        let (model, expected) = (open(family).decoder, expected(family));
+        let sums = sequence_log_probs(&model, &batch(&sequences(&expected, 4)));
+        assert_close(&vector(sums), &numbers(&expected["sum_log_probs"]), 1e-4, family);
+    }
+    let (model, expected) = (open("llama-score").decoder, expected("llama-score"));
+    let scores = sequence_scores(&model, &batch(&sequences(&expected, 4)));
+    assert_close(&vector(scores), &numbers(&expected["scores"]), 1e-4, "llama-score");
+}

@@ -1,0 +1,281 @@
+//! Objectives, confidence, calibration and schedules against numbers made elsewhere.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use confide::evaluate::wilson;
+use confide::model::Linear;
+use confide::preference::{
+    LogRatios, Objective, Preference, Scheme, Weighting, bradley_terry, calibration, confidence,
+    effective_sample_size, selective_curve,
+};
+use confide::train::{AdamW, Gradients, Schedule};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::common::{assert_close, fixture, numbers};
+
+fn tensor(values: &[f64], device: &Device) -> Tensor<1> {
+    let values: Vec<f32> = values.iter().map(|v| *v as f32).collect();
+    Tensor::from_floats(values.as_slice(), device)
+}
+
+fn vector(tensor: Tensor<1>) -> Vec<f64> {
+    tensor.try_into_vec_as::<f32>().unwrap().into_iter().map(f64::from).collect()
+}
+
+/// Loss and its derivatives by Δw and Δl, for one pair.
+fn loss_and_gradient(preference: Preference, ratios: [f64; 2], tokens: [f64; 2]) -> [f64; 3] {
+    let device = Device::flex().autodiff();
+    let chosen = tensor(&ratios[..1], &device).require_grad();
+    let rejected = tensor(&ratios[1..], &device).require_grad();
+    let losses = preference.losses(&LogRatios {
+        chosen: chosen.clone(),
+        rejected: rejected.clone(),
+        chosen_tokens: tensor(&tokens[..1], &device),
+        rejected_tokens: tensor(&tokens[1..], &device),
+    });
+    let gradients = losses.clone().sum().backward();
+    let derivative = |t: &Tensor<1>| vector(t.grad(&gradients).unwrap())[0];
+    [vector(losses.inner())[0], derivative(&chosen), derivative(&rejected)]
+}
+
+fn preference(objective: Objective, beta: f64) -> Preference {
+    Preference { objective, beta, label_noise: 0.1 }
+}
+
+#[test]
+fn objectives_and_their_gradients_agree_with_torch() {
+    for case in fixture("numbers.json")["objectives"].as_array().unwrap() {
+        let get = |name: &str| case[name].as_f64().unwrap();
+        let (ratios, tokens, beta) = ([get("dw"), get("dl")], [get("nw"), get("nl")], get("beta"));
+        for (objective, name) in
+            [(Objective::Dpo, "dpo"), (Objective::Rdpo, "rdpo"), (Objective::Ipo, "ipo_mean")]
+        {
+            let found = loss_and_gradient(preference(objective, beta), ratios, tokens);
+            assert_close(&found, &numbers(&case[name]), 2e-5, &format!("{name} of {case}"));
+        }
+    }
+}
+
+/// The table of check values: (Δw, Δl, β) → DPO, rDPO 0.1, IPO on sums.
+#[test]
+fn objectives_give_the_check_values() {
+    let table = [
+        ([0.0, 0.0], 0.1, [0.693147, 0.693147, 25.0]),
+        ([2.0, -1.0], 0.1, [0.554355, 0.516855, 4.0]),
+        ([-1.0, 1.0], 0.5, [1.313262, 1.438262, 9.0]),
+    ];
+    for (ratios, beta, [dpo, rdpo, ipo]) in table {
+        let loss =
+            |objective| loss_and_gradient(preference(objective, beta), ratios, [1.0, 1.0])[0];
+        let found = [loss(Objective::Dpo), loss(Objective::Rdpo), loss(Objective::Ipo)];
+        assert_close(&found, &[dpo, rdpo, ipo], 1e-6, "check values");
+    }
+}
+
+#[test]
+fn a_policy_equal_to_its_reference_has_loss_ln_2_and_the_full_gradient() {
+    let [loss, by_chosen, by_rejected] =
+        loss_and_gradient(preference(Objective::Dpo, 0.5), [0.0, 0.0], [3.0, 4.0]);
+    assert_close(
+        &[loss, by_chosen, by_rejected],
+        &[std::f64::consts::LN_2, -0.25, 0.25],
+        1e-6,
+        "DPO at 0",
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn gradients_agree_with_finite_differences(
+        dw in -6.0..6.0f64, dl in -6.0..6.0f64, nw in 1..40u32, nl in 1..40u32, beta in 0.05..1.0f64,
+    ) {
+        let tokens = [f64::from(nw), f64::from(nl)];
+        for objective in Objective::ALL {
+            let at = |ratios| loss_and_gradient(preference(objective, beta), ratios, tokens);
+            let [loss, by_dw, by_dl] = at([dw, dl]);
+            let step = 0.02;
+            let slope = |up: [f64; 2], down: [f64; 2]| (at(up)[0] - at(down)[0]) / (2.0 * step);
+            let numeric = [
+                slope([dw + step, dl], [dw - step, dl]),
+                slope([dw, dl + step], [dw, dl - step]),
+            ];
+            let tolerance = 2e-3 * (1.0 + loss.abs());
+            prop_assert!((by_dw - numeric[0]).abs() < tolerance, "{objective:?} {by_dw} {numeric:?}");
+            prop_assert!((by_dl - numeric[1]).abs() < tolerance, "{objective:?} {by_dl} {numeric:?}");
+        }
+    }
+
+    #[test]
+    fn weights_stay_in_range_and_ignore_what_they_should(
+        margins in prop::collection::vec(0.0..12.0f64, 1..60),
+        temperature in 0.2..4.0f64, threshold in 0.0..0.9f64, top in 0.0..1.0f64,
+    ) {
+        for weight in Scheme::ALL {
+            let weighting = Weighting { weight, threshold, temperature, top };
+            let weights = weighting.weights(&margins);
+            prop_assert_eq!(weights.len(), margins.len());
+            for (w, d) in weights.iter().zip(&margins) {
+                prop_assert!((0.0..=1.0).contains(w));
+                if confidence(*d, temperature) < threshold {
+                    prop_assert_eq!(*w, 0.0);
+                }
+            }
+            let ess = effective_sample_size(&weights);
+            prop_assert!(ess <= margins.len() as f64 + 1e-9);
+        }
+        let all = Weighting { weight: Scheme::Top, threshold: 0.0, temperature, top }.weights(&margins);
+        let kept = (top * margins.len() as f64).round() as usize;
+        prop_assert_eq!(all.iter().filter(|w| **w > 0.0).count(), kept);
+    }
+}
+
+#[test]
+fn confidence_and_weights_agree_with_their_definitions() {
+    let table = [
+        (0.0, 0.0),
+        (0.5, 0.244919),
+        (1.0, 0.462117),
+        (2.0, 0.761594),
+        (3.0, 0.905148),
+        (5.0, 0.986614),
+    ];
+    for (d, c) in table {
+        assert_close(&[confidence(d, 1.0)], &[c], 1e-6, "C");
+    }
+    for case in fixture("numbers.json")["confidence"].as_array().unwrap() {
+        let d = case["d"].as_f64().unwrap();
+        let weight = |weight, temperature| {
+            Weighting { weight, temperature, ..Weighting::default() }.weights(&[d])[0]
+        };
+        let found = [
+            weight(Scheme::Sigmoid, 1.0),
+            weight(Scheme::Sigmoid, 2.0),
+            weight(Scheme::HalfSigmoid, 1.0),
+            weight(Scheme::Clipped, 1.0),
+            weight(Scheme::Scaled, 1.0),
+        ];
+        let wanted: Vec<f64> = ["tanh_half", "tanh_half_t2", "sigmoid", "clip1", "clip02"]
+            .iter()
+            .map(|name| case[*name].as_f64().unwrap())
+            .collect();
+        assert_close(&found, &wanted, 1e-9, &format!("{case}"));
+    }
+}
+
+#[test]
+fn uniform_weights_leave_the_effective_sample_size_at_n() {
+    assert_close(&[effective_sample_size(&[1.0; 7])], &[7.0], 1e-12, "all equal");
+    assert_close(&[effective_sample_size(&[1.0, 0.0, 0.0])], &[1.0], 1e-12, "one");
+    assert_close(&[effective_sample_size(&[0.0; 3])], &[0.0], 1e-12, "none");
+}
+
+#[test]
+fn calibration_agrees_with_independent_code() {
+    for case in fixture("numbers.json")["calibration"].as_array().unwrap() {
+        let margins = numbers(&case["margin"]);
+        let correct = numbers(&case["correct"]);
+        let signed: Vec<f64> =
+            margins.iter().zip(&correct).map(|(m, c)| if *c > 0.0 { *m } else { -m }).collect();
+        let found = calibration(&signed, case["temperature"].as_f64().unwrap()).unwrap();
+        let wanted =
+            [&case["ece15"], &case["nll"], &case["brier"]].map(|v: &Value| v.as_f64().unwrap());
+        assert_close(&[found.ece, found.nll, found.brier], &wanted, 1e-9, "ece, nll, brier");
+        let risks: Vec<f64> = selective_curve(&signed).iter().map(|p| 1.0 - p.accuracy).collect();
+        let aurc = risks.iter().sum::<f64>() / risks.len() as f64;
+        assert_close(&[aurc], &[case["aurc"].as_f64().unwrap()], 1e-9, "aurc");
+    }
+    assert!(calibration(&[], 1.0).is_none());
+}
+
+#[test]
+fn schedules_agree_with_transformers() {
+    for case in fixture("numbers.json")["schedules"].as_array().unwrap() {
+        let schedule = if case["kind"] == "cosine" { Schedule::Cosine } else { Schedule::Constant };
+        let (warmup, total) = (case["warmup"].as_u64().unwrap(), case["total"].as_u64().unwrap());
+        let wanted = numbers(&case["multipliers"]);
+        let found: Vec<f64> =
+            (0..wanted.len() as u64).map(|i| schedule.factor(i, warmup, total)).collect();
+        assert_close(&found, &wanted, 1e-9, &format!("{schedule:?} {warmup}/{total}"));
+    }
+}
+
+/// Two matrices, so that weight decay applies to both.
+#[derive(Module, Debug)]
+struct Two {
+    a: Linear,
+    b: Linear,
+}
+
+#[test]
+fn adamw_with_clipping_agrees_with_torch() {
+    let device = Device::flex().autodiff();
+    let row = |v: &Value| tensor(&numbers(v), &device);
+    let matrix =
+        |v: &Value| Linear { weight: Param::from_tensor(row(v).unsqueeze::<2>()), bias: None };
+    for case in fixture("numbers.json")["adamw"].as_array().unwrap() {
+        let rate = case["lr"].as_f64().unwrap();
+        let mut optimiser = AdamW::new(case["weight_decay"].as_f64().unwrap());
+        let mut model = Two { a: matrix(&case["start"][0]), b: matrix(&case["start"][1]) };
+        let steps = case["gradients"].as_array().unwrap();
+        for (i, wanted) in steps.iter().enumerate() {
+            let dot = |l: &Linear, g: &Value| (l.weight.val() * row(g).unsqueeze::<2>()).sum();
+            let loss = dot(&model.a, &wanted[0]) + dot(&model.b, &wanted[1]);
+            let mut gradients = Gradients::default();
+            gradients.accumulate(&loss, &model);
+            let norm = gradients.norm(&Device::flex());
+            if let Some(limit) = case["max_norm"].as_f64() {
+                gradients.clip(&norm, limit);
+                assert_close(
+                    &vector(norm),
+                    &[case["f32"]["norms"][i].as_f64().unwrap()],
+                    1e-5,
+                    "norm",
+                );
+            }
+            model = optimiser.step(model, gradients, rate);
+            let after = &case["f32"]["after"][i];
+            for (linear, wanted) in [(&model.a, &after[0]), (&model.b, &after[1])] {
+                let found = vector(linear.weight.val().inner().flatten(0, 1));
+                assert_close(&found, &numbers(wanted), 1e-5, &format!("step {i}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn biases_do_not_decay() {
+    let device = Device::flex().autodiff();
+    let ones = || Param::from_tensor(Tensor::<1>::ones([3], &device));
+    let weight = Param::from_tensor(Tensor::<2>::ones([1, 3], &device));
+    let model = Linear { weight, bias: Some(ones()) };
+    let loss =
+        (model.weight.val().sum() + model.bias.as_ref().unwrap().val().sum()).mul_scalar(0.0);
+    let mut gradients = Gradients::default();
+    gradients.accumulate(&loss, &model);
+    let model = AdamW::new(0.5).step(model, gradients, 0.1);
+    assert_close(&vector(model.bias.unwrap().val().inner()), &[1.0; 3], 1e-9, "bias");
+    assert_close(&vector(model.weight.val().inner().flatten(0, 1)), &[0.95; 3], 1e-6, "weight");
+}
+
+#[test]
+fn scores_shifted_together_change_no_label_and_no_loss() {
+    let device = Device::flex();
+    let (a, b) = (tensor(&[0.3, -1.0], &device), tensor(&[0.1, 2.0], &device));
+    let plain = vector(bradley_terry(a.clone(), b.clone()));
+    let shifted = vector(bradley_terry(a.add_scalar(5.0), b.add_scalar(5.0)));
+    assert_close(&shifted, &plain, 1e-5, "shift");
+}
+
+#[test]
+fn wilson_intervals_agree() {
+    for case in fixture("numbers.json")["wilson"].as_array().unwrap() {
+        let row = numbers(case);
+        // [successes, n, level, low, high]; only 95 % intervals are reported here.
+        if (row[2] - 0.95).abs() < 1e-9 {
+            assert_close(&wilson(row[0], row[1]), &row[3..5], 1e-6, "wilson");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Step-by-step agreement with TRL on real pairs and a real pretrained model.
+//!
+//! Reads `../shared`; the traces in `tests/fixtures/trl` were made from the same files.
+
+use std::path::Path;
+
+use confide::run::{Control, Event, Job, Recipe, Stage, execute};
+use serde_json::Value;
+
+use crate::common::{assert_close, fixture, ids, numbers, shared};
+
+/// Agreement asked for: 1e-3 · max(1, |value|).
+const TOLERANCE: f64 = 1e-3;
+
+fn run(text: &str, out: &Path) -> Vec<(Stage, confide::run::Metrics)> {
+    let recipe = Recipe::parse(text, Path::new("trl.toml"), &[]).unwrap();
+    let mut steps = Vec::new();
+    let job = Job::Fresh { recipe: Box::new(recipe), folder: out.to_owned() };
+    let outcome = execute(job, Control::default(), &mut |event| {
+        if let Event::Step { stage, metrics, .. } = event {
+            steps.push((stage, metrics));
+        }
+    });
+    outcome.unwrap();
+    steps
+}
+
+fn compare(steps: &[(Stage, confide::run::Metrics)], stage: Stage, trace: &Value, names: &[&str]) {
+    let wanted = trace["steps"].as_array().unwrap();
+    assert!(steps.len() >= 5 && steps.len() <= wanted.len(), "{} steps", steps.len());
+    for (i, ((found_in, metrics), wanted)) in steps.iter().zip(wanted).enumerate() {
+        assert_eq!(*found_in, stage);
+        for name in names {
+            let (found, wanted) = (metrics.get(name).unwrap(), wanted[*name].as_f64().unwrap());
+            assert_close(&[found], &[wanted], TOLERANCE, &format!("step {} {name}", i + 1));
+        }
+    }
+}
+
+fn policy_trace(name: &str, settings: &str) {
+    let (Some(model), Some(pairs)) =
+        (shared("data/models/stories260K-hf"), shared("data/hh-harmless-base/test.jsonl.gz"))
+    else {
+        return;
+    };
+    let trace = fixture(&format!("trl/{name}.json"));
+    let out = tempfile::tempdir().unwrap();
+    let text = format!(
+        "device = 'cpu'\ndata = {{ files = ['{}'], labelled = 1.0, held_out = 0.0, shuffle = false, limit = {} }}\n\
+         annotator = {{ kind = 'human' }}\nsft = {{ epochs = 0 }}\n\
+         [policy]\nmodel = '{}'\nsteps = 20\nlearning_rate = 2e-4\nbatch_size = 4\naccumulate = 1\n\
+         schedule = 'constant'\nwarmup_steps = 0\nweight_decay = 0.0\nmax_grad_norm = 0.0\n{settings}",
+        pairs.display(),
+        trace["settings"]["limit"],
+        model.display(),
+    );
+    let steps = run(&text, out.path().join("run").as_path());
+    assert_eq!(steps.len(), 20);
+    let names = [
+        "loss",
+        "grad_norm",
+        "rewards/chosen",
+        "rewards/rejected",
+        "rewards/margins",
+        "rewards/accuracies",
+        "logps/chosen",
+        "logps/rejected",
+        "num_tokens",
+    ];
+    compare(&steps, Stage::Policy, &trace, &names);
+}
+
+#[test]
+fn dpo_follows_trl_for_20_steps() {
+    policy_trace("dpo_sigmoid_beta0.1", "beta = 0.1");
+}
+
+#[test]
+fn ipo_follows_trl_for_20_steps() {
+    policy_trace("dpo_ipo_beta0.1", "beta = 0.1\nobjective = 'ipo'");
+}
+
+#[test]
+fn rdpo_follows_trl_for_20_steps() {
+    policy_trace("dpo_robust_beta0.1", "beta = 0.1\nobjective = 'rdpo'\nlabel_noise = 0.1");
+}
+
+/// The pretrained model with the scalar head of the trace.
+fn with_head(model: &Path, trace: &Value, folder: &Path) {
+    use confide::model::{ModelFiles, Storage, load, save};
+    let files = ModelFiles::folder(model).unwrap();
+    let mut checkpoint = load(&files, &burn::tensor::Device::flex()).unwrap();
+    let weights: Vec<f32> = numbers(&trace["score_weight"]).into_iter().map(|v| v as f32).collect();
+    let weight =
+        burn::tensor::Tensor::<1>::from_floats(weights.as_slice(), &burn::tensor::Device::flex());
+    checkpoint.decoder = checkpoint.decoder.with_score(weight.reshape([weights.len(), 1]));
+    save(folder, &checkpoint, None, Storage::F32).unwrap();
+    std::fs::write(
+        folder.join("tokenizer.json"),
+        std::fs::read(model.join("tokenizer.json")).unwrap(),
+    )
+    .unwrap();
+    let text = std::fs::read_to_string(model.join("tokenizer_config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    config["pad_token"] = trace["tokenizer"]["pad"]["token"].clone();
+    std::fs::write(folder.join("tokenizer_config.json"), config.to_string()).unwrap();
+}
+
+fn annotator_trace(name: &str, wanted_steps: u64) {
+    let (Some(model), Some(pairs)) =
+        (shared("data/models/stories260K-hf"), shared("data/hh-harmless-base/test.jsonl.gz"))
+    else {
+        return;
+    };
+    let trace = fixture(&format!("trl/{name}.json"));
+    let out = tempfile::tempdir().unwrap();
+    let folder = out.path().join("model");
+    std::fs::create_dir(&folder).unwrap();
+    with_head(&model, &trace, &folder);
+    let text = format!(
+        "device = 'cpu'\ndata = {{ files = ['{}'], labelled = 1.0, held_out = 0.0, shuffle = false, limit = {} }}\n\
+         policy = {{ model = '{}' }}\n\
+         [annotator]\nmodel = '{}'\nsteps = {wanted_steps}\nlearning_rate = 2e-4\nbatch_size = 4\naccumulate = 1\n\
+         schedule = 'constant'\nwarmup_steps = 0\nweight_decay = 0.0\nmax_grad_norm = 0.0\n",
+        pairs.display(),
+        trace["settings"]["limit"],
+        model.display(),
+        folder.display(),
+    );
+    let steps = run(&text, out.path().join("run").as_path());
+    assert_eq!(steps.len() as u64, wanted_steps);
+    compare(
+        &steps,
+        Stage::Annotator,
+        &trace,
+        &["loss", "margin", "accuracy", "grad_norm", "num_tokens"],
+    );
+}
+
+#[test]
+fn the_annotator_follows_trl_for_20_steps() {
+    annotator_trace("reward", 20);
+}
+
+#[test]
+fn the_annotator_reads_its_score_at_eos_where_padding_differs_from_it() {
+    annotator_trace("reward_pad_unk", 6);
+}
+
+#[test]
+fn pairs_become_the_tokens_that_trl_trains_on() {
+    use confide::text::{Tokenizer, encode_pairs};
+    let (Some(model), Some(pairs)) =
+        (shared("data/models/stories260K-hf"), shared("data/hh-harmless-base/test.jsonl.gz"))
+    else {
+        return;
+    };
+    let trace = fixture("trl/dpo_sigmoid_beta0.1.json");
+    let files = confide::model::ModelFiles::folder(&model).unwrap();
+    let tokenizer = Tokenizer::load(&files).unwrap();
+    let pool = confide::data::read_files(&[pairs]).unwrap();
+    let kept = ids(&trace["kept"]);
+    let indexes: Vec<usize> = kept.iter().map(|i| *i as usize).collect();
+    let encoded = encode_pairs(&tokenizer, &pool.pairs, &indexes).unwrap();
+    for (pair, lengths) in encoded.iter().zip(trace["lengths"].as_array().unwrap()) {
+        let found = [
+            pair.sides[0].prompt.len(),
+            pair.sides[0].response.len(),
+            pair.sides[1].response.len(),
+        ];
+        assert_eq!(found.map(|n| n as u32).to_vec(), ids(lengths));
+    }
+    for (pair, wanted) in encoded.iter().zip(trace["first_ids"].as_array().unwrap()) {
+        assert_eq!(pair.sides[0].prompt.to_vec(), ids(&wanted["prompt"]));
+        assert_eq!(pair.sides[0].response, ids(&wanted["chosen"]));
+        assert_eq!(pair.sides[1].response, ids(&wanted["rejected"]));
+    }
+}
