@@ -15,7 +15,7 @@ fn temporary(path: &Path) -> PathBuf {
 /// # Errors
 ///
 /// What the file system says.
-pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     write_with(path, |file| file.write_all(bytes))
 }
 
@@ -24,7 +24,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// # Errors
 ///
 /// What the file system or `fill` says.
-pub fn write_with(
+pub(crate) fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
@@ -41,7 +41,7 @@ pub fn write_with(
 /// # Errors
 ///
 /// What the file system or `fill` says.
-pub fn write_folder<E: From<std::io::Error>>(
+pub(crate) fn write_folder<E: From<std::io::Error>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {

@@ -64,7 +64,7 @@ pub(crate) fn paint(painter: &Painter, rect: Rect, icon: Icon, color: Color32) {
     match icon {
         Icon::Play => filled(&[(-0.55, -0.8), (0.8, 0.0), (-0.55, 0.8)]),
         Icon::Pause => {
-            [(-0.65, -0.2), (0.2, 0.65)].into_iter().for_each(|(a, b)| bar(a, -0.75, b, 0.75))
+            [(-0.65, -0.2), (0.2, 0.65)].into_iter().for_each(|(a, b)| bar(a, -0.75, b, 0.75));
         }
         Icon::Stop => bar(-0.65, -0.65, 0.65, 0.65),
         Icon::Cross => {
@@ -149,7 +149,7 @@ pub(crate) fn button(ui: &mut Ui, icon: Icon, name: &str) -> egui::Response {
 /// A sign for the text of a button, in the colour of that text.
 pub(crate) fn sign(icon: Icon) -> Atom<'static> {
     Atom::paint(vec2(10.0, 10.0), move |ui, args| {
-        paint(ui.painter(), args.rect, icon, args.fallback_text_color)
+        paint(ui.painter(), args.rect, icon, args.fallback_text_color);
     })
 }
 

@@ -6,6 +6,7 @@
 mod cloud_gpu;
 mod command;
 mod drops;
+mod follow;
 mod format;
 mod handle;
 mod icons;

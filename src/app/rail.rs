@@ -121,11 +121,35 @@ fn has_nothing_to_do(state: &State, stage: Stage) -> bool {
     }
 }
 
-/// One mark for an entry of several stages.
-pub(crate) fn together(marks: &[Mark]) -> Mark {
-    let find = |wanted: fn(&Mark) -> bool| marks.iter().find(|m| wanted(m)).copied();
-    if let Some(mark) = find(|m| matches!(m, Mark::Failed | Mark::Stopped | Mark::Working(..))) {
-        return mark;
+/// One mark for all stages of an entry, and its words.
+pub(crate) fn entry_mark(state: &State, entry: &Entry) -> (Mark, String) {
+    let marks: Vec<Mark> = entry.stages.iter().map(|stage| mark(state, *stage)).collect();
+    let together = together(&marks);
+    // The share of one stage is not that of its entry: its own line tells it.
+    let words = if marks.len() > 1 && matches!(together, Mark::Working(..)) {
+        "at work".to_owned()
+    } else {
+        words(together)
+    };
+    (together, words)
+}
+
+fn together(marks: &[Mark]) -> Mark {
+    if let Some(ended) = marks.iter().find(|m| matches!(m, Mark::Failed | Mark::Stopped)) {
+        return *ended;
+    }
+    let ended = |m: &&Mark| matches!(m, Mark::Done(_) | Mark::Skipped);
+    let working = marks.iter().find(|m| matches!(m, Mark::Working(..)));
+    match (working, marks) {
+        (Some(alone), [_]) => return *alone,
+        (Some(_), _) => {
+            return Mark::Working(
+                1 + 2 * marks.iter().filter(ended).count() as u64,
+                2 * marks.len() as u64,
+                None,
+            );
+        }
+        (None, _) => {}
     }
     let seconds: f64 = marks.iter().map(|m| if let Mark::Done(s) = m { *s } else { 0.0 }).sum();
     let done = marks.iter().any(|m| matches!(m, Mark::Done(_)));
@@ -159,9 +183,8 @@ pub(crate) fn ui(ui: &mut Ui, scene: &mut Scene<'_>) {
     ui.add_space(4.0);
     let mut above: Option<Pos2> = None;
     for entry in &ENTRIES {
-        let marks: Vec<Mark> = entry.stages.iter().map(|stage| mark(scene.state, *stage)).collect();
-        let main = together(&marks);
-        let (center, clicked) = line(ui, entry.title, main, entry.explanation, true);
+        let (main, text) = entry_mark(scene.state, entry);
+        let (center, clicked) = line(ui, entry.title, main, &text, entry.explanation, true);
         if let Some(above) = above {
             let color = Palette::get(ui).line;
             ui.painter().line_segment(
@@ -172,8 +195,10 @@ pub(crate) fn ui(ui: &mut Ui, scene: &mut Scene<'_>) {
         above = Some(center);
         let mut clicked = clicked;
         if entry.stages.len() > 1 {
-            for (stage, mark) in entry.stages.iter().zip(marks) {
-                clicked |= line(ui, stage_title(*stage), mark, entry.explanation, false).1;
+            for stage in entry.stages {
+                let mark = mark(scene.state, *stage);
+                clicked |=
+                    line(ui, stage_title(*stage), mark, &words(mark), entry.explanation, false).1;
             }
         }
         if clicked {
@@ -183,12 +208,18 @@ pub(crate) fn ui(ui: &mut Ui, scene: &mut Scene<'_>) {
 }
 
 /// One line: the place of its circle, and whether it was clicked.
-fn line(ui: &mut Ui, title: &str, mark: Mark, explanation: &str, large: bool) -> (Pos2, bool) {
+fn line(
+    ui: &mut Ui,
+    title: &str,
+    mark: Mark,
+    text: &str,
+    explanation: &str,
+    large: bool,
+) -> (Pos2, bool) {
     let palette = Palette::get(ui);
     let height = if large { 50.0 } else { 34.0 };
     let (rect, response) =
         ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::click());
-    let text = words(mark);
     response.widget_info(|| {
         egui::WidgetInfo::labeled(egui::Role::Button, true, format!("{title}: {text}"))
     });
@@ -209,7 +240,7 @@ fn line(ui: &mut Ui, title: &str, mark: Mark, explanation: &str, large: bool) ->
     painter.text(
         pos2(left, center.y + gap),
         Align2::LEFT_TOP,
-        &text,
+        text,
         font(text_size),
         note_color(&palette, mark),
     );
@@ -217,7 +248,8 @@ fn line(ui: &mut Ui, title: &str, mark: Mark, explanation: &str, large: bool) ->
     (center, clicked)
 }
 
-fn note_color(palette: &Palette, mark: Mark) -> egui::Color32 {
+/// The colour of a mark's words.
+pub(crate) fn note_color(palette: &Palette, mark: Mark) -> egui::Color32 {
     match mark {
         Mark::Working(..) => palette.accent,
         Mark::Failed => palette.error,

@@ -74,7 +74,7 @@ const LIGHT: Palette = Palette {
     card: rgb(0xf1_f4_f7),
     line: rgb(0xd9_de_e5),
     text: rgb(0x22_27_2f),
-    weak: rgb(0x62_6c_7a),
+    weak: rgb(0x55_5e_6b),
     accent: rgb(0x0d_7f_77),
     accent_fill: rgb(0x0d_7f_77),
     accent_faint: rgb(0xd8_ef_ec),

@@ -5,6 +5,7 @@ use egui::{
 };
 
 use super::command::{Command, Dialog};
+use super::format;
 use super::icons::{self, Icon};
 use super::state::Scene;
 use super::theme::Palette;
@@ -26,26 +27,23 @@ pub(crate) const OPEN_RUN: KeyboardShortcut = KeyboardShortcut::new(
 
 /// Draw it.
 pub(crate) fn ui(ui: &mut Ui, scene: &mut Scene<'_>) {
-    ui.horizontal_centered(|ui| {
-        let palette = Palette::get(ui);
-        ui.add(
-            Label::new(RichText::new("Confide").size(18.0).strong().color(palette.accent))
-                .selectable(false),
-        );
-        ui.add_space(10.0);
-        identity(ui, scene);
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            view_menu(ui, scene);
-            open_menu(ui, scene);
-            if ui
-                .button("Demo")
-                .on_hover_text("Go back to the built-in demonstration: data and two tiny models")
-                .clicked()
-            {
-                scene.send(Command::Demo);
-            }
-            ui.add_space(12.0);
-            run_buttons(ui, scene);
+    // The buttons take their room first; a long name of a device gets what is left.
+    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        view_menu(ui, scene);
+        open_menu(ui, scene);
+        let help = "Go back to the built-in demonstration: data and two tiny models";
+        if ui.button("Demo").on_hover_text(help).clicked() {
+            scene.send(Command::Demo);
+        }
+        ui.add_space(12.0);
+        run_buttons(ui, scene);
+        ui.add_space(12.0);
+        ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+            let accent = Palette::get(ui).accent;
+            let brand = RichText::new("Confide").size(18.0).strong().color(accent);
+            ui.add(Label::new(brand).selectable(false));
+            ui.add_space(10.0);
+            identity(ui, scene);
         });
     });
 }
@@ -53,10 +51,8 @@ pub(crate) fn ui(ui: &mut Ui, scene: &mut Scene<'_>) {
 fn identity(ui: &mut Ui, scene: &Scene<'_>) {
     let palette = Palette::get(ui);
     let (state, view) = (scene.state, &scene.state.view);
-    let name = Label::new(RichText::new(&state.recipe.name).strong().size(14.0))
-        .truncate()
-        .selectable(false);
-    let name = ui.add(name);
+    let name = RichText::new(format::one_line(&state.recipe.name, 32)).strong().size(14.0);
+    let name = ui.add(Label::new(name).truncate().selectable(false));
     if !view.folder.as_os_str().is_empty() {
         name.on_hover_text(view.folder.display().to_string());
     }

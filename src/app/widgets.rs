@@ -22,7 +22,7 @@ pub(crate) fn primary(ui: &mut Ui, icon: Option<Icon>, text: &str, enabled: bool
 
 fn white(icon: Icon) -> egui::Atom<'static> {
     egui::Atom::paint(vec2(10.0, 10.0), move |ui, args| {
-        icons::paint(ui.painter(), args.rect, icon, Color32::WHITE)
+        icons::paint(ui.painter(), args.rect, icon, Color32::WHITE);
     })
 }
 
@@ -170,7 +170,7 @@ pub(crate) fn two_passages(
             for (ui, (role, note, text, color)) in columns.iter_mut().zip([first, second]) {
                 // Columns justify their content, which tears words of running text apart.
                 ui.with_layout(Layout::top_down(Align::Min), |ui| {
-                    passage(ui, role, note, text, color)
+                    passage(ui, role, note, text, color);
                 });
             }
         });

@@ -19,7 +19,7 @@ use crate::run::{AnnotatorSettings, DataSettings, PolicySettings, Recipe, SftSet
 use crate::train::{Schedule, Training};
 
 /// Pairs of the demonstration.
-const PAIRS: usize = 1200;
+const PAIRS: usize = 3000;
 
 macro_rules! model_files {
     ($folder:literal) => {
@@ -60,16 +60,16 @@ pub fn recipe() -> Recipe {
         name: "demo".to_owned(),
         data: DataSettings {
             files: vec!["builtin:demo".to_owned()],
-            labelled: 0.3,
-            held_out: 0.15,
+            labelled: 0.35,
+            held_out: 0.1,
             max_length: 192,
             ..DataSettings::default()
         },
         annotator: AnnotatorSettings {
             model: "builtin:weak".to_owned(),
             training: Training {
-                epochs: 4.0,
-                learning_rate: 1e-3,
+                epochs: 3.0,
+                learning_rate: 5e-4,
                 batch_size: 16,
                 schedule: Schedule::Cosine,
                 warmup_steps: 5,
@@ -80,8 +80,8 @@ pub fn recipe() -> Recipe {
         },
         sft: SftSettings {
             training: Training {
-                epochs: 1.0,
-                learning_rate: 5e-4,
+                epochs: 0.5,
+                learning_rate: 3e-4,
                 batch_size: 16,
                 accumulate: 1,
                 warmup_steps: 4,
@@ -92,8 +92,8 @@ pub fn recipe() -> Recipe {
             model: "builtin:strong".to_owned(),
             beta: 0.3,
             training: Training {
-                epochs: 3.0,
-                learning_rate: 3e-4,
+                epochs: 1.0,
+                learning_rate: 1.5e-4,
                 batch_size: 16,
                 accumulate: 1,
                 warmup_steps: 10,

@@ -6,7 +6,7 @@ use super::RotaryScaling;
 
 /// cos and sin of the rotation angles of a batch.
 #[derive(Clone, Debug)]
-pub struct Angles {
+pub(crate) struct Angles {
     /// `[B, 1, T, head_dim / 2]`.
     cos: Tensor<4>,
     /// `[B, 1, T, head_dim / 2]`.

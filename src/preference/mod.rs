@@ -5,6 +5,6 @@ mod calibration;
 mod confidence;
 mod objective;
 
-pub use calibration::{Calibration, SelectivePoint, calibration, selective_curve};
+pub use calibration::{BINS, Bin, Calibration, SelectivePoint, calibration, selective_curve};
 pub use confidence::{Scheme, Weighting, confidence, effective_sample_size};
 pub use objective::{LogRatios, Objective, Preference, bradley_terry};

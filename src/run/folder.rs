@@ -37,7 +37,7 @@ pub enum FolderError {
 
 /// What a resumed run must know beyond its artifacts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct State {
+pub(crate) struct State {
     /// Stages that are complete, their artifacts on disk.
     pub done: Vec<Stage>,
     /// The stage under way, if it has a checkpoint.
@@ -54,7 +54,7 @@ pub struct State {
 
 /// A checkpoint inside a stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CheckpointState {
+pub(crate) struct CheckpointState {
     /// The stage.
     pub stage: Stage,
     /// Optimiser steps done.
@@ -67,7 +67,7 @@ pub struct CheckpointState {
 
 /// An open run folder.
 #[derive(Debug)]
-pub struct RunFolder {
+pub(crate) struct RunFolder {
     path: PathBuf,
     events: File,
     written: u64,
@@ -121,7 +121,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// It holds one, or cannot be written.
-    pub fn create(path: &Path, recipe: &Recipe) -> Result<Self, FolderError> {
+    pub(crate) fn create(path: &Path, recipe: &Recipe) -> Result<Self, FolderError> {
         if path.join("recipe.toml").exists() || path.join("events.jsonl").exists() {
             return Err(FolderError::Occupied(path.display().to_string()));
         }
@@ -142,7 +142,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// There is no run, or a file of it is damaged.
-    pub fn reopen(path: &Path) -> Result<(Self, Recipe, State), FolderError> {
+    pub(crate) fn reopen(path: &Path) -> Result<(Self, Recipe, State), FolderError> {
         let not = |found: String| FolderError::NotARun { folder: path.to_owned(), found };
         let recipe_path = path.join("recipe.toml");
         let text = std::fs::read_to_string(&recipe_path)
@@ -168,7 +168,7 @@ impl RunFolder {
     }
 
     /// The folder.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -177,7 +177,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// The disk is full, say.
-    pub fn log(&mut self, event: &Event) -> Result<(), FolderError> {
+    pub(crate) fn log(&mut self, event: &Event) -> Result<(), FolderError> {
         let mut line = serde_json::to_vec(event).unwrap_or_default();
         line.push(b'\n');
         let io = |source| FolderError::Io { path: self.path.join("events.jsonl"), source };
@@ -191,7 +191,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// The file cannot be written.
-    pub fn save_state(&mut self, state: &mut State) -> Result<(), FolderError> {
+    pub(crate) fn save_state(&mut self, state: &mut State) -> Result<(), FolderError> {
         let path = self.path.join("state.json");
         let io = |source| FolderError::Io { path: path.clone(), source };
         self.events.sync_data().map_err(io)?;
@@ -205,7 +205,7 @@ impl RunFolder {
     /// # Errors
     ///
     /// The file cannot be written.
-    pub fn save_report(&self, report: &Report) -> Result<(), FolderError> {
+    pub(crate) fn save_report(&self, report: &Report) -> Result<(), FolderError> {
         let path = self.path.join("report.json");
         let bytes = serde_json::to_vec_pretty(report).unwrap_or_default();
         files::write(&path, &bytes).map_err(|source| FolderError::Io { path, source })

@@ -85,8 +85,11 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Warn, and remember it for the report.
+    /// Warn, and remember it for the report; a resumed stage does not warn again.
     pub(crate) fn warn(&mut self, message: String) -> Result<(), RunError> {
+        if self.state.report.warnings.contains(&message) {
+            return Ok(());
+        }
         self.state.report.warnings.push(message.clone());
         self.emit(Event::Warning { message })
     }

@@ -10,4 +10,5 @@ mod models;
 mod preference;
 mod resume;
 mod trl;
+mod window;
 mod world;

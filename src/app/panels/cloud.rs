@@ -8,7 +8,7 @@ use egui_plot::{Plot, PlotPoint, PlotTransform};
 use super::{Home, Panel};
 use crate::app::cloud_gpu::{self, Point, View};
 use crate::app::command::Command;
-use crate::app::icons::Icon;
+use crate::app::icons::{self, Icon};
 use crate::app::pairs::PairTable;
 use crate::app::state::{Pairs, Scene};
 use crate::app::theme::Palette;
@@ -194,6 +194,9 @@ fn legend(ui: &mut Ui) {
             ui.label(egui::RichText::new(text).small().color(palette.weak));
             ui.add_space(6.0);
         }
+        let help =
+            "Drag to move, Ctrl and wheel to zoom, double-click to see everything, click to select";
+        icons::show(ui, Icon::Info, 13.0, palette.weak).on_hover_text(help);
     });
 }
 

@@ -35,8 +35,7 @@ impl Panel for Overview {
                     if i > 0 {
                         ui.add_space(4.0);
                     }
-                    let marks = entry.stages.iter().map(|stage| rail::mark(scene.state, *stage));
-                    step(ui, i + 1, entry.title, text, &rail::together(&marks.collect::<Vec<_>>()));
+                    step(ui, i + 1, entry.title, text, &rail::entry_mark(scene.state, entry));
                 }
             });
             ui.add_space(4.0);
@@ -77,7 +76,7 @@ fn headline(ui: &mut Ui, state: &State) {
     widgets::weak(ui, text);
 }
 
-fn step(ui: &mut Ui, number: usize, title: &str, text: &str, mark: &Mark) {
+fn step(ui: &mut Ui, number: usize, title: &str, text: &str, (mark, words): &(Mark, String)) {
     let palette = Palette::get(ui);
     ui.horizontal_top(|ui| {
         let (rect, _) = ui.allocate_exact_size(vec2(24.0, 24.0), egui::Sense::hover());
@@ -92,7 +91,8 @@ fn step(ui: &mut Ui, number: usize, title: &str, text: &str, mark: &Mark) {
             ui.horizontal(|ui| {
                 ui.label(RichText::new(title).strong());
                 if !matches!(mark, Mark::Waiting) {
-                    ui.label(RichText::new(rail::words(*mark)).small().color(palette.accent));
+                    let color = rail::note_color(&palette, *mark);
+                    ui.label(RichText::new(words).small().color(color));
                 }
             });
             widgets::weak(ui, text);

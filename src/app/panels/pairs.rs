@@ -1,7 +1,5 @@
 //! Every annotated pair: to sort, to filter, to read.
 
-use std::sync::Arc;
-
 use egui::{Align, IntoAtoms, Key, Label, Layout, Modifiers, RichText, Sense, TextEdit, Ui};
 use egui_extras::{Column as Width, TableBuilder, TableRow};
 
@@ -56,77 +54,94 @@ impl Panel for Pairs {
 }
 
 impl Pairs {
-    fn table(&mut self, ui: &mut Ui, scene: &mut Scene<'_>, table: &Arc<PairTable>) {
+    fn table(&mut self, ui: &mut Ui, scene: &mut Scene<'_>, table: &PairTable) {
         let pairs = &scene.state.pairs;
-        let rows = Arc::clone(&pairs.rows);
-        if rows.is_empty() {
+        if pairs.rows.is_empty() {
             let text = if pairs.sorting { "Looking…" } else { "No pair matches these filters." };
             widgets::empty(ui, Icon::Table, text, "");
             return;
         }
         let mut columns = scene.prefs.columns.clone();
         columns.sort_unstable();
-        ui.spacing_mut().item_spacing.y = 1.0;
-        let mut builder =
-            TableBuilder::new(ui).striped(true).sense(Sense::click()).resizable(false);
-        builder =
-            builder.cell_layout(Layout::left_to_right(Align::Center)).auto_shrink([false, false]);
-        for column in &columns {
-            let width = if is_text(*column) {
-                Width::remainder().at_least(80.0).clip(true)
-            } else {
-                Width::exact(width(*column))
-            };
-            builder = builder.column(width);
-        }
-        if pairs.selected != self.scrolled_to {
-            self.scrolled_to = pairs.selected;
-            let row = pairs.selected.and_then(|i| rows.iter().position(|r| *r == i));
-            if let Some(row) = row {
-                builder = builder.scroll_to_row(row, None);
-            }
-        }
-        let mut clicked = None;
-        let query = pairs.query.clone();
-        let mut sorted = None;
-        let drawn = builder.header(26.0, |mut header| {
-            for column in &columns {
-                header.col(|ui| sorted = head(ui, *column, &query).or(sorted.take()));
-            }
+        // A selection from elsewhere scrolls into view, once.
+        let row = (pairs.selected != self.scrolled_to)
+            .then(|| pairs.rows.iter().position(|row| Some(*row) == pairs.selected))
+            .flatten();
+        self.scrolled_to = pairs.selected;
+        // Where the panel is too narrow for all columns, the table scrolls sideways.
+        let gap = ui.spacing().item_spacing.x;
+        let least: f32 = columns.iter().map(|c| width(*c) + gap).sum();
+        let wish = egui::ScrollArea::horizontal().auto_shrink([false, false]).show(ui, |ui| {
+            ui.set_width(ui.available_width().max(least));
+            rows(ui, table, pairs, &columns, row)
         });
-        drawn.body(|body| {
-            body.rows(ROW, rows.len(), |mut row| {
-                let i = rows[row.index()];
-                row.set_selected(pairs.selected == Some(i));
-                for column in &columns {
-                    cell(&mut row, *column, table, pairs, i as usize);
-                }
-                if row.response().clicked() {
-                    clicked = Some(i);
-                }
-            });
-        });
-        if let Some(i) = clicked {
-            // Where a person clicked is in view already.
-            self.scrolled_to = Some(i).filter(|_| pairs.selected != Some(i));
-            scene.send(Command::Select(self.scrolled_to));
-        }
-        if let Some(query) = sorted {
-            scene.send(Command::Query(Box::new(query)));
+        if let Some(command) = wish.inner {
+            scene.send(command);
         }
     }
+}
+
+/// Draw the rows in view; what a click asks for.
+fn rows(
+    ui: &mut Ui,
+    table: &PairTable,
+    pairs: &State,
+    columns: &[Column],
+    scroll_to: Option<usize>,
+) -> Option<Command> {
+    ui.spacing_mut().item_spacing.y = 1.0;
+    let mut builder = TableBuilder::new(ui)
+        .striped(true)
+        .sense(Sense::click())
+        .resizable(false)
+        .cell_layout(Layout::left_to_right(Align::Center))
+        .auto_shrink([false, false]);
+    for column in columns {
+        builder = builder.column(match is_text(*column) {
+            true => Width::remainder().at_least(width(*column)).clip(true),
+            false => Width::exact(width(*column)),
+        });
+    }
+    if let Some(row) = scroll_to {
+        builder = builder.scroll_to_row(row, None);
+    }
+    let mut wish = None;
+    let headed = builder.header(26.0, |mut header| {
+        for column in columns {
+            header.col(|ui| {
+                if let Some(query) = head(ui, *column, &pairs.query) {
+                    wish = Some(Command::Query(Box::new(query)));
+                }
+            });
+        }
+    });
+    headed.body(|body| {
+        body.rows(ROW, pairs.rows.len(), |mut row| {
+            let i = pairs.rows[row.index()];
+            let selected = pairs.selected == Some(i);
+            row.set_selected(selected);
+            for column in columns {
+                cell(&mut row, *column, table, pairs, i as usize);
+            }
+            if row.response().clicked() {
+                wish = Some(Command::Select(Some(i).filter(|_| !selected)));
+            }
+        });
+    });
+    wish
 }
 
 fn is_text(column: Column) -> bool {
     matches!(column, Column::Prompt | Column::Chosen | Column::Rejected)
 }
 
+/// The width of a column, for texts the least one.
 fn width(column: Column) -> f32 {
     match column {
-        Column::Prompt | Column::Chosen | Column::Rejected => 0.0,
+        Column::Prompt | Column::Chosen | Column::Rejected => 80.0,
         Column::Number => 52.0,
         Column::Human => 58.0,
-        Column::Margin | Column::ScoreChosen | Column::ScoreRejected => 60.0,
+        Column::Margin | Column::ScoreChosen | Column::ScoreRejected => 62.0,
         Column::Confidence | Column::Weight => 64.0,
     }
 }
@@ -172,7 +187,7 @@ fn cell(row: &mut TableRow<'_, '_>, column: Column, table: &PairTable, pairs: &S
             Column::ScoreRejected => digits(ui, f64::from(score(pair, false))),
             Column::Margin => digits(ui, table.margins[i]),
             Column::Confidence => {
-                digits(ui, pairs.weights.confidence.get(i).copied().unwrap_or(f64::NAN))
+                digits(ui, pairs.weights.confidence.get(i).copied().unwrap_or(f64::NAN));
             }
             Column::Weight => weight(ui, pairs.weights.weight.get(i).copied().unwrap_or(f64::NAN)),
             Column::Human => human(ui, table.agrees[i]),

@@ -308,7 +308,7 @@ fn training(ui: &mut Ui, problem: Option<&Problem>, section: &str, t: &mut Train
         ui.add(DragValue::new(&mut t.steps).custom_formatter(text));
     });
     line(ui, problem, &key("learning_rate"), "Learning rate", |ui| {
-        scientific(ui, &mut t.learning_rate)
+        scientific(ui, &mut t.learning_rate);
     });
     line(ui, problem, &key("batch_size"), "Batch size", |ui| {
         integer(ui, &mut t.batch_size, 1);
@@ -329,7 +329,7 @@ fn training(ui: &mut Ui, problem: Option<&Problem>, section: &str, t: &mut Train
         ui.add(DragValue::new(&mut t.warmup_steps).suffix(" steps"));
     });
     line(ui, problem, &key("weight_decay"), "Weight decay", |ui| {
-        scientific(ui, &mut t.weight_decay)
+        scientific(ui, &mut t.weight_decay);
     });
     line(ui, problem, &key("max_grad_norm"), "Clip gradients at", |ui| {
         let text = |n: f64, _| if n == 0.0 { "off".to_owned() } else { format!("{n}") };

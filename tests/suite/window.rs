@@ -1,0 +1,471 @@
+//! The window, driven as a person would drive it: files fall in, buttons are pressed, and what
+//! is on show is read back.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use confide::app::pairs::{Column, PairTable, Query, Split, Weights};
+use confide::app::series::{aggregate, smooth};
+use confide::app::{App, Command, DataState, Start};
+use confide::data::{AnnotatedPair, Side};
+use confide::demo;
+use confide::device::{self, Class};
+use confide::preference::{Scheme, Weighting};
+use confide::run::{Event, Level, Recipe, Stage, Status};
+use egui::{Role, Theme, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::{NodeT, Queryable};
+
+type Window = Harness<'static, App>;
+
+fn open(start: Start) -> Window {
+    Harness::builder()
+        .with_size(vec2(1280.0, 720.0))
+        .with_max_steps(32)
+        .build_eframe(move |cc| App::new(cc, start))
+}
+
+fn demo() -> Start {
+    Start { recipe: demo::recipe(), ..Start::default() }
+}
+
+/// Draw frames until something holds; background threads need real time.
+fn until(window: &mut Window, seconds: u64, what: &str, holds: impl Fn(&Window) -> bool) {
+    let begun = Instant::now();
+    while !holds(window) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(seconds),
+            "{what} did not come about within {seconds} s"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+        window.step();
+    }
+    window.step();
+}
+
+/// Send a command and draw the frames in which it takes effect.
+fn send(window: &mut Window, command: Command) {
+    window.state_mut().send(command);
+    window.run_steps(3);
+}
+
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|error| error.to_string())
+    }
+}
+
+fn drop_on(window: &mut Window, path: &Path) {
+    window.input_mut().dropped_files.push(Arc::new(Dropped(path.to_owned())));
+    window.step();
+}
+
+fn shows(window: &Window, text: &str) -> bool {
+    window.query_all_by_label_contains(text).next().is_some()
+}
+
+/// Pairs whose margin, agreement and text follow from their number.
+fn pairs(count: usize) -> Vec<AnnotatedPair> {
+    let pair = |i: usize| {
+        let margin = (i * 7919 % 1000) as f32 / 250.0;
+        AnnotatedPair {
+            split: if i % 10 == 9 { "held_out" } else { "unlabelled" }.to_owned(),
+            prompt: format!("prompt {i:06}"),
+            responses: ["yes ".repeat(1 + i % 5), format!("No {}", i % 13)],
+            human: (i % 3 != 0).then_some(if i % 4 == 0 { Side::Second } else { Side::First }),
+            scores: [margin, 0.0],
+        }
+    };
+    (0..count).map(pair).collect()
+}
+
+fn with_pairs(count: usize) -> Window {
+    let mut window = open(demo());
+    window.state_mut().show_pairs(pairs(count));
+    until(&mut window, 30, "sorting", |w| w.state().state().pairs.rows.len() == count);
+    window
+}
+
+#[test]
+fn a_dropped_preference_file_becomes_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tea.jsonl");
+    let rows = r#"{"prompt": "Tea?", "chosen": "With milk, please.", "rejected": "No."}
+{"prompt": "Coffee?", "chosen": "Black.", "rejected": "Never."}
+{"prompt": "Water?", "chosen": 3}
+"#;
+    std::fs::write(&file, rows).unwrap();
+    let mut window = open(demo());
+    drop_on(&mut window, &file);
+    let path = file.to_string_lossy().into_owned();
+    until(&mut window, 20, "reading", |w| w.state().state().recipe.data.files == [path.clone()]);
+    window.run_steps(2);
+    let state = window.state().state();
+    assert_eq!(state.recipe.name, "tea");
+    assert_eq!(state.recipe.policy.model, "builtin:strong", "the models stay as they were");
+    let DataState::Read(found) = &state.data else { panic!("the data are not read") };
+    assert_eq!((found.pairs, found.bad_rows), (2, 1));
+    assert_eq!(found.files[0].bad[0].line, 3);
+    assert!(shows(&window, "2 readable pairs"));
+    assert!(shows(&window, "1 row skipped"));
+    assert!(shows(&window, "With milk, please."), "the first pair can be read");
+    window.get_by_label("Next").click();
+    window.run_steps(3);
+    assert!(shows(&window, "Never."), "and the next one");
+}
+
+#[test]
+fn a_hovering_file_says_what_a_drop_would_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pairs.csv");
+    std::fs::write(&file, "prompt,chosen,rejected\n").unwrap();
+    let mut window = open(demo());
+    let text = "Drop to read 1 file as preference data";
+    assert!(!shows(&window, text));
+    let hovering = egui::HoveredFile { path: Some(file), ..Default::default() };
+    window.input_mut().hovered_files.push(hovering);
+    until(&mut window, 10, "the overlay", |w| shows(w, text));
+    window.input_mut().hovered_files.clear();
+    window.run_steps(2);
+    assert!(!shows(&window, text));
+}
+
+#[test]
+fn a_file_without_pairs_is_an_error_that_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("notes.jsonl");
+    std::fs::write(&file, "{\"a\": 1}\n{\"a\": 2}\n").unwrap();
+    let mut window = open(demo());
+    drop_on(&mut window, &file);
+    until(&mut window, 20, "the toast", |w| {
+        w.state().toasts().iter().any(|t| t.level == Level::Error)
+    });
+    assert_eq!(window.state().state().recipe.data.files, ["builtin:demo"]);
+    std::thread::sleep(Duration::from_millis(50));
+    window.run_steps(3);
+    window.get_by_label("Dismiss").click();
+    window.run_steps(3);
+    assert!(window.state().toasts().iter().all(|t| t.level != Level::Error));
+}
+
+#[test]
+fn a_dropped_model_folder_asks_for_its_role() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+    let mut window = open(demo());
+    drop_on(&mut window, folder.path());
+    until(&mut window, 10, "the question", |w| w.query_by_label("As policy").is_some());
+    window.get_by_label("As policy").click();
+    window.run_steps(4);
+    let recipe = &window.state().state().recipe;
+    assert_eq!(Path::new(&recipe.policy.model), folder.path());
+    assert_eq!(recipe.annotator.model, "builtin:weak");
+}
+
+#[test]
+fn a_dropped_recipe_is_loaded_and_a_dropped_run_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = Recipe { name: "from a file".to_owned(), ..demo::recipe() };
+    let file = folder.path().join("recipe.toml");
+    std::fs::write(&file, recipe.to_toml()).unwrap();
+    let mut window = open(demo());
+    drop_on(&mut window, &file);
+    until(&mut window, 10, "loading", |w| w.state().state().recipe.name == "from a file");
+
+    let run = folder.path().join("run");
+    std::fs::create_dir(&run).unwrap();
+    let events = [
+        started(&Recipe { name: "an old run".to_owned(), ..demo::recipe() }, &run),
+        Event::StageStarted { stage: Stage::Data, total: 3 },
+        Event::Finished { report: Box::default() },
+    ];
+    let lines: Vec<String> =
+        events.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
+    std::fs::write(run.join("events.jsonl"), lines.join("\n") + "\n").unwrap();
+    drop_on(&mut window, &run);
+    until(&mut window, 10, "opening", |w| w.state().state().view.status == Status::Finished);
+    assert_eq!(window.state().state().recipe.name, "an old run");
+    assert!(!window.state().state().at_work);
+}
+
+fn started(recipe: &Recipe, folder: &Path) -> Event {
+    Event::Started {
+        recipe: Box::new(recipe.clone()),
+        folder: folder.to_owned(),
+        device: "a device".to_owned(),
+        why: "the only one".to_owned(),
+        resumed: false,
+        threshold: recipe.confidence.threshold,
+        version: "0".to_owned(),
+        time: "2026-01-01T00:00:00Z".to_owned(),
+    }
+}
+
+#[test]
+fn the_threshold_slider_moves_what_is_kept() {
+    let mut window = with_pairs(1000);
+    let kept = |w: &Window| w.state().state().pairs.weights.kept;
+    let all = kept(&window);
+    window.get_by_role_and_label(Role::Slider, "Threshold").set_value_accesskit(0.6);
+    window.run_steps(4);
+    let state = window.state().state();
+    assert!((state.recipe.confidence.threshold - 0.6).abs() < 1e-9);
+    let expected = pairs(1000)
+        .iter()
+        .filter(|p| p.split == "unlabelled" && (p.margin() / 2.0).tanh() >= 0.6)
+        .count();
+    assert_eq!(kept(&window), expected);
+    assert!(expected < all);
+    assert!(shows(&window, &format!("kept, {:.1} %", 100.0 * expected as f64 / 900.0)));
+    // The table shows the new weights: pair 2 has d = 3.676, pair 6 d = 2.056 … all from the same weighting.
+    let weights = &state.pairs.weights;
+    let low =
+        (0..1000).find(|i| weights.confidence[*i] < 0.6 && !weights.weight[*i].is_nan()).unwrap();
+    assert_eq!(weights.weight[low], 0.0);
+}
+
+#[test]
+fn a_run_started_from_the_button_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().to_owned();
+    let mut recipe = demo::recipe();
+    recipe.name = "tiny".to_owned();
+    recipe.device = "cpu".to_owned();
+    recipe.data.limit = 60;
+    recipe.data.max_length = 96;
+    for training in
+        [&mut recipe.annotator.training, &mut recipe.sft.training, &mut recipe.policy.training]
+    {
+        training.steps = 2;
+        training.batch_size = 4;
+    }
+    let start = Start { recipe, ..Start::default() };
+    let mut window: Window = Harness::builder()
+        .with_size(vec2(1280.0, 720.0))
+        .with_max_steps(32)
+        .build_eframe(move |cc| App::new(cc, start).with_runs_folder(runs));
+    window.get_by_label("Run").click();
+    window.run_steps(2);
+    assert!(window.state().state().at_work);
+    assert!(window.query_by_label("Pause").is_some(), "the buttons of a run at work are there");
+    until(&mut window, 240, "the end of the run", |w| !w.state().state().at_work);
+    let state = window.state().state();
+    assert_eq!(state.view.status, Status::Finished, "{:?}", state.view.log);
+    assert!(state.view.curves.contains_key(&Stage::Policy));
+    until(&mut window, 30, "the annotated pairs", |w| !w.state().state().pairs.rows.is_empty());
+    send(&mut window, Command::Show("Report"));
+    assert!(shows(&window, "Right on held-out pairs"));
+    assert!(std::fs::read_dir(folder.path()).unwrap().count() == 1);
+}
+
+#[test]
+fn an_error_event_becomes_a_toast_and_a_log_line() {
+    let mut window = open(demo());
+    let message = "data/x.jsonl: no readable pair; expected prompt, chosen and rejected";
+    window.state_mut().fold(Event::Failed { message: message.to_owned() });
+    window.run_steps(2);
+    assert!(
+        window
+            .state()
+            .toasts()
+            .iter()
+            .any(|toast| toast.level == Level::Error && toast.text == message)
+    );
+    assert!(
+        window
+            .state()
+            .state()
+            .log
+            .iter()
+            .any(|entry| entry.level == Level::Error && entry.text == message)
+    );
+    assert_eq!(window.query_all_by_label(message).count(), 1, "the toast is on show");
+    send(&mut window, Command::Show("Log"));
+    assert_eq!(window.query_all_by_label(message).count(), 2, "and so is the line of the log");
+}
+
+#[test]
+fn of_many_pairs_only_the_visible_rows_are_laid_out() {
+    let mut window = with_pairs(100_000);
+    send(&mut window, Command::Show("Pairs"));
+    let rows = window.query_all_by_label_contains("prompt 0").count();
+    assert!((5..80).contains(&rows), "{rows} rows are laid out");
+    window.get_by_label("prompt 000003").click();
+    window.run_steps(3);
+    assert_eq!(window.state().state().pairs.selected, Some(3));
+    assert!(shows(&window, "Pair 4"), "the pair can be read whole");
+}
+
+#[test]
+fn pairs_are_filtered_and_sorted() {
+    let all = pairs(5000);
+    let table = PairTable::new(all.clone());
+    let weights = Weights::new(&table, &Weighting { threshold: 0.3, ..Weighting::default() });
+    let rows = |query: Query| query.rows(&table, &weights);
+    assert_eq!(rows(Query::default()), (0..5000).collect::<Vec<u32>>());
+
+    let found = rows(Query { text: " NO 1".to_owned(), ..Query::default() });
+    let expected = |i: &u32| all[*i as usize].responses[1].to_lowercase().contains("no 1");
+    assert_eq!(found, (0..5000).filter(expected).collect::<Vec<u32>>());
+
+    let query = Query {
+        split: Split::Unlabelled,
+        disagreements: true,
+        sort: Column::Margin,
+        descending: true,
+        ..Query::default()
+    };
+    let found = rows(query);
+    assert!(!found.is_empty());
+    let pair = |i: &u32| &all[*i as usize];
+    assert!(found.iter().all(|i| pair(i).split == "unlabelled" && pair(i).agrees() == Some(false)));
+    assert!(found.windows(2).all(|w| pair(&w[0]).margin() >= pair(&w[1]).margin()));
+    // Equal margins stay in the order of the file.
+    let tied = |w: &[u32]| pair(&w[0]).margin() > pair(&w[1]).margin() || w[0] < w[1];
+    assert!(found.windows(2).all(tied));
+
+    let found = rows(Query {
+        least_weight: 0.2,
+        most_weight: 0.5,
+        sort: Column::Weight,
+        ..Query::default()
+    });
+    let weight = |i: &u32| weights.weight[*i as usize];
+    assert!(found.iter().all(|i| (0.2..=0.5).contains(&weight(i))));
+    assert!(found.windows(2).all(|w| weight(&w[0]) <= weight(&w[1])));
+}
+
+#[test]
+fn weights_are_those_of_the_weighting() {
+    let table = PairTable::new(pairs(1000));
+    for weight in Scheme::ALL {
+        let weighting = Weighting { weight, threshold: 0.25, temperature: 1.5, top: 0.4 };
+        let weights = Weights::new(&table, &weighting);
+        let margins: Vec<f64> = table.unlabelled.iter().map(|&i| table.margins[i]).collect();
+        let expected = weighting.weights(&margins);
+        let found: Vec<f64> = table.unlabelled.iter().map(|&i| weights.weight[i]).collect();
+        assert_eq!(found, expected);
+        assert_eq!(weights.kept, expected.iter().filter(|w| **w > 0.0).count());
+        assert_eq!(weights.bins.iter().map(|(dropped, kept)| dropped + kept).sum::<usize>(), 900);
+        assert!(weights.weight[9].is_nan(), "held-out pairs have no weight");
+        let known = table.unlabelled.iter().filter(|&&i| table.agrees[i].is_some()).count();
+        assert_eq!(weights.agree_kept.known + weights.agree_dropped.known, known);
+    }
+}
+
+#[test]
+fn aggregation_keeps_extremes_and_nan() {
+    let mut points: Vec<[f64; 2]> =
+        (0..100_000).map(|i| [f64::from(i), f64::from(i % 100)]).collect();
+    points[31_415][1] = 1e6;
+    points[27_182][1] = -1e6;
+    points[50_000][1] = f64::NAN;
+    points[50_001][1] = f64::INFINITY;
+    let drawn = aggregate(&points, (f64::NEG_INFINITY, f64::INFINITY), 400);
+    let values: Vec<f64> = drawn.parts.iter().flatten().map(|p| p[1]).collect();
+    assert!(values.len() <= 2 * 400 + 4, "{} points are drawn", values.len());
+    assert!(values.contains(&1e6) && values.contains(&-1e6));
+    assert!(values.iter().all(|v| v.is_finite()));
+    assert_eq!(drawn.not_finite, 2);
+    assert_eq!(drawn.parts.len(), 2, "the line breaks where a value is not a number");
+    assert!((drawn.gaps[0] - 50_000.0).abs() < 1.0);
+    let steps: Vec<f64> = drawn.parts.iter().flatten().map(|p| p[0]).collect();
+    assert!(steps.windows(2).all(|w| w[0] < w[1]), "points stay in order");
+
+    let few = aggregate(&points[..50], (10.0, 20.0), 400);
+    assert_eq!(few.points, 13, "one neighbour on either side");
+    assert_eq!(aggregate(&[], (0.0, 1.0), 10).points, 0);
+
+    let smoothed = smooth(&[[0.0, 2.0], [1.0, f64::NAN], [2.0, 2.0]], 5.0);
+    assert_eq!(smoothed[0][1], 2.0);
+    assert!(smoothed[1][1].is_nan());
+    assert!((smoothed[2][1] - 2.0).abs() < 1e-12);
+}
+
+#[test]
+fn an_impossible_setting_is_shown_in_place_and_stops_the_button() {
+    let mut recipe = demo::recipe();
+    recipe.policy.beta = 0.0;
+    let mut window = open(Start { recipe, ..Start::default() });
+    assert_eq!(window.state().state().problem.as_ref().unwrap().key, "policy.beta");
+    assert!(window.get_by_label("Run").accesskit_node().is_disabled());
+    send(&mut window, Command::Show("Settings"));
+    assert!(shows(&window, "policy.beta = 0; expected a number above 0"));
+}
+
+/// Every panel, in both themes and at two sizes: no missing glyph, no input without a name.
+#[test]
+fn every_panel_draws_empty_and_full() {
+    const PANELS: [&str; 11] = [
+        "Overview",
+        "Data",
+        "Pairs",
+        "Settings",
+        "Report",
+        "Curves",
+        "Numbers",
+        "Device",
+        "Confidence",
+        "Cloud",
+        "Log",
+    ];
+    for full in [false, true] {
+        let mut window = if full { with_pairs(500) } else { open(demo()) };
+        if full {
+            send(&mut window, Command::Select(Some(5)));
+            let mut metrics = confide::run::Metrics::default();
+            metrics.set("loss", 0.5);
+            window.state_mut().fold(started(&demo::recipe(), Path::new("somewhere")));
+            window.state_mut().fold(Event::Step { stage: Stage::Policy, step: 1, metrics });
+            window.state_mut().fold(Event::Finished { report: Box::default() });
+        }
+        for (theme, size) in
+            [(Theme::Dark, vec2(1280.0, 720.0)), (Theme::Light, vec2(1920.0, 1080.0))]
+        {
+            window.ctx.set_theme(theme);
+            window.set_size(size);
+            for panel in PANELS {
+                send(&mut window, Command::Show(panel));
+                window.check_accessibility();
+            }
+        }
+    }
+}
+
+#[test]
+fn the_cloud_is_drawn_on_the_graphics_adapter() {
+    if device::list().iter().all(|device| device.class == Class::Cpu) {
+        eprintln!("skipped: there is no graphics adapter, not even a software one");
+        return;
+    }
+    let start = demo();
+    let mut window: Window = Harness::builder()
+        .with_size(vec2(1280.0, 720.0))
+        .with_max_steps(32)
+        .wgpu()
+        .build_eframe(move |cc| App::new(cc, start));
+    let coloured = |window: &mut Window| {
+        let image = window.render().unwrap();
+        let right = image.enumerate_pixels().filter(|(x, y, _)| *x > 830 && *y > 480 && *y < 690);
+        // Points are tinted; grid, axes and text are grey.
+        right
+            .filter(|(_, _, p)| {
+                p.0[..3].iter().max().unwrap() - p.0[..3].iter().min().unwrap() > 40
+            })
+            .count()
+    };
+    send(&mut window, Command::Show("Cloud"));
+    let before = coloured(&mut window);
+    window.state_mut().show_pairs(pairs(2000));
+    until(&mut window, 30, "sorting", |w| w.state().state().pairs.rows.len() == 2000);
+    let after = coloured(&mut window);
+    assert!(after > before + 500, "{before} coloured pixels without pairs, {after} with them");
+}
