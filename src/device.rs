@@ -121,10 +121,8 @@ impl Candidate {
 pub fn list() -> Vec<Candidate> {
     let mut found = adapters();
     found.sort_by_key(|candidate| candidate.class);
-    let mut index = 0;
-    for candidate in &mut found {
+    for (index, candidate) in found.iter_mut().enumerate() {
         candidate.id = format!("gpu:{index}");
-        index += 1;
     }
     found.push(processor());
     found.sort_by_key(|candidate| candidate.class);

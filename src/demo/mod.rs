@@ -15,7 +15,9 @@ pub use world::gold_reward;
 
 use crate::data::{FileReport, Label, Pair, Prompt, Side, Source};
 use crate::model::ModelFiles;
-use crate::run::{AnnotatorSettings, DataSettings, PolicySettings, Recipe, SftSettings};
+use crate::run::{
+    AnnotatorSettings, DataSettings, EvaluateSettings, PolicySettings, Recipe, SftSettings,
+};
 use crate::train::{Schedule, Training};
 
 /// Pairs of the demonstration.
@@ -90,10 +92,10 @@ pub fn recipe() -> Recipe {
         },
         policy: PolicySettings {
             model: "builtin:strong".to_owned(),
-            beta: 0.3,
+            beta: 0.5,
             training: Training {
                 epochs: 1.0,
-                learning_rate: 1.5e-4,
+                learning_rate: 5e-5,
                 batch_size: 16,
                 accumulate: 1,
                 warmup_steps: 10,
@@ -101,6 +103,7 @@ pub fn recipe() -> Recipe {
             },
             ..defaults.policy
         },
+        evaluate: EvaluateSettings { samples: 192, ..EvaluateSettings::default() },
         ..defaults
     }
 }

@@ -128,7 +128,7 @@ fn pretrain_one(
     else {
         return Err(RunError::Stopped);
     };
-    save(folder, &Checkpoint { decoder, family, json }, None, Storage::F16)?;
+    save(folder, &Checkpoint { decoder: *decoder, family, json }, None, Storage::F16)?;
     Ok(())
 }
 

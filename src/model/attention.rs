@@ -35,22 +35,16 @@ pub struct Attention {
     pub(crate) head_dim: usize,
 }
 
-/// What a query may see.
-#[derive(Clone, Debug)]
-pub(crate) enum Visible {
-    /// Itself and everything before it in its row.
-    Causal,
-    /// What is `false` here: `[B, heads, T, S]`.
-    Except(Tensor<4, Bool>),
-}
-
 impl Attention {
     /// `[B, T, D]` → `[B, T, D]`; with a cache, T new tokens see all stored ones.
+    ///
+    /// `hidden` says which keys each query must not see, `[B, heads, T, S]`; without it a query
+    /// sees itself and everything before it in its row.
     pub(crate) fn forward(
         &self,
         x: Tensor<3>,
         angles: Option<&Angles>,
-        visible: &Visible,
+        hidden: Option<&Tensor<4, Bool>>,
         cache: Option<(&mut Cache, usize)>,
     ) -> Tensor<3> {
         let [b, t, _] = x.dims();
@@ -65,18 +59,17 @@ impl Attention {
         if let Some((cache, layer)) = cache {
             (key, value) = cache.extend(layer, key, value);
         }
-        let (mask, is_causal) = match visible {
-            Visible::Causal => (None, true),
-            Visible::Except(mask) => (Some(mask.clone()), false),
+        let options = AttentionModuleOptions {
+            is_causal: hidden.is_none(),
+            ..AttentionModuleOptions::default()
         };
-        let options = AttentionModuleOptions { is_causal, ..AttentionModuleOptions::default() };
         // The same sequence of operations with and without autodiff: a policy that equals its
         // reference must give exactly the reference's log-probabilities.
         let mixed = module::attention_fallback(
             query,
             self.repeat(key),
             self.repeat(value),
-            mask,
+            hidden.cloned(),
             None,
             options,
         );

@@ -94,20 +94,17 @@ pub fn read_config(
     Ok((family, config, json))
 }
 
+/// Where parameters come from: (path, shape) → row-major values.
+pub type Get<'a> = dyn Fn(&str, &[usize]) -> Result<Vec<f32>, ModelError> + 'a;
+
 /// A decoder whose parameters come from `get(path, shape)`: random ones, say.
 ///
 /// # Errors
 ///
 /// Whatever `get` returns.
-pub fn build(
-    config: DecoderConfig,
-    device: &Device,
-    get: &dyn Fn(&str, &[usize]) -> Result<Vec<f32>, ModelError>,
-) -> Result<Decoder, ModelError> {
+pub fn build(config: DecoderConfig, device: &Device, get: &Get<'_>) -> Result<Decoder, ModelError> {
     Builder { get, device }.decoder(config)
 }
-
-type Get<'a> = dyn Fn(&str, &[usize]) -> Result<Vec<f32>, ModelError> + 'a;
 
 struct Builder<'a> {
     get: &'a Get<'a>,

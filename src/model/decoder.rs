@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Int, Tensor, activation};
 
-use super::attention::{Attention, Cache, Visible};
+use super::attention::{Attention, Cache};
 use super::rotary::{self, Angles};
 use super::{Activation, DecoderConfig, Embedding, Linear, Norm, Position};
 
@@ -62,20 +62,20 @@ impl Layer {
         &self,
         x: Tensor<3>,
         angles: Option<&Angles>,
-        visible: &Visible,
+        hidden: Option<&Tensor<4, Bool>>,
         cache: Option<(&mut Cache, usize)>,
     ) -> Tensor<3> {
         if self.norm_first {
             let mixed = self.attention.forward(
                 self.attention_norm.forward(x.clone()),
                 angles,
-                visible,
+                hidden,
                 cache,
             );
             let x = x + mixed;
             x.clone() + self.ffn.forward(self.ffn_norm.forward(x))
         } else {
-            let mixed = self.attention.forward(x.clone(), angles, visible, cache);
+            let mixed = self.attention.forward(x.clone(), angles, hidden, cache);
             let x = self.attention_norm.forward(x + mixed);
             self.ffn_norm.forward(x.clone() + self.ffn.forward(x))
         }
@@ -148,13 +148,10 @@ impl Decoder {
                 }
             }
         }
-        let visible = match input.hidden_keys {
-            None => Visible::Causal,
-            Some(mask) => Visible::Except(self.for_heads(mask)),
-        };
+        let hidden = input.hidden_keys.map(|mask| self.for_heads(mask));
         for (i, layer) in self.layers.iter().enumerate() {
             let cache = cache.as_deref_mut().map(|cache| (cache, i));
-            x = layer.forward(x, angles.as_ref(), &visible, cache);
+            x = layer.forward(x, angles.as_ref(), hidden.as_ref(), cache);
         }
         if let Some(norm) = &self.norm {
             x = norm.forward(x);

@@ -13,8 +13,8 @@ mod rotary;
 
 pub use attention::{Attention, Cache};
 pub use checkpoint::{
-    Checkpoint, SavedTensor, Storage, build, collect_tensors, load, load_named, read_config, save,
-    save_tensors, take_tensors,
+    Checkpoint, Get, SavedTensor, Storage, build, collect_tensors, load, load_named, read_config,
+    save, save_tensors, take_tensors,
 };
 pub use config::{
     Activation, DecoderConfig, ModelError, NormKind, Position, RotaryScaling, SpecialTokens,

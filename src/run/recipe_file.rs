@@ -200,11 +200,10 @@ impl Recipe {
     }
 }
 
-fn check_training(
-    section: &str,
-    t: &Training,
-    need: &dyn Fn(bool, &str, f64, &str) -> Result<(), RecipeError>,
-) -> Result<(), RecipeError> {
+/// (holds, key, value, what was expected) → an error where it does not hold.
+type Need<'a> = dyn Fn(bool, &str, f64, &str) -> Result<(), RecipeError> + 'a;
+
+fn check_training(section: &str, t: &Training, need: &Need<'_>) -> Result<(), RecipeError> {
     let key = |name: &str| format!("{section}.{name}");
     need(t.epochs >= 0.0 && t.epochs.is_finite(), &key("epochs"), t.epochs, "0 or more passes")?;
     need(

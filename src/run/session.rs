@@ -191,7 +191,7 @@ impl Session<'_> {
             return Err(error);
         }
         match ended? {
-            Ended::Done(model) => Ok(model),
+            Ended::Done(model) => Ok(*model),
             Ended::Stopped => Err(RunError::Stopped),
         }
     }

@@ -100,7 +100,7 @@ pub struct Start {
 /// How training ended.
 pub enum Ended {
     /// All steps are done; the model is without autodiff.
-    Done(Decoder),
+    Done(Box<Decoder>),
     /// Stopped by the observer after a checkpoint.
     Stopped,
 }
@@ -155,7 +155,7 @@ pub fn train(
             observer.checkpoint(step + 1, &model, &optimiser)?;
         }
     }
-    Ok(Ended::Done(model.valid()))
+    Ok(Ended::Done(Box::new(model.valid())))
 }
 
 /// Warm-up is at most a tenth of the steps: a longer one would be most of a short run.

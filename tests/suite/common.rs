@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 /// A path inside the repository.
-pub fn repository(path: &str) -> PathBuf {
+pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 /// A JSON fixture.
-pub fn fixture(path: &str) -> Value {
+pub(crate) fn fixture(path: &str) -> Value {
     let path = repository("tests/fixtures").join(path);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).unwrap()
 }
 
 /// A path in the shared data beside the repository, or `None` with a word about it.
-pub fn shared(path: &str) -> Option<PathBuf> {
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     let path = repository("../shared").join(path);
     if path.exists() {
         return Some(path);
@@ -27,7 +27,7 @@ pub fn shared(path: &str) -> Option<PathBuf> {
 }
 
 /// Numbers of a JSON array, nested or not, in order.
-pub fn numbers(value: &Value) -> Vec<f64> {
+pub(crate) fn numbers(value: &Value) -> Vec<f64> {
     match value {
         Value::Array(items) => items.iter().flat_map(numbers).collect(),
         Value::Number(n) => vec![n.as_f64().unwrap()],
@@ -37,13 +37,13 @@ pub fn numbers(value: &Value) -> Vec<f64> {
 }
 
 /// Whole numbers of a flat JSON array.
-pub fn ids(value: &Value) -> Vec<u32> {
+pub(crate) fn ids(value: &Value) -> Vec<u32> {
     numbers(value).into_iter().map(|n| n as u32).collect()
 }
 
 /// Panic unless the numbers agree within `tolerance · max(1, |expected|)`.
 #[track_caller]
-pub fn assert_close(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
+pub(crate) fn assert_close(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}: count");
     for (i, (f, e)) in found.iter().zip(expected).enumerate() {
         let error = (f - e).abs() / e.abs().max(1.0);

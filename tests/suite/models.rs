@@ -82,12 +82,12 @@ fn summed_log_probabilities_and_their_gradients_agree() {
             1e-4,
             family,
         );
-        compare_gradients(family, &model, sums.mean().neg(), &expected["grads"]);
+        compare_gradients(family, &model, &sums.mean().neg(), &expected["grads"]);
     }
 }
 
 /// Norms of gradients by parameter; fused tensors are compared over their parts.
-fn compare_gradients(family: &str, model: &Decoder, loss: Tensor<1>, expected: &Value) {
+fn compare_gradients(family: &str, model: &Decoder, loss: &Tensor<1>, expected: &Value) {
     struct Norms {
         path: Vec<String>,
         grads: burn::tensor::Gradients,
@@ -152,7 +152,7 @@ fn scores_agree_with_transformers() {
         let mut wanted = expected["score_grads"].clone();
         // The language-model head has no part in a score.
         wanted.as_object_mut().unwrap().remove("lm_head.weight");
-        compare_gradients(family, &model, loss, &wanted);
+        compare_gradients(family, &model, &loss, &wanted);
     }
 }
 

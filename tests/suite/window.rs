@@ -80,7 +80,11 @@ fn pairs(count: usize) -> Vec<AnnotatedPair> {
             split: if i % 10 == 9 { "held_out" } else { "unlabelled" }.to_owned(),
             prompt: format!("prompt {i:06}"),
             responses: ["yes ".repeat(1 + i % 5), format!("No {}", i % 13)],
-            human: (i % 3 != 0).then_some(if i % 4 == 0 { Side::Second } else { Side::First }),
+            human: (!i.is_multiple_of(3)).then_some(if i.is_multiple_of(4) {
+                Side::Second
+            } else {
+                Side::First
+            }),
             scores: [margin, 0.0],
         }
     };

@@ -69,7 +69,7 @@ impl Shape for Candidates {
                 }
                 Verdict::Unlabelled => {}
                 Verdict::Preferred(label) => {
-                    sound.pairs.iter_mut().for_each(|pair| pair.label = Some(label))
+                    sound.pairs.iter_mut().for_each(|pair| pair.label = Some(label));
                 }
             }
         }
