@@ -42,12 +42,18 @@ enum Command {
     /// Run a recipe
     Run(RunArgs),
     /// Go on with an interrupted run
+    ///
+    /// Starts from the last checkpoint, after Ctrl-C, a crash or a power cut; the steps are those
+    /// of a run that was never interrupted.
     Resume(ResumeArgs),
     /// Tell what is in preference files: format, pairs, bad rows
     Inspect(InspectArgs),
     /// List the devices of this machine, and say which one would be used and why
     Devices(DevicesArgs),
     /// Show the report of a run
+    ///
+    /// Prints report.json of a finished run as a table: the data, how well the annotator agrees
+    /// with humans and how sure it is, the policy's rewards on held-out pairs, device and time.
     Report(ReportArgs),
     /// Sample a response from a model
     Generate(generate::GenerateArgs),

@@ -56,7 +56,10 @@ fn bad_arguments_and_bad_recipes_end_with_2() {
     let cases = [
         ("[policy]\nbetta = 0.1", "beta"),
         ("[policy]\nbeta = 'much'", "a number"),
-        ("[policy]\nbeta = 0", "above 0"),
+        (
+            "data = { files = ['x'] }\nannotator = { kind = 'human' }\npolicy = { model = 'm', beta = 0 }",
+            "above 0",
+        ),
         ("data = { files = ['x'] }", "policy.model"),
         ("data = { files = ['x'] }\npolicy = { model = 'm' }", "annotator.model"),
         ("policy = { model = 'm' }", "data.files"),

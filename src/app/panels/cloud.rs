@@ -64,6 +64,8 @@ impl Panel for Cloud {
             .include_x(high[0])
             .include_y(low[1])
             .include_y(high[1])
+            // Margins are small numbers: whole marks would repeat.
+            .x_axis_formatter(|mark, _| ((mark.value * 100.0).round() / 100.0).to_string())
             .x_axis_label("margin d")
             .y_axis_label("chosen − rejected, characters")
             .height(ui.available_height().max(100.0))
