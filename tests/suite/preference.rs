@@ -279,3 +279,51 @@ fn wilson_intervals_agree() {
         }
     }
 }
+
+#[test]
+fn swapping_the_candidates_changes_neither_label_nor_confidence() {
+    use confide::data::{AnnotatedPair, Side};
+    let pair = |responses: [&str; 2], scores: [f32; 2], human| AnnotatedPair {
+        split: "unlabelled".to_owned(),
+        prompt: "p".to_owned(),
+        responses: responses.map(str::to_owned),
+        human: Some(human),
+        scores,
+    };
+    let plain = pair(["good", "bad"], [0.7, -0.4], Side::First);
+    let swapped = pair(["bad", "good"], [-0.4, 0.7], Side::Second);
+    assert_eq!((plain.chosen(), plain.rejected()), ("good", "bad"));
+    assert_eq!((swapped.chosen(), swapped.rejected()), ("good", "bad"));
+    assert_eq!(plain.margin(), swapped.margin());
+    assert_eq!((plain.agrees(), swapped.agrees()), (Some(true), Some(true)));
+}
+
+#[test]
+fn weights_of_one_give_the_unweighted_loss() {
+    use confide::model::{ModelFiles, load};
+    use confide::text::Sequence;
+    use confide::train::{PolicyPair, PreferenceTask, Task, WeightedMean};
+    let folder = crate::common::repository("tests/fixtures/models/llama-tied");
+    let model = load(&ModelFiles::folder(&folder).unwrap(), &Device::flex()).unwrap().decoder;
+    let side = |ids: &[u32]| Sequence { prompt: [3, 9].into(), response: ids.to_vec() };
+    let pairs: Vec<PolicyPair> = [0.1, 2.5]
+        .into_iter()
+        .map(|margin| PolicyPair {
+            sides: [side(&[5, 7, 1]), side(&[8, 2])],
+            reference: [-9.0, -8.0 - margin],
+            margin,
+        })
+        .collect();
+    let uniform = Weighting { weight: Scheme::Uniform, ..Weighting::default() };
+    for objective in Objective::ALL {
+        for mean in [WeightedMean::Pairs, WeightedMean::Weights] {
+            let loss = |weighting| {
+                let preference = preference(objective, 0.5);
+                let mut task = PreferenceTask::new(pairs.clone(), 0, preference, mean, weighting);
+                task.begin(&[0, 1]);
+                vector(task.loss(&model, &[0, 1]))
+            };
+            assert_eq!(loss(Some(uniform.clone())), loss(None), "{objective:?} {mean:?}");
+        }
+    }
+}
