@@ -15,8 +15,8 @@ use confide::model::{Decoder, ModelError, ModelFiles, load};
 use confide::preference::{Objective, Preference};
 use confide::text::{Batch, EncodedPair, Fit, Sequence, Tokenizer, encode_pairs};
 use confide::train::{
-    AdamW, Flow, Metrics, Observer, Order, PolicyPair, PreferenceTask, Start, TrainError, Training,
-    WeightedMean, train,
+    AdamW, Flow, Metrics, Observer, Order, Plan, PolicyPair, PreferenceTask, Start, TrainError,
+    Training, WeightedMean, train,
 };
 
 const MAX_LENGTH: usize = 512;
@@ -111,7 +111,8 @@ fn training(files: &ModelFiles, device: &Device, encoded: &[EncodedPair], pad: u
     let preference = Preference { objective: Objective::Dpo, beta: 0.1, label_noise: 0.1 };
     let mut task = PreferenceTask::new(pairs, pad, preference, WeightedMean::Pairs, None);
     let order = Order::new(count, &training, false, 0, 0);
-    let start = Start { model, optimiser: AdamW::new(0.0), step: 0, tokens: 0 };
+    let plan = Plan::default();
+    let start = Start { model, optimiser: AdamW::new(0.0), step: 0, tokens: 0, plan };
     let begun = Instant::now();
     train(start, &mut task, order, &training, &mut Silent).expect("training");
     rate("DPO pairs trained per second (batch 4)", count, begun);

@@ -14,6 +14,7 @@ pub mod demo;
 pub mod device;
 pub mod evaluate;
 mod files;
+mod kernels;
 pub mod model;
 pub mod preference;
 pub mod run;

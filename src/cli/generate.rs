@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{DONE, say};
 use crate::device;
-use crate::model::{ModelFiles, Sampling, generate as sample, load};
+use crate::model::{Sampling, generate as sample, load};
 use crate::text::Tokenizer;
 
 #[derive(Debug, Args)]
@@ -36,15 +36,7 @@ pub(super) struct GenerateArgs {
 }
 
 pub(super) fn generate(args: &GenerateArgs) -> anyhow::Result<u8> {
-    let files = match args.model.strip_prefix("builtin:") {
-        Some(name) => crate::demo::model(name).ok_or_else(|| {
-            anyhow::anyhow!(
-                "model “{}” is not built in; expected builtin:weak, builtin:strong or a folder",
-                args.model
-            )
-        })?,
-        None => ModelFiles::folder(args.model.as_ref())?,
-    };
+    let files = crate::run::find_model(&args.model)?;
     let tokenizer = Tokenizer::load(&files)?;
     let choice = device::find(&args.device).map_err(crate::run::RunError::from)?;
     let checkpoint = load(&files, &device::open(&choice.device)?)?;

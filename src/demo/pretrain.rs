@@ -18,8 +18,8 @@ use crate::model::{Checkpoint, Decoder, ModelFiles, Storage, build, read_config,
 use crate::run::{RunError, normal};
 use crate::text::{Sequence, Tokenizer};
 use crate::train::{
-    AdamW, Ended, Flow, Metrics, Observer, Order, Schedule, SftTask, Start, TrainError, Training,
-    train,
+    AdamW, Ended, Flow, Metrics, Observer, Order, Plan, Schedule, SftTask, Start, TrainError,
+    Training, train,
 };
 
 /// Steps of each model in the compiled-in assets.
@@ -119,16 +119,24 @@ fn pretrain_one(
         weight_decay: 0.05,
         max_grad_norm: 1.0,
         epochs: 1.0,
+        ..Training::default()
     };
     let order = Order::new(sequences.len(), &training, true, SEED, 0);
     let model = build(shape, device, &initial_values)?;
-    let start = Start { model, optimiser: AdamW::new(training.weight_decay), step: 0, tokens: 0 };
+    let start = Start {
+        model,
+        optimiser: AdamW::new(training.weight_decay),
+        step: 0,
+        tokens: 0,
+        plan: Plan::default(),
+    };
     let mut task = SftTask::new(sequences, tokenizer.pad);
     let Ended::Done(decoder) = train(start, &mut task, order, &training, &mut Printer { tell })?
     else {
         return Err(RunError::Stopped);
     };
-    save(folder, &Checkpoint { decoder: *decoder, family, json }, None, Storage::F16)?;
+    let checkpoint = Checkpoint { decoder: *decoder, family, json, adapter: None };
+    save(folder, &checkpoint, None, Storage::F16)?;
     Ok(())
 }
 

@@ -2,10 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, Tensor, module};
+use burn::tensor::{Tensor, module};
 
-use super::Linear;
-use super::rotary::Angles;
+use super::decoder::Context;
+use super::{Linear, Norm};
 
 /// Keys and values of the tokens so far, one entry per layer.
 #[derive(Clone, Debug, Default)]
@@ -19,14 +19,20 @@ pub struct Cache {
 /// Multi-head self-attention.
 #[derive(Module, Debug)]
 pub struct Attention {
-    /// `[D, heads · head_dim]`.
-    pub query: Linear,
+    /// `[D, heads · head_dim]`; none where the three projections are fused.
+    pub query: Option<Linear>,
     /// `[D, kv_heads · head_dim]`.
-    pub key: Linear,
+    pub key: Option<Linear>,
     /// `[D, kv_heads · head_dim]`.
-    pub value: Linear,
+    pub value: Option<Linear>,
+    /// Query, key and value side by side, `[D, (heads + 2·kv_heads) · head_dim]` (GPT-2).
+    pub fused: Option<Linear>,
     /// `[heads · head_dim, D]`.
     pub output: Linear,
+    /// Over each query head (Qwen3).
+    pub query_norm: Option<Norm>,
+    /// Over each key head.
+    pub key_norm: Option<Norm>,
     #[module(skip)]
     pub(crate) heads: usize,
     #[module(skip)]
@@ -37,28 +43,30 @@ pub struct Attention {
 
 impl Attention {
     /// `[B, T, D]` → `[B, T, D]`; with a cache, T new tokens see all stored ones.
-    ///
-    /// `hidden` says which keys each query must not see, `[B, heads, T, S]`; without it a query
-    /// sees itself and everything before it in its row.
     pub(crate) fn forward(
         &self,
         x: Tensor<3>,
-        angles: Option<&Angles>,
-        hidden: Option<&Tensor<4, Bool>>,
+        context: &Context,
         cache: Option<(&mut Cache, usize)>,
     ) -> Tensor<3> {
         let [b, t, _] = x.dims();
-        let heads = |y: Tensor<3>, n: usize| y.reshape([b, t, n, self.head_dim]).swap_dims(1, 2);
-        let mut query = heads(self.query.forward(x.clone()), self.heads);
-        let mut key = heads(self.key.forward(x.clone()), self.kv_heads);
-        let mut value = heads(self.value.forward(x), self.kv_heads);
-        if let Some(angles) = angles {
+        let [query, key, value] = self.project(x, context.training());
+        let heads = |y: Tensor<3>, n: usize| y.reshape([b, t, n, self.head_dim]);
+        let normed = |y: Tensor<4>, norm: &Option<Norm>| match norm {
+            Some(norm) => norm.forward(y),
+            None => y,
+        };
+        let mut query = normed(heads(query, self.heads), &self.query_norm).swap_dims(1, 2);
+        let mut key = normed(heads(key, self.kv_heads), &self.key_norm).swap_dims(1, 2);
+        let mut value = heads(value, self.kv_heads).swap_dims(1, 2);
+        if let Some(angles) = &context.angles {
             query = angles.rotate(query);
             key = angles.rotate(key);
         }
         if let Some((cache, layer)) = cache {
             (key, value) = cache.extend(layer, key, value);
         }
+        let hidden = context.hidden.clone();
         let options = AttentionModuleOptions {
             is_causal: hidden.is_none(),
             ..AttentionModuleOptions::default()
@@ -69,12 +77,26 @@ impl Attention {
             query,
             self.repeat(key),
             self.repeat(value),
-            hidden.cloned(),
+            hidden,
             None,
             options,
         );
         let mixed = mixed.swap_dims(1, 2).reshape([b, t, self.heads * self.head_dim]);
-        self.output.forward(mixed)
+        self.output.forward(mixed, context.training())
+    }
+
+    /// Queries, keys and values, heads side by side.
+    fn project(&self, x: Tensor<3>, training: bool) -> [Tensor<3>; 3] {
+        if let Some(fused) = &self.fused {
+            let (q, kv) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
+            let all = fused.forward(x, training);
+            return [(0, q), (q, kv), (q + kv, kv)]
+                .map(|(start, width)| all.clone().narrow(2, start, width));
+        }
+        [&self.query, &self.key, &self.value].map(|part| match part {
+            Some(linear) => linear.forward(x.clone(), training),
+            None => unreachable!("projections are fused or there are three"),
+        })
     }
 
     /// Each key/value head serves `heads / kv_heads` query heads in a row.

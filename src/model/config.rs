@@ -81,6 +81,26 @@ pub enum ModelError {
         /// What is wrong.
         found: String,
     },
+    /// The device cannot hold weights of this type.
+    #[error(
+        "precision = \"{found}\": this device has no such type; it has {supported} (use one of them, or device = \"cpu\")"
+    )]
+    Precision {
+        /// What was asked for.
+        found: &'static str,
+        /// What the device can hold.
+        supported: String,
+    },
+    /// An adapter does not fit its model.
+    #[error("{path}: {found}; expected {expected}")]
+    Adapter {
+        /// The file or folder, or the setting.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+        /// What would be right.
+        expected: String,
+    },
     /// A prompt cannot be continued.
     #[error(
         "a prompt of {length} tokens cannot be continued; expected 1 to {limit} tokens, fewer than the model's positions (shorten the prompt)"
@@ -193,6 +213,10 @@ pub struct DecoderConfig {
     pub activation: Activation,
     /// down(act(gate(x)) · up(x)) instead of down(act(up(x))).
     pub gated: bool,
+    /// Query, key and value come out of one matrix.
+    pub fused_qkv: bool,
+    /// A norm over each query and key head.
+    pub head_norm: bool,
     /// Biases on query, key and value.
     pub qkv_bias: bool,
     /// Bias on the attention's output.

@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Int, Tensor, activation};
 
 use super::attention::{Attention, Cache};
+use super::readout::Head;
 use super::rotary::{self, Angles};
 use super::{Activation, DecoderConfig, Embedding, Linear, Norm, Position};
 
@@ -21,12 +22,14 @@ pub struct FeedForward {
 }
 
 impl FeedForward {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, training: bool) -> Tensor<3> {
         let inner = match &self.gate {
-            Some(gate) => self.activate(gate.forward(x.clone())) * self.up.forward(x),
-            None => self.activate(self.up.forward(x)),
+            Some(gate) => {
+                self.activate(gate.forward(x.clone(), training)) * self.up.forward(x, training)
+            }
+            None => self.activate(self.up.forward(x, training)),
         };
-        self.down.forward(inner)
+        self.down.forward(inner, training)
     }
 
     fn activate(&self, x: Tensor<3>) -> Tensor<3> {
@@ -58,26 +61,79 @@ pub struct Layer {
 pub type LayerStack = Vec<Layer>;
 
 impl Layer {
-    fn forward(
+    /// `[B, T, D]` → `[B, T, D]`.
+    pub(crate) fn forward(
         &self,
         x: Tensor<3>,
-        angles: Option<&Angles>,
-        hidden: Option<&Tensor<4, Bool>>,
+        context: &Context,
         cache: Option<(&mut Cache, usize)>,
     ) -> Tensor<3> {
         if self.norm_first {
-            let mixed = self.attention.forward(
-                self.attention_norm.forward(x.clone()),
-                angles,
-                hidden,
-                cache,
-            );
+            let mixed =
+                self.attention.forward(self.attention_norm.forward(x.clone()), context, cache);
             let x = x + mixed;
-            x.clone() + self.ffn.forward(self.ffn_norm.forward(x))
+            x.clone() + self.ffn.forward(self.ffn_norm.forward(x), context.training())
         } else {
-            let mixed = self.attention.forward(x.clone(), angles, hidden, cache);
+            let mixed = self.attention.forward(x.clone(), context, cache);
             let x = self.attention_norm.forward(x + mixed);
-            self.ffn_norm.forward(x.clone() + self.ffn.forward(x))
+            self.ffn_norm.forward(x.clone() + self.ffn.forward(x, context.training()))
+        }
+    }
+}
+
+impl Layer {
+    fn linears(&self) -> Vec<(&'static str, &Linear)> {
+        let (a, f) = (&self.attention, &self.ffn);
+        let optional = [
+            ("attention.query", a.query.as_ref()),
+            ("attention.key", a.key.as_ref()),
+            ("attention.value", a.value.as_ref()),
+            ("attention.fused", a.fused.as_ref()),
+            ("attention.output", Some(&a.output)),
+            ("ffn.gate", f.gate.as_ref()),
+            ("ffn.up", Some(&f.up)),
+            ("ffn.down", Some(&f.down)),
+        ];
+        optional.into_iter().filter_map(|(path, linear)| Some((path, linear?))).collect()
+    }
+
+    fn linears_mut(&mut self) -> Vec<(&'static str, &mut Linear)> {
+        let (a, f) = (&mut self.attention, &mut self.ffn);
+        let optional = [
+            ("attention.query", a.query.as_mut()),
+            ("attention.key", a.key.as_mut()),
+            ("attention.value", a.value.as_mut()),
+            ("attention.fused", a.fused.as_mut()),
+            ("attention.output", Some(&mut a.output)),
+            ("ffn.gate", f.gate.as_mut()),
+            ("ffn.up", Some(&mut f.up)),
+            ("ffn.down", Some(&mut f.down)),
+        ];
+        optional.into_iter().filter_map(|(path, linear)| Some((path, linear?))).collect()
+    }
+}
+
+/// What every layer of a pass shares.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    /// Of rotary positions.
+    pub(crate) angles: Option<Angles>,
+    /// Which keys each query must not see, `[B, heads, T, S]`; without it a query sees itself and
+    /// everything before it in its row.
+    pub(crate) hidden: Option<Tensor<4, Bool>>,
+    /// Seed of what adapters drop; none outside training.
+    pub(crate) dropout: Option<u64>,
+}
+
+impl Context {
+    pub(crate) fn training(&self) -> bool {
+        self.dropout.is_some()
+    }
+
+    /// Make a layer drop the same inputs however often it is computed.
+    pub(crate) fn enter_layer(&self, layer: usize, device: &Device) {
+        if let Some(seed) = self.dropout {
+            device.seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(layer as u64));
         }
     }
 }
@@ -109,8 +165,8 @@ pub struct Decoder {
     pub norm: Option<Norm>,
     /// `[D, E]`, only where E ≠ D.
     pub project_out: Option<Linear>,
-    /// `[E, V]`; none where it shares the embedding.
-    pub head: Option<Linear>,
+    /// `[V, E]`; none where it is the embedding.
+    pub head: Option<Embedding>,
     /// Scalar head `[E, 1]` of an annotator.
     pub score: Option<Linear>,
     #[module(skip)]
@@ -132,48 +188,61 @@ impl Decoder {
     ///
     /// With a cache, `input` holds the new tokens and `hidden_keys` spans the whole cache.
     pub fn hidden(&self, input: DecoderInput, mut cache: Option<&mut Cache>) -> Tensor<3> {
-        let mut x = self.embedding.forward(input.tokens);
-        if let Some(project) = &self.project_in {
-            x = project.forward(x);
-        }
-        let mut angles = None;
-        match self.config.position {
-            Position::Rotary { theta, scaling } => {
-                let frequencies = rotary::frequencies(self.config.head_dim, theta, scaling);
-                angles = Some(Angles::new(input.positions, &frequencies));
-            }
-            Position::Learned { offset } => {
-                if let Some(table) = &self.positions {
-                    x = x + table.forward(input.positions.add_scalar(offset as i64));
-                }
-            }
-        }
-        let hidden = input.hidden_keys.map(|mask| self.for_heads(mask));
+        let context = self.context(&input, None);
+        let mut x = self.embed(&input);
         for (i, layer) in self.layers.iter().enumerate() {
             let cache = cache.as_deref_mut().map(|cache| (cache, i));
-            x = layer.forward(x, angles.as_ref(), hidden.as_ref(), cache);
+            x = layer.forward(x, &context, cache);
         }
+        self.finish(x)
+    }
+
+    /// What the layers share; `dropout` is the seed of what adapters drop in training.
+    pub(crate) fn context(&self, input: &DecoderInput, dropout: Option<u64>) -> Context {
+        let angles = match self.config.position {
+            Position::Rotary { theta, scaling } => {
+                let frequencies = rotary::frequencies(self.config.head_dim, theta, scaling);
+                Some(Angles::new(input.positions.clone(), &frequencies))
+            }
+            Position::Learned { .. } => None,
+        };
+        let hidden = input.hidden_keys.clone().map(|mask| self.for_heads(mask));
+        Context { angles, hidden, dropout }
+    }
+
+    /// What enters the first layer, `[B, T, D]`.
+    pub(crate) fn embed(&self, input: &DecoderInput) -> Tensor<3> {
+        let mut x = self.embedding.forward(input.tokens.clone());
+        if let Some(project) = &self.project_in {
+            x = project.forward(x, false);
+        }
+        if let (Position::Learned { offset }, Some(table)) = (self.config.position, &self.positions)
+        {
+            x = x + table.forward(input.positions.clone().add_scalar(offset as i64));
+        }
+        x
+    }
+
+    /// From the last layer's output to hidden states `[B, T, E]`.
+    pub(crate) fn finish(&self, mut x: Tensor<3>) -> Tensor<3> {
         if let Some(norm) = &self.norm {
             x = norm.forward(x);
         }
         if let Some(project) = &self.project_out {
-            x = project.forward(x);
+            x = project.forward(x, false);
         }
         x
     }
 
     /// Next-token logits of chosen hidden states: `[M, E]` → `[M, V]`.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        match &self.head {
-            Some(head) => head.forward(hidden),
-            None => hidden.matmul(self.embedding.weight.val().transpose()),
-        }
+        Head::of(self).all_logits(hidden)
     }
 
     /// Scalar scores of chosen hidden states: `[S, E]` → `[S]`; zeros without a scalar head.
     pub fn scores(&self, hidden: Tensor<2>) -> Tensor<1> {
         match &self.score {
-            Some(score) => score.forward(hidden).squeeze_dim(1),
+            Some(score) => score.forward_rows(hidden, false).squeeze_dim(1),
             None => hidden.sum_dim(1).mul_scalar(0.0).squeeze_dim(1),
         }
     }
@@ -186,8 +255,36 @@ impl Decoder {
 
     /// This decoder with a scalar head, `[E, 1]`.
     pub fn with_score(mut self, weight: Tensor<2>) -> Self {
-        self.score = Some(Linear { weight: Param::from_tensor(weight), bias: None });
+        self.score = Some(Linear::new(Param::from_tensor(weight), None));
         self
+    }
+
+    /// The linear layers that an adapter can join, with their paths.
+    pub fn linears(&self) -> Vec<(String, &Linear)> {
+        let mut found: Vec<(String, &Linear)> = Vec::new();
+        let ends = [("project_in", &self.project_in), ("project_out", &self.project_out)];
+        for (path, linear) in ends {
+            found.extend(linear.as_ref().map(|linear| (path.to_owned(), linear)));
+        }
+        for (i, layer) in self.layers.iter().enumerate() {
+            let parts = layer.linears().into_iter();
+            found.extend(parts.map(|(path, linear)| (format!("layers.{i}.{path}"), linear)));
+        }
+        found
+    }
+
+    /// As [`Decoder::linears`], to change them.
+    pub(crate) fn linears_mut(&mut self) -> Vec<(String, &mut Linear)> {
+        let mut found: Vec<(String, &mut Linear)> = Vec::new();
+        let ends = [("project_in", &mut self.project_in), ("project_out", &mut self.project_out)];
+        for (path, linear) in ends {
+            found.extend(linear.as_mut().map(|linear| (path.to_owned(), linear)));
+        }
+        for (i, layer) in self.layers.iter_mut().enumerate() {
+            let parts = layer.linears_mut().into_iter();
+            found.extend(parts.map(|(path, linear)| (format!("layers.{i}.{path}"), linear)));
+        }
+        found
     }
 
     fn for_heads(&self, mask: Tensor<3, Bool>) -> Tensor<4, Bool> {

@@ -17,6 +17,8 @@ pub struct ModelFiles {
 #[derive(Clone, Debug)]
 enum Place {
     Folder(PathBuf),
+    /// The folder of an adapter, and the model it belongs to.
+    Adapted(PathBuf, Box<ModelFiles>),
     BuiltIn(&'static str, &'static [(&'static str, &'static [u8])]),
 }
 
@@ -60,9 +62,38 @@ impl ModelFiles {
         Ok(Self { place: Place::Folder(folder.to_owned()) })
     }
 
+    /// The files of an adapter over those of its base; the adapter's own come first.
+    pub fn adapted(folder: &Path, base: Self) -> Self {
+        Self { place: Place::Adapted(folder.to_owned(), Box::new(base)) }
+    }
+
+    /// The model itself, without an adapter.
+    pub fn base(&self) -> &Self {
+        match &self.place {
+            Place::Adapted(_, base) => base.base(),
+            _ => self,
+        }
+    }
+
+    /// The folder of the adapter, if there is one.
+    pub fn adapter(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Adapted(folder, _) => Some(folder),
+            _ => None,
+        }
+    }
+
     /// Files that are compiled in.
     pub fn built_in(name: &'static str, files: &'static [(&'static str, &'static [u8])]) -> Self {
         Self { place: Place::BuiltIn(name, files) }
+    }
+
+    /// The model's folder, or the name that it is compiled in under.
+    pub fn name(&self) -> String {
+        match &self.place {
+            Place::Folder(folder) | Place::Adapted(folder, _) => folder.display().to_string(),
+            Place::BuiltIn(name, _) => (*name).to_owned(),
+        }
     }
 
     /// The path of a file, for messages.
@@ -70,6 +101,10 @@ impl ModelFiles {
         match &self.place {
             Place::Folder(folder) => folder.join(file),
             Place::BuiltIn(name, _) => Path::new(name).join(file),
+            Place::Adapted(folder, base) => {
+                let own = folder.join(file);
+                if own.is_file() { own } else { base.path(file) }
+            }
         }
     }
 
@@ -85,6 +120,10 @@ impl ModelFiles {
                 .find(|(name, _)| *name == file)
                 .map(|(_, bytes)| Bytes::Static(bytes))),
             Place::Folder(folder) => map_file(&folder.join(file)).map(|map| map.map(Bytes::Mapped)),
+            Place::Adapted(folder, base) => match map_file(&folder.join(file))? {
+                Some(map) => Ok(Some(Bytes::Mapped(map))),
+                None => base.bytes(file),
+            },
         }
     }
 

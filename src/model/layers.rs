@@ -1,37 +1,77 @@
 //! The small parts of a decoder. Weights of linear layers are `[in, out]`.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Int, Tensor, module};
+use burn::tensor::{DType, Int, Tensor, module};
 
 use super::NormKind;
+use super::lora::Lora;
+use super::precision::widen;
+use crate::kernels::frozen_matmul;
 
-/// x·W + b.
+/// x·W + b, and what an adapter adds.
 #[derive(Module, Debug)]
 pub struct Linear {
-    /// `[in, out]`.
+    /// `[in, out]`; in f32, or narrower where it is not trained.
     pub weight: Param<Tensor<2>>,
     /// `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
+    /// A low-rank addition to the weight.
+    pub lora: Option<Lora>,
 }
 
 impl Linear {
-    /// `[…, in]` → `[…, out]`.
-    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        module::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+    /// Without an adapter.
+    pub fn new(weight: Param<Tensor<2>>, bias: Option<Param<Tensor<1>>>) -> Self {
+        Self { weight, bias, lora: None }
+    }
+
+    /// `[B, T, in]` → `[B, T, out]`; `training` lets the adapter drop inputs.
+    pub fn forward(&self, x: Tensor<3>, training: bool) -> Tensor<3> {
+        let [b, t, input] = x.dims();
+        let flat = x.reshape([b * t, input]);
+        let y = self.forward_rows(flat, training);
+        let width = y.dims()[1];
+        y.reshape([b, t, width])
+    }
+
+    /// `[M, in]` → `[M, out]`.
+    pub(crate) fn forward_rows(&self, x: Tensor<2>, training: bool) -> Tensor<2> {
+        let added = self.lora.as_ref().map(|lora| lora.forward(x.clone(), training));
+        let weight = self.weight.val();
+        let bias = self.bias.as_ref().map(Param::val);
+        let y = match weight.dtype() {
+            DType::F32 => module::linear(x, weight, bias),
+            _ => {
+                let y = frozen_matmul(x, weight);
+                match bias {
+                    Some(bias) => y + bias.unsqueeze(),
+                    None => y,
+                }
+            }
+        };
+        match added {
+            Some(added) => y + added,
+            None => y,
+        }
+    }
+
+    /// Rows and columns of the weight.
+    pub(crate) fn dims(&self) -> [usize; 2] {
+        self.weight.val().dims()
     }
 }
 
 /// A table of rows.
 #[derive(Module, Debug)]
 pub struct Embedding {
-    /// `[rows, width]`.
+    /// `[rows, width]`; in f32, or narrower where it is not trained.
     pub weight: Param<Tensor<2>>,
 }
 
 impl Embedding {
-    /// Ids `[B, T]` → rows `[B, T, width]`.
+    /// Ids `[B, T]` → rows `[B, T, width]` in f32.
     pub fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        module::embedding(self.weight.val(), ids)
+        widen(module::embedding(self.weight.val(), ids))
     }
 }
 
@@ -49,8 +89,8 @@ pub struct Norm {
 }
 
 impl Norm {
-    /// `[B, T, width]` → the same shape.
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    /// `[…, width]` → the same shape.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         match self.kind {
             NormKind::Layer => module::layer_norm(
                 x,
@@ -59,7 +99,7 @@ impl Norm {
                 self.eps,
             ),
             NormKind::Rms => {
-                let scale = x.clone().square().mean_dim(2).add_scalar(self.eps).sqrt();
+                let scale = x.clone().square().mean_dim(D - 1).add_scalar(self.eps).sqrt();
                 x / scale * self.weight.val().unsqueeze()
             }
         }

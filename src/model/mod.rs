@@ -1,27 +1,46 @@
 //! One decoder, configured from `config.json`: its parts, its checkpoints, its samples.
 
+mod adapter;
 mod attention;
-mod checkpoint;
+mod build;
 mod config;
 mod decoder;
 mod families;
 mod files;
 mod generate;
 mod layers;
+mod load;
 mod log_probs;
+mod lora;
+mod peft;
+mod precision;
+mod readout;
 mod rotary;
+mod save;
+mod tensors;
+mod weights;
 
+pub use adapter::{Adapter, LoraSettings, Targets, add_adapter};
 pub use attention::{Attention, Cache};
-pub use checkpoint::{
-    Checkpoint, Get, SavedTensor, Storage, build, collect_tensors, load, load_named, read_config,
-    save, save_tensors, take_tensors,
-};
+pub use build::{Get, build};
 pub use config::{
     Activation, DecoderConfig, ModelError, NormKind, Position, RotaryScaling, SpecialTokens,
 };
 pub use decoder::{Decoder, DecoderInput, LayerStack};
-pub use families::{FAMILIES, Family, Part, family_of};
+pub use families::{FAMILIES, Family, family_of};
 pub use files::{Bytes, ModelFiles};
 pub use generate::{Generated, Sampling, generate};
 pub use layers::{Embedding, Linear, Norm};
+pub use load::{Checkpoint, load, load_as, read_config};
 pub use log_probs::{floats, input, sequence_log_probs, sequence_scores, token_log_probs};
+pub use lora::Lora;
+pub use peft::{base_of, save_adapter};
+pub use precision::Precision;
+pub use save::save;
+pub use tensors::{
+    SavedTensor, Storage, collect_tensors, collect_trained, load_named, save_tensors, take_tensors,
+};
+
+pub(crate) use decoder::Context;
+pub(crate) use log_probs::{ResponseLogProbs, ResponseTargets, ends, ints, rows_at};
+pub(crate) use readout::Head;

@@ -3,6 +3,7 @@
 mod control;
 mod event;
 mod folder;
+mod models;
 mod recipe;
 mod recipe_file;
 mod report;
@@ -14,6 +15,7 @@ mod worker;
 pub use control::Control;
 pub use event::{DataSummary, Event, FileSummary, Stage};
 pub use folder::{FolderError, new_folder, read_events};
+pub use models::find_model;
 pub use recipe::{
     AnnotatorKind, AnnotatorSettings, DataSettings, EvaluateSettings, Normalisation,
     PolicySettings, Recipe, SftSettings,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::{LoraSettings, Precision};
 use crate::preference::{Objective, Weighting};
 use crate::settings::{Field, settings};
 use crate::train::{Schedule, Training};
@@ -55,11 +56,15 @@ settings! {
 pub struct AnnotatorSettings {
     /// Who labels.
     pub kind: AnnotatorKind,
-    /// Folder of the backbone, or `builtin:weak`.
+    /// Folder or hub name of the backbone, or `builtin:weak`.
     pub model: String,
+    /// How weights that are not trained are stored.
+    pub precision: Precision,
     /// How it is trained.
     #[serde(flatten)]
     pub training: Training,
+    /// What is trained of it.
+    pub lora: LoraSettings,
 }
 
 /// Supervised fine-tuning on the chosen responses, before alignment.
@@ -73,8 +78,10 @@ pub struct SftSettings {
 /// The policy and its objective.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PolicySettings {
-    /// Folder of the model, or `builtin:strong`.
+    /// Folder or hub name of the model, or `builtin:strong`.
     pub model: String,
+    /// How weights that are not trained are stored.
+    pub precision: Precision,
     /// The preference loss.
     pub objective: Objective,
     /// β, the strength of the pull towards the reference.
@@ -86,6 +93,8 @@ pub struct PolicySettings {
     /// How it is trained.
     #[serde(flatten)]
     pub training: Training,
+    /// What is trained of it, in SFT and in alignment.
+    pub lora: LoraSettings,
 }
 
 settings! {
@@ -136,6 +145,8 @@ impl Default for Recipe {
             annotator: AnnotatorSettings {
                 kind: AnnotatorKind::RewardHead,
                 model: String::new(),
+                precision: Precision::F32,
+                lora: LoraSettings::default(),
                 training: Training {
                     epochs: 5.0,
                     learning_rate: 1e-5,
@@ -153,6 +164,8 @@ impl Default for Recipe {
             },
             policy: PolicySettings {
                 model: String::new(),
+                precision: Precision::F32,
+                lora: LoraSettings::default(),
                 objective: Objective::Dpo,
                 beta: 0.5,
                 label_noise: 0.1,
@@ -179,11 +192,24 @@ const ANNOTATOR: &[Field] = &[
         name: "kind",
         doc: " reward-head: train a scalar head on the labelled split. human: take the human labels, weight 1.",
     },
-    Field { name: "model", doc: " Folder of a Hugging Face checkpoint, or builtin:weak." },
+    Field {
+        name: "model",
+        doc: " Folder of a Hugging Face checkpoint, a name on the hub (org/name), or builtin:weak.",
+    },
+    PRECISION,
 ];
 
+const PRECISION: Field = Field {
+    name: "precision",
+    doc: " How weights that are not trained are stored: f32, f16, bf16, int8 or int4; all but f32 need an adapter (lora.rank above 0).",
+};
+
 const POLICY: &[Field] = &[
-    Field { name: "model", doc: " Folder of a Hugging Face checkpoint, or builtin:strong." },
+    Field {
+        name: "model",
+        doc: " Folder of a Hugging Face checkpoint, a name on the hub (org/name), or builtin:strong.",
+    },
+    PRECISION,
     Field { name: "objective", doc: " dpo, ipo or rdpo." },
     Field { name: "beta", doc: " Strength of the pull towards the reference." },
     Field {
@@ -199,13 +225,15 @@ const POLICY: &[Field] = &[
 impl Recipe {
     /// Every setting with its documentation: (section, field); the top level has an empty section.
     pub fn documentation() -> Vec<(&'static str, Field)> {
-        let sections: [(&'static str, &[&[Field]]); 7] = [
+        let sections: [(&'static str, &[&[Field]]); 9] = [
             ("", &[TOP]),
             ("data", &[DataSettings::FIELDS]),
             ("annotator", &[ANNOTATOR, Training::FIELDS]),
+            ("annotator.lora", &[LoraSettings::FIELDS]),
             ("confidence", &[Weighting::FIELDS]),
             ("sft", &[Training::FIELDS]),
             ("policy", &[POLICY, Training::FIELDS]),
+            ("policy.lora", &[LoraSettings::FIELDS]),
             ("evaluate", &[EvaluateSettings::FIELDS]),
         ];
         let expand = |(section, lists): (&'static str, &[&[Field]])| {

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
 use super::{AnnotatorKind, Recipe};
+use crate::model::{Precision, base_of};
 use crate::train::Training;
 
 /// Why a recipe cannot be used.
@@ -182,7 +183,25 @@ impl Recipe {
         for (section, training) in stages {
             check_training(section, training, &need)?;
         }
+        for (section, lora, precision) in [
+            ("annotator", &self.annotator.lora, self.annotator.precision),
+            ("policy", &p.lora, p.precision),
+        ] {
+            let key = format!("{section}.lora");
+            let checked = lora.adapter(&key, "");
+            checked.map_err(|e| invalid(e.to_string()))?;
+            if precision != Precision::F32 && lora.rank == 0 && !is_adapter(self.model(section)) {
+                return Err(invalid(format!(
+                    "{section}.precision = \"{}\" stores weights that are not trained, but {section}.lora.rank = 0 trains all of them; set {section}.lora.rank (8, say), or precision = \"f32\"",
+                    precision.name()
+                )));
+            }
+        }
         Ok(())
+    }
+
+    fn model(&self, section: &str) -> &str {
+        if section == "annotator" { &self.annotator.model } else { &self.policy.model }
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
@@ -198,6 +217,10 @@ impl Recipe {
         resolve(&mut self.annotator.model);
         resolve(&mut self.policy.model);
     }
+}
+
+fn is_adapter(model: &str) -> bool {
+    matches!(base_of(model.as_ref()), Ok(Some(_)))
 }
 
 /// (holds, key, value, what was expected) → an error where it does not hold.
@@ -332,11 +355,10 @@ fn apply(table: &mut Table, set: &[(String, String)]) -> Result<(), RecipeError>
         let place = format!("--set {key}={text}");
         let value = parse_value(text);
         let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
-        let target = if section.is_empty() {
-            Some(&mut *table)
-        } else {
-            table.get_mut(section).and_then(Value::as_table_mut)
-        };
+        let sections = section.split('.').filter(|part| !part.is_empty());
+        let target = sections.fold(Some(&mut *table), |table, section| {
+            table?.get_mut(section).and_then(Value::as_table_mut)
+        });
         let Some(default) = target.and_then(|t| t.get_mut(name)).filter(|v| !v.is_table()) else {
             return Err(unknown(&place, key));
         };

@@ -11,12 +11,13 @@ use super::{Control, Event, Recipe, RecipeError, Stage};
 use crate::data::DataError;
 use crate::device::DeviceError;
 use crate::model::{
-    Checkpoint, Decoder, ModelError, ModelFiles, Storage, collect_tensors, load_named, save,
-    save_tensors, take_tensors,
+    Checkpoint, Decoder, ModelError, ModelFiles, Storage, collect_trained, load_named, save,
+    save_adapter, save_tensors, take_tensors,
 };
 use crate::text::TextError;
 use crate::train::{
-    AdamW, Ended, Flow, Metrics, Observer, Order, Start, Task, TrainError, Training,
+    AdamW, Ended, Flow, Metrics, Observer, Order, Plan, Recompute, Start, Task, TrainError,
+    Training,
 };
 
 /// Why a run ended before its report.
@@ -168,8 +169,13 @@ impl Session<'_> {
         order: Order,
         training: &Training,
     ) -> Result<Decoder, RunError> {
-        let mut start =
-            Start { model, optimiser: AdamW::new(training.weight_decay), step: 0, tokens: 0 };
+        let plan = Plan {
+            recompute: training.recompute == Recompute::Always,
+            micro_batch: training.micro_batch,
+            seed: self.recipe.seed ^ (stage as u64) << 32,
+        };
+        let optimiser = AdamW::new(training.weight_decay);
+        let mut start = Start { model, optimiser, step: 0, tokens: 0, plan };
         if let Some(checkpoint) = self.state.checkpoint.clone().filter(|c| c.stage == stage) {
             let folder = self.folder.path().join(&checkpoint.folder);
             start.model = take_tensors(start.model, load_named(&folder.join("model.safetensors"))?);
@@ -196,18 +202,38 @@ impl Session<'_> {
         }
     }
 
-    /// Write a model in Hugging Face layout, with its tokenizer, as a folder of the run.
+    /// Write a model in Hugging Face layout, with its tokenizer, as a folder of the run; of an
+    /// adapted model the adapter alone, and on request the merged model beside it.
     pub(crate) fn export(
         &self,
         name: &str,
         checkpoint: &Checkpoint,
         source: &ModelFiles,
         pad: Option<u32>,
+        merge: bool,
+    ) -> Result<(), RunError> {
+        if merge && checkpoint.adapter.is_some() {
+            self.export_as(&format!("{name}-merged"), checkpoint, source, pad, true)?;
+        }
+        self.export_as(name, checkpoint, source, pad, false)
+    }
+
+    fn export_as(
+        &self,
+        name: &str,
+        checkpoint: &Checkpoint,
+        source: &ModelFiles,
+        pad: Option<u32>,
+        merged: bool,
     ) -> Result<(), RunError> {
         let path = self.folder.path().join(name);
         let wrap = |source| RunError::Write { path: path.clone(), source };
         crate::files::write_folder(&path, |partial| {
-            save(partial, checkpoint, pad, Storage::F32).map_err(std::io::Error::other)?;
+            match checkpoint.adapter.as_ref().filter(|_| !merged) {
+                Some(adapter) => save_adapter(partial, checkpoint, adapter),
+                None => save(partial, checkpoint, pad, Storage::F32),
+            }
+            .map_err(std::io::Error::other)?;
             for file in [
                 "tokenizer.json",
                 "tokenizer_config.json",
@@ -251,7 +277,7 @@ impl StageObserver<'_, '_> {
         let name = PathBuf::from("checkpoints").join(format!("{}-{step}", self.stage.name()));
         let path = session.folder.path().join(&name);
         crate::files::write_folder(&path, |partial| {
-            save_tensors(&partial.join("model.safetensors"), &collect_tensors(model), Storage::F32)
+            save_tensors(&partial.join("model.safetensors"), &collect_trained(model), Storage::F32)
                 .map_err(std::io::Error::other)?;
             save_tensors(&partial.join("optimizer.safetensors"), &optimiser.moments(), Storage::F32)
                 .map_err(std::io::Error::other)

@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 
 use super::trainer::read;
-use super::{Metrics, Task};
-use crate::model::{Decoder, ModelError, sequence_scores};
+use super::{Metrics, Readout, Task};
+use crate::model::ModelError;
 use crate::preference::bradley_terry;
 use crate::text::{Batch, Sequence};
 
@@ -35,15 +35,22 @@ impl Task for BradleyTerryTask {
         self.margins.clear();
     }
 
-    fn loss(&mut self, model: &Decoder, items: &[usize]) -> Tensor<1> {
+    fn readout(&self) -> Readout {
+        Readout::Scores
+    }
+
+    fn batch(&mut self, items: &[usize]) -> Batch {
         let side = |k: usize| items.iter().map(move |&i| (i, k));
         let sequences: Vec<&Sequence> =
             side(0).chain(side(1)).map(|(i, k)| &self.pairs[i][k]).collect();
         let batch = Batch::one_per_row(&sequences, self.pad);
         self.tokens += batch.real_tokens();
-        let scores = sequence_scores(model, &batch);
+        batch
+    }
+
+    fn loss(&mut self, items: &[usize], outputs: Tensor<1>) -> Tensor<1> {
         let n = items.len();
-        let (chosen, rejected) = (scores.clone().narrow(0, 0, n), scores.narrow(0, n, n));
+        let (chosen, rejected) = (outputs.clone().narrow(0, 0, n), outputs.narrow(0, n, n));
         self.margins.push((chosen.clone() - rejected.clone()).inner());
         bradley_terry(chosen, rejected).sum().div_scalar(self.count)
     }

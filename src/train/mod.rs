@@ -1,19 +1,23 @@
 //! One training loop and its users: the annotator, SFT, preference optimisation.
 
 mod bradley_terry;
+mod gradients;
 mod metrics;
 mod optimiser;
 mod order;
+mod pass;
 mod preference;
 mod settings;
 mod sft;
 mod trainer;
 
 pub use bradley_terry::BradleyTerryTask;
+pub use gradients::Gradients;
 pub use metrics::Metrics;
-pub use optimiser::{AdamW, Gradients};
+pub use optimiser::AdamW;
 pub use order::Order;
+pub use pass::{Pass, PassSettings, Readout};
 pub use preference::{PolicyPair, PreferenceTask, WeightedMean};
-pub use settings::{Schedule, Training};
+pub use settings::{Recompute, Schedule, Training};
 pub use sft::SftTask;
-pub use trainer::{Ended, Flow, Observer, Start, Task, TrainError, train};
+pub use trainer::{Ended, Flow, Observer, Plan, Start, Task, TrainError, train};

@@ -1,70 +1,13 @@
-//! AdamW over named parameters, with a gradient norm that can be read and clipped.
+//! AdamW over named parameters.
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::{AdamWConfig, AdamWState, AdaptiveMomentumState, Optimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::Gradients;
 use crate::model::SavedTensor;
-
-/// Gradients by parameter name, each flattened, on the device without autodiff.
-#[derive(Debug, Default)]
-pub struct Gradients(BTreeMap<String, Tensor<1>>);
-
-impl Gradients {
-    /// Add the gradients of a scalar loss with respect to a model's parameters.
-    pub fn accumulate<M: Module>(&mut self, loss: &Tensor<1>, model: &M) {
-        let mut collect = Collect { path: Vec::new(), from: loss.backward(), into: &mut self.0 };
-        model.visit(&mut collect);
-    }
-
-    /// The norm over all parameters, `[1]`.
-    pub fn norm(&self, device: &Device) -> Tensor<1> {
-        let squares: Vec<Tensor<1>> = self.0.values().map(|g| g.clone().square().sum()).collect();
-        if squares.is_empty() {
-            return Tensor::zeros([1], device);
-        }
-        Tensor::cat(squares, 0).sum().sqrt()
-    }
-
-    /// Scale down to a norm of at most `limit`, as torch's `clip_grad_norm_` does.
-    pub fn clip(&mut self, norm: &Tensor<1>, limit: f64) {
-        let scale = norm.clone().add_scalar(1e-6).recip().mul_scalar(limit).clamp_max(1.0);
-        for gradient in self.0.values_mut() {
-            gradient.inplace(|g| g * scale.clone());
-        }
-    }
-}
-
-struct Collect<'a> {
-    path: Vec<String>,
-    from: burn::tensor::Gradients,
-    into: &'a mut BTreeMap<String, Tensor<1>>,
-}
-
-impl ModuleVisitor for Collect<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let value = param.val();
-        let Some(gradient) = value.grad_remove(&mut self.from) else { return };
-        let count = value.shape().num_elements();
-        let gradient = gradient.reshape([count]);
-        let name = self.path.join(".");
-        let sum = match self.into.remove(&name) {
-            Some(earlier) => earlier + gradient,
-            None => gradient,
-        };
-        self.into.insert(name, sum);
-    }
-}
 
 /// AdamW with β 0.9/0.999 and ε 1e-8 (arXiv 1711.05101); biases and norms do not decay.
 #[derive(Clone)]
@@ -85,7 +28,7 @@ impl AdamW {
         }
     }
 
-    /// One step; parameters without a gradient stay.
+    /// One step of a model without autodiff; parameters without a gradient stay.
     pub fn step<M: Module>(&mut self, model: M, gradients: Gradients, learning_rate: f64) -> M {
         model.map(&mut Step { path: Vec::new(), optimiser: self, gradients, learning_rate })
     }
@@ -156,13 +99,12 @@ impl ModuleMapper for Step<'_> {
         let rule = if D > 1 { &self.optimiser.decayed } else { &self.optimiser.plain };
         let mut next = None;
         let param = param.map(|value| {
-            let trained = value.is_require_grad();
             let shape = value.dims();
             let count = value.shape().num_elements();
-            let flat = value.inner().reshape([count]);
+            let flat = value.reshape([count]);
             let (flat, state) = rule.step(self.learning_rate, flat, gradient, state);
             next = state;
-            Tensor::from_inner(flat.reshape(shape)).set_require_grad(trained)
+            flat.reshape(shape)
         });
         if let Some(state) = next {
             self.optimiser.states.insert(name, state);

@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 
 use super::trainer::read;
-use super::{Metrics, Task};
-use crate::model::{Decoder, ModelError, floats, sequence_log_probs};
+use super::{Metrics, Readout, Task};
+use crate::model::{ModelError, floats};
 use crate::preference::{LogRatios, Preference, Weighting, effective_sample_size};
 use crate::text::{Batch, Sequence};
 
@@ -99,30 +99,37 @@ impl Task for PreferenceTask {
         };
     }
 
-    fn loss(&mut self, model: &Decoder, items: &[usize]) -> Tensor<1> {
+    fn readout(&self) -> Readout {
+        Readout::LogProbs
+    }
+
+    fn batch(&mut self, items: &[usize]) -> Batch {
         let side = |k: usize| items.iter().map(move |&i| (i, k));
         let sequences: Vec<&Sequence> =
             side(0).chain(side(1)).map(|(i, k)| &self.pairs[i].sides[k]).collect();
         let batch = Batch::one_per_row(&sequences, self.pad);
         self.step.tokens += batch.real_tokens();
-        let log_probs = sequence_log_probs(model, &batch);
-        let n = items.len();
-        self.step.log_probs.push((n, log_probs.clone().inner()));
+        batch
+    }
 
-        let device = log_probs.device();
-        let constant = |values: Vec<f32>| floats(&values, &device);
-        let reference =
-            side(0).chain(side(1)).map(|(i, k)| self.pairs[i].reference[k] as f32).collect();
-        let lengths: Vec<f32> = batch.response_lengths().iter().map(|&t| t as f32).collect();
-        let ratios = log_probs - constant(reference);
+    fn loss(&mut self, items: &[usize], outputs: Tensor<1>) -> Tensor<1> {
+        let n = items.len();
+        self.step.log_probs.push((n, outputs.clone().inner()));
+        let device = outputs.device();
+        let of_side = |k: usize, f: &dyn Fn(&PolicyPair, usize) -> f64| {
+            let values: Vec<f32> = items.iter().map(|&i| f(&self.pairs[i], k) as f32).collect();
+            floats(&values, &device)
+        };
+        let reference = |k: usize| of_side(k, &|pair, k| pair.reference[k]);
+        let tokens = |k: usize| of_side(k, &|pair, k| pair.sides[k].response.len() as f64);
         let losses = self.preference.losses(&LogRatios {
-            chosen: ratios.clone().narrow(0, 0, n),
-            rejected: ratios.narrow(0, n, n),
-            chosen_tokens: constant(lengths[..n].to_vec()),
-            rejected_tokens: constant(lengths[n..].to_vec()),
+            chosen: outputs.clone().narrow(0, 0, n) - reference(0),
+            rejected: outputs.narrow(0, n, n) - reference(1),
+            chosen_tokens: tokens(0),
+            rejected_tokens: tokens(1),
         });
-        let weights = constant(items.iter().map(|&i| self.weights[i] as f32).collect());
-        (losses * weights).sum().div_scalar(self.divisor)
+        let weights: Vec<f32> = items.iter().map(|&i| self.weights[i] as f32).collect();
+        (losses * floats(&weights, &device)).sum().div_scalar(self.divisor)
     }
 
     fn tokens(&self) -> usize {

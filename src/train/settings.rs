@@ -15,6 +15,19 @@ pub enum Schedule {
     Constant,
 }
 
+/// Whether layers are computed again in the backward pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Recompute {
+    /// Where memory is short.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
 settings! {
     /// How long and how fast a model is trained.
     pub struct Training {
@@ -36,6 +49,10 @@ settings! {
         pub weight_decay: f64 = 0.05,
         /// Gradients are scaled down to this norm; 0 turns clipping off.
         pub max_grad_norm: f64 = 1.0,
+        /// Pairs of a batch that are computed at once, to save memory; 0 takes as many as fit.
+        pub micro_batch: usize = 0,
+        /// Compute layers again in the backward pass instead of keeping what they computed, to save memory: auto, always or never.
+        pub recompute: Recompute = Recompute::Auto,
     }
 }
 

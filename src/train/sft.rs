@@ -2,8 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use super::{Metrics, Task};
-use crate::model::{Decoder, ModelError, token_log_probs};
+use super::{Metrics, Readout, Task};
+use crate::model::ModelError;
 use crate::text::{Batch, Sequence};
 
 /// Minimise the mean negative log-likelihood of response tokens.
@@ -32,11 +32,19 @@ impl Task for SftTask {
         self.targets = targets.max(1) as f64;
     }
 
-    fn loss(&mut self, model: &Decoder, items: &[usize]) -> Tensor<1> {
+    fn readout(&self) -> Readout {
+        Readout::LogProbs
+    }
+
+    fn batch(&mut self, items: &[usize]) -> Batch {
         let sequences: Vec<&Sequence> = items.iter().map(|&i| &self.sequences[i]).collect();
         let batch = Batch::one_per_row(&sequences, self.pad);
         self.tokens += batch.real_tokens();
-        token_log_probs(model, &batch).sum().div_scalar(-self.targets)
+        batch
+    }
+
+    fn loss(&mut self, _items: &[usize], outputs: Tensor<1>) -> Tensor<1> {
+        outputs.sum().div_scalar(-self.targets)
     }
 
     fn tokens(&self) -> usize {

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::{AdamW, Gradients, Metrics, Order, Training};
+use super::{AdamW, Gradients, Metrics, Order, Pass, PassSettings, Readout, Training};
 use crate::model::{Decoder, ModelError};
+use crate::text::Batch;
 
 /// Why training ended early.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +32,15 @@ pub trait Task {
     /// Begin an optimiser step over these items: fix what its loss is divided by.
     fn begin(&mut self, items: &[usize]);
 
-    /// The share of a part of the step's items in the step's loss, `[1]`; shares add up.
-    fn loss(&mut self, model: &Decoder, items: &[usize]) -> Tensor<1>;
+    /// What the loss is a function of.
+    fn readout(&self) -> Readout;
+
+    /// The sequences of a part of the step's items.
+    fn batch(&mut self, items: &[usize]) -> Batch;
+
+    /// The share of a part of the step's items in the step's loss, `[1]`, from what was read of
+    /// its batch, `[S]`; shares add up.
+    fn loss(&mut self, items: &[usize], outputs: Tensor<1>) -> Tensor<1>;
 
     /// Token positions computed since [`Task::begin`].
     fn tokens(&self) -> usize;
@@ -87,7 +94,7 @@ pub trait Observer {
 
 /// Where training starts.
 pub struct Start {
-    /// The model, with or without autodiff.
+    /// The model, without autodiff.
     pub model: Decoder,
     /// The optimiser, fresh or restored.
     pub optimiser: AdamW,
@@ -95,6 +102,19 @@ pub struct Start {
     pub step: u64,
     /// Tokens already computed.
     pub tokens: u64,
+    /// How steps are computed.
+    pub plan: Plan,
+}
+
+/// How steps are computed; none of it changes what they compute, to rounding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Plan {
+    /// Compute layers again in the backward pass rather than keep what they computed.
+    pub recompute: bool,
+    /// Items computed at once; 0 takes a whole batch.
+    pub micro_batch: usize,
+    /// Seed of what adapters drop.
+    pub seed: u64,
 }
 
 /// How training ended.
@@ -117,8 +137,7 @@ pub fn train(
     training: &Training,
     observer: &mut dyn Observer,
 ) -> Result<Ended, TrainError> {
-    let Start { model, mut optimiser, step: first, mut tokens } = start;
-    let mut model = model.train();
+    let Start { mut model, mut optimiser, step: first, mut tokens, plan } = start;
     let warmup = warmup_steps(training, order.total, observer);
     let mut was_finite = true;
     for step in first..order.total {
@@ -136,7 +155,8 @@ pub fn train(
         let begun = Instant::now();
         let items = order.step(step);
         let rate = training.learning_rate * training.schedule.factor(step, warmup, order.total);
-        let (next, mut metrics) = one_step(model, &mut optimiser, task, &items, rate, training)?;
+        let gradients = backward(&model, task, &items, training, &plan.at(step));
+        let (next, mut metrics) = update(model, gradients, &mut optimiser, task, rate, training)?;
         model = next;
         tokens += task.tokens() as u64;
         metrics.set("learning_rate", rate);
@@ -155,7 +175,7 @@ pub fn train(
             observer.checkpoint(step + 1, &model, &optimiser)?;
         }
     }
-    Ok(Ended::Done(Box::new(model.valid())))
+    Ok(Ended::Done(Box::new(model)))
 }
 
 /// Warm-up is at most a tenth of the steps: a longer one would be most of a short run.
@@ -170,24 +190,51 @@ fn warmup_steps(training: &Training, total: u64, observer: &mut dyn Observer) ->
     training.warmup_steps.min(most)
 }
 
-fn one_step(
-    model: Decoder,
-    optimiser: &mut AdamW,
+impl Plan {
+    /// The plan of one step: its own seed.
+    fn at(&self, step: u64) -> Self {
+        Self { seed: self.seed.wrapping_mul(0x2545_F491_4F6C_DD1D).wrapping_add(step), ..*self }
+    }
+}
+
+/// The gradients of a step, and the shares of its loss.
+fn backward(
+    model: &Decoder,
     task: &mut dyn Task,
     items: &[usize],
-    rate: f64,
     training: &Training,
-) -> Result<(Decoder, Metrics), TrainError> {
-    let device = model.device().without_autodiff();
+    plan: &Plan,
+) -> (Gradients, Vec<Tensor<1>>) {
     task.begin(items);
     let mut gradients = Gradients::default();
     let mut losses = Vec::new();
-    for part in items.chunks(training.batch_size.max(1)) {
-        let loss = task.loss(&model, part);
-        gradients.accumulate(&loss, &model);
+    let micro_batch = if plan.micro_batch > 0 { plan.micro_batch } else { usize::MAX };
+    let parts = items.chunks(training.batch_size.max(1)).flat_map(|b| b.chunks(micro_batch));
+    for (i, part) in parts.enumerate() {
+        let batch = task.batch(part);
+        let seed = plan.seed.wrapping_mul(31).wrapping_add(i as u64);
+        let settings = PassSettings { recompute: plan.recompute, seed };
+        let pass = Pass::forward(model, &batch, task.readout(), settings);
+        let outputs = pass.outputs().autodiff().require_grad();
+        let loss = task.loss(part, outputs.clone());
+        let mut found = loss.backward();
         losses.push(loss.inner());
+        if let Some(cotangent) = outputs.grad_remove(&mut found) {
+            pass.backward(cotangent, &mut gradients);
+        }
     }
-    let norm = gradients.norm(&device);
+    (gradients, losses)
+}
+
+fn update(
+    model: Decoder,
+    (mut gradients, losses): (Gradients, Vec<Tensor<1>>),
+    optimiser: &mut AdamW,
+    task: &mut dyn Task,
+    rate: f64,
+    training: &Training,
+) -> Result<(Decoder, Metrics), TrainError> {
+    let norm = gradients.norm(&model.device());
     if training.max_grad_norm > 0.0 {
         gradients.clip(&norm, training.max_grad_norm);
     }

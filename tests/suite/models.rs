@@ -1,19 +1,18 @@
 //! Decoders against transformers: logits, log-probabilities, gradients, scores, samples.
 
-use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use confide::model::{
     Checkpoint, Decoder, DecoderInput, ModelFiles, Sampling, generate, load, sequence_log_probs,
     sequence_scores,
 };
-use confide::preference::bradley_terry;
 use confide::text::{Batch, Sequence};
+use confide::train::{Gradients, Pass, PassSettings, Readout};
 use serde_json::Value;
 
 use crate::common::{assert_close, fixture, ids, numbers, repository};
 
-const FAMILIES: [&str; 7] =
-    ["llama", "llama-tied", "llama3-rope", "qwen2", "gpt2", "opt", "opt-postln"];
+const FAMILIES: [&str; 8] =
+    ["llama", "llama-tied", "llama3-rope", "qwen2", "qwen3", "gpt2", "opt", "opt-postln"];
 
 fn open(family: &str) -> Checkpoint {
     let folder = repository("tests/fixtures/models").join(family);
@@ -71,68 +70,56 @@ fn logits_agree_with_transformers() {
     }
 }
 
+/// What is read of a batch, and the gradients of Σ cotangent·output.
+fn pass(
+    model: &Decoder,
+    batch: &Batch,
+    readout: Readout,
+    cotangent: &[f32],
+    recompute: bool,
+) -> (Vec<f64>, Gradients) {
+    let pass = Pass::forward(model, batch, readout, PassSettings { recompute, seed: 0 });
+    let outputs = vector(pass.outputs());
+    let mut gradients = Gradients::default();
+    pass.backward(Tensor::from_floats(cotangent, &model.device()), &mut gradients);
+    (outputs, gradients)
+}
+
 #[test]
 fn summed_log_probabilities_and_their_gradients_agree() {
     for family in FAMILIES {
-        let (model, expected) = (open(family).decoder.train(), expected(family));
-        let sums = sequence_log_probs(&model, &batch(&sequences(&expected, 4)));
-        assert_close(
-            &vector(sums.clone().inner()),
-            &numbers(&expected["sum_log_probs"]),
-            1e-4,
-            family,
-        );
-        compare_gradients(family, &model, &sums.mean().neg(), &expected["grads"]);
+        let (model, expected) = (open(family).decoder, expected(family));
+        let batch = batch(&sequences(&expected, 4));
+        for recompute in [false, true] {
+            let (sums, gradients) =
+                pass(&model, &batch, Readout::LogProbs, &[-0.5, -0.5], recompute);
+            assert_close(&sums, &numbers(&expected["sum_log_probs"]), 1e-4, family);
+            compare_gradients(family, &gradients, &expected["grads"]);
+        }
     }
 }
 
-/// Norms of gradients by parameter; fused tensors are compared over their parts.
-fn compare_gradients(family: &str, model: &Decoder, loss: &Tensor<1>, expected: &Value) {
-    struct Norms {
-        path: Vec<String>,
-        grads: burn::tensor::Gradients,
-        found: Vec<(String, f64)>,
-    }
-    impl ModuleVisitor for Norms {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(grad) = param.val().grad(&self.grads) {
-                let norm = vector(grad.square().sum())[0];
-                self.found.push((self.path.join("."), norm));
-            }
-        }
-    }
-    let mut norms = Norms { path: Vec::new(), grads: loss.backward(), found: Vec::new() };
-    model.visit(&mut norms);
+/// Norms of gradients by parameter.
+fn compare_gradients(family: &str, gradients: &Gradients, expected: &Value) {
     let checkpoint = open(family);
-    let mut squares = std::collections::BTreeMap::<String, f64>::new();
-    for (path, square) in norms.found {
-        let name = match path.as_str() {
-            "head.weight" => "lm_head.weight".to_owned(),
-            "score.weight" => "score.weight".to_owned(),
-            _ => format!(
-                "{}{}",
-                checkpoint.family.prefixes[0],
-                checkpoint.family.stored(&path).unwrap().0
-            ),
-        };
-        *squares.entry(name).or_default() += square;
-    }
+    let stored = |path: &str| match path {
+        "head.weight" => "lm_head.weight".to_owned(),
+        "score.weight" => path.to_owned(),
+        _ => {
+            format!("{}{}", checkpoint.family.prefixes[0], checkpoint.family.stored(path).unwrap())
+        }
+    };
+    let found: std::collections::BTreeMap<String, f64> = gradients
+        .iter()
+        .map(|(path, g)| (stored(path), vector(g.clone().square().sum())[0].sqrt()))
+        .collect();
     let expected = expected.as_object().unwrap();
-    assert_eq!(squares.len(), expected.len(), "{family}: parameters with gradients");
-    for (name, square) in squares {
-        let wanted = expected[&name][1].as_f64().unwrap();
-        let error = (square.sqrt() - wanted).abs();
-        assert!(
-            error <= 1e-4 + 1e-4 * wanted,
-            "{family} {name}: {} instead of {wanted}",
-            square.sqrt()
-        );
+    let names: Vec<&String> = found.keys().collect();
+    assert_eq!(found.len(), expected.len(), "{family}: parameters with gradients: {names:?}");
+    for (name, norm) in &found {
+        let wanted = expected[name][1].as_f64().unwrap();
+        let error = (norm - wanted).abs();
+        assert!(error <= 1e-4 + 1e-4 * wanted, "{family} {name}: {norm} instead of {wanted}");
     }
 }
 
@@ -145,14 +132,20 @@ fn scores_agree_with_transformers() {
         let width = weights.len();
         let weight =
             Tensor::<1>::from_floats(weights.as_slice(), &Device::flex()).reshape([width, 1]);
-        let model = checkpoint.decoder.with_score(weight).train();
-        let scores = sequence_scores(&model, &batch(&sequences(&expected, 4)));
-        assert_close(&vector(scores.clone().inner()), &numbers(&expected["scores"]), 1e-4, family);
-        let loss = bradley_terry(scores.clone().narrow(0, 0, 1), scores.narrow(0, 1, 1));
-        let mut wanted = expected["score_grads"].clone();
+        let model = checkpoint.decoder.with_score(weight);
+        let batch = batch(&sequences(&expected, 4));
+        let wanted = numbers(&expected["scores"]);
+        // The loss of the fixture is −log σ(s₀ − s₁).
+        let slope = (1.0 / (1.0 + (wanted[0] - wanted[1]).exp())) as f32;
+        let mut norms = expected["score_grads"].clone();
         // The language-model head has no part in a score.
-        wanted.as_object_mut().unwrap().remove("lm_head.weight");
-        compare_gradients(family, &model, &loss, &wanted);
+        norms.as_object_mut().unwrap().remove("lm_head.weight");
+        for recompute in [false, true] {
+            let (scores, gradients) =
+                pass(&model, &batch, Readout::Scores, &[-slope, slope], recompute);
+            assert_close(&scores, &wanted, 1e-4, family);
+            compare_gradients(family, &gradients, &norms);
+        }
     }
 }
 

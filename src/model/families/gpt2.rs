@@ -1,6 +1,6 @@
 //! GPT-2: layer norm, learned positions, fused query/key/value, `[in, out]` weights.
 
-use super::{Family, Part};
+use super::Family;
 use crate::model::config::{DecoderConfig, NormKind, Position};
 
 /// GPT-2.
@@ -10,18 +10,17 @@ pub(super) static GPT2: Family = Family {
     score_prefixes: &["transformer.", ""],
     architectures: ["GPT2LMHeadModel", "GPT2ForSequenceClassification"],
     names: &[
-        ("embedding", "wte", Part::Whole),
-        ("positions", "wpe", Part::Whole),
-        ("layers.{}.attention_norm", "h.{}.ln_1", Part::Whole),
-        ("layers.{}.attention.query", "h.{}.attn.c_attn", Part::Third(0)),
-        ("layers.{}.attention.key", "h.{}.attn.c_attn", Part::Third(1)),
-        ("layers.{}.attention.value", "h.{}.attn.c_attn", Part::Third(2)),
-        ("layers.{}.attention.output", "h.{}.attn.c_proj", Part::Whole),
-        ("layers.{}.ffn_norm", "h.{}.ln_2", Part::Whole),
-        ("layers.{}.ffn.up", "h.{}.mlp.c_fc", Part::Whole),
-        ("layers.{}.ffn.down", "h.{}.mlp.c_proj", Part::Whole),
-        ("norm", "ln_f", Part::Whole),
+        ("embedding", "wte"),
+        ("positions", "wpe"),
+        ("layers.{}.attention_norm", "h.{}.ln_1"),
+        ("layers.{}.attention.fused", "h.{}.attn.c_attn"),
+        ("layers.{}.attention.output", "h.{}.attn.c_proj"),
+        ("layers.{}.ffn_norm", "h.{}.ln_2"),
+        ("layers.{}.ffn.up", "h.{}.mlp.c_fc"),
+        ("layers.{}.ffn.down", "h.{}.mlp.c_proj"),
+        ("norm", "ln_f"),
     ],
+    adapted: &["c_attn"],
     stored_in_out: true,
     config: |fields| {
         let hidden = fields.size("n_embd")?;
@@ -42,6 +41,8 @@ pub(super) static GPT2: Family = Family {
             position: Position::Learned { offset: 0 },
             activation: fields.activation("activation_function", "gelu_new")?,
             gated: false,
+            fused_qkv: true,
+            head_norm: false,
             qkv_bias: true,
             output_bias: true,
             ffn_bias: true,

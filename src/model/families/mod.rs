@@ -9,15 +9,6 @@ mod opt;
 use super::DecoderConfig;
 use super::config::{Fields, ModelError};
 
-/// Which part of a stored tensor a parameter is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// All of it.
-    Whole,
-    /// One of three equal slices of the output dimension (GPT-2's fused projection).
-    Third(usize),
-}
-
 /// A family of checkpoints.
 #[derive(Debug)]
 pub struct Family {
@@ -30,7 +21,9 @@ pub struct Family {
     /// Class names: language model, sequence classifier.
     pub architectures: [&'static str; 2],
     /// Module path here (`{}` is the layer) → name there, without prefix and `.weight`/`.bias`.
-    pub names: &'static [(&'static str, &'static str, Part)],
+    pub names: &'static [(&'static str, &'static str)],
+    /// Last parts of the names that PEFT adapts where nothing is said.
+    pub adapted: &'static [&'static str],
     /// Whether linear weights are stored `[in, out]` as here, or `[out, in]`.
     pub stored_in_out: bool,
     /// Reads the settings.
@@ -38,7 +31,8 @@ pub struct Family {
 }
 
 /// All families.
-pub const FAMILIES: &[&Family] = &[&llama::LLAMA, &llama::QWEN2, &gpt2::GPT2, &opt::OPT];
+pub const FAMILIES: &[&Family] =
+    &[&llama::LLAMA, &llama::MISTRAL, &llama::QWEN2, &llama::QWEN3, &gpt2::GPT2, &opt::OPT];
 
 /// The family of a `model_type`.
 pub fn family_of(model_type: &str) -> Option<&'static Family> {
@@ -46,15 +40,18 @@ pub fn family_of(model_type: &str) -> Option<&'static Family> {
 }
 
 impl Family {
-    /// Where a parameter is stored: (name without prefix, part).
-    ///
-    /// `path` is a module path here, such as `layers.3.attention.query.weight`.
-    pub fn stored(&self, path: &str) -> Option<(String, Part)> {
+    /// The name of a parameter, without prefix; `path` is a path here, such as
+    /// `layers.3.attention.query.weight`.
+    pub fn stored(&self, path: &str) -> Option<String> {
         let (module, kind) = path.rsplit_once('.')?;
-        let (pattern, layer) = abstract_layer(module);
-        let (_, theirs, part) = self.names.iter().find(|(ours, _, _)| *ours == pattern)?;
-        let name = theirs.replace("{}", &layer);
-        Some((format!("{name}.{kind}"), *part))
+        Some(format!("{}.{kind}", self.module(module)?))
+    }
+
+    /// The name of a module, without prefix.
+    pub fn module(&self, path: &str) -> Option<String> {
+        let (pattern, layer) = abstract_layer(path);
+        let (_, theirs) = self.names.iter().find(|(ours, _)| *ours == pattern)?;
+        Some(theirs.replace("{}", &layer))
     }
 }
 

@@ -1,7 +1,7 @@
 //! OPT: layer norm before (or, in 350m, after) each block, learned positions with
 //! an offset of 2, an embedding that may be narrower than the layers.
 
-use super::{Family, Part};
+use super::Family;
 use crate::model::config::{DecoderConfig, NormKind, Position};
 
 /// OPT.
@@ -11,20 +11,21 @@ pub(super) static OPT: Family = Family {
     score_prefixes: &["model.decoder.", "decoder."],
     architectures: ["OPTForCausalLM", "OPTForSequenceClassification"],
     names: &[
-        ("embedding", "embed_tokens", Part::Whole),
-        ("positions", "embed_positions", Part::Whole),
-        ("project_in", "project_in", Part::Whole),
-        ("layers.{}.attention_norm", "layers.{}.self_attn_layer_norm", Part::Whole),
-        ("layers.{}.attention.query", "layers.{}.self_attn.q_proj", Part::Whole),
-        ("layers.{}.attention.key", "layers.{}.self_attn.k_proj", Part::Whole),
-        ("layers.{}.attention.value", "layers.{}.self_attn.v_proj", Part::Whole),
-        ("layers.{}.attention.output", "layers.{}.self_attn.out_proj", Part::Whole),
-        ("layers.{}.ffn_norm", "layers.{}.final_layer_norm", Part::Whole),
-        ("layers.{}.ffn.up", "layers.{}.fc1", Part::Whole),
-        ("layers.{}.ffn.down", "layers.{}.fc2", Part::Whole),
-        ("norm", "final_layer_norm", Part::Whole),
-        ("project_out", "project_out", Part::Whole),
+        ("embedding", "embed_tokens"),
+        ("positions", "embed_positions"),
+        ("project_in", "project_in"),
+        ("layers.{}.attention_norm", "layers.{}.self_attn_layer_norm"),
+        ("layers.{}.attention.query", "layers.{}.self_attn.q_proj"),
+        ("layers.{}.attention.key", "layers.{}.self_attn.k_proj"),
+        ("layers.{}.attention.value", "layers.{}.self_attn.v_proj"),
+        ("layers.{}.attention.output", "layers.{}.self_attn.out_proj"),
+        ("layers.{}.ffn_norm", "layers.{}.final_layer_norm"),
+        ("layers.{}.ffn.up", "layers.{}.fc1"),
+        ("layers.{}.ffn.down", "layers.{}.fc2"),
+        ("norm", "final_layer_norm"),
+        ("project_out", "project_out"),
     ],
+    adapted: &["q_proj", "v_proj"],
     stored_in_out: false,
     config: |fields| {
         let hidden = fields.size("hidden_size")?;
@@ -46,6 +47,8 @@ pub(super) static OPT: Family = Family {
             position: Position::Learned { offset: 2 },
             activation: fields.activation("activation_function", "relu")?,
             gated: false,
+            fused_qkv: false,
+            head_norm: false,
             qkv_bias: bias,
             output_bias: bias,
             ffn_bias: bias,

@@ -8,9 +8,10 @@ use burn::tensor::{Tensor, TensorData};
 use super::super::event::Stage;
 use super::super::session::{RunError, Session};
 use super::data::Prepared;
-use super::{model_files, stream};
+use super::{load_to_train, stream};
 use crate::data::Pair;
-use crate::model::{Checkpoint, load};
+use crate::model::Checkpoint;
+use crate::run::find_model;
 use crate::text::{Fit, Sequence, Tokenizer, encode_pairs};
 use crate::train::{BradleyTerryTask, Order};
 
@@ -19,7 +20,7 @@ const HEAD_SD: f64 = 0.02;
 
 pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), RunError> {
     let settings = session.recipe.annotator.clone();
-    let files = model_files(&settings.model)?;
+    let files = find_model(&settings.model)?;
     let tokenizer = Tokenizer::load(&files)?;
     let pairs = labelled_pairs(session, prepared, &tokenizer)?;
     let order = Order::new(
@@ -31,7 +32,8 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
     );
     let total = order.total;
     session.stage(Stage::Annotator, total, |session| {
-        let mut checkpoint = load(&files, &session.device)?;
+        let mut checkpoint =
+            load_to_train(session, &files, "annotator", settings.precision, &settings.lora)?;
         if checkpoint.decoder.score.is_none() {
             if total == 0 {
                 return Err(RunError::Impossible("the annotator has no labelled pairs to learn from and no score.weight of its own; raise data.labelled, or name a trained annotator".to_owned()));
@@ -41,7 +43,7 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
         let mut task = BradleyTerryTask::new(pairs, tokenizer.pad);
         checkpoint.decoder = session.train(Stage::Annotator, checkpoint.decoder, &mut task, order, &settings.training)?;
         session.state.report.annotator.steps = total;
-        session.export("annotator", &checkpoint, &files, Some(tokenizer.pad))
+        session.export("annotator", &checkpoint, &files, Some(tokenizer.pad), settings.lora.merge)
     })
 }
 

@@ -8,8 +8,9 @@ use super::annotator::preferred_first;
 use super::data::Prepared;
 use crate::annotate::score_sequences;
 use crate::data::{AnnotatedPair, Pair, Side, read_annotations, write_annotations};
-use crate::model::{ModelFiles, load};
+use crate::model::{ModelFiles, load_as};
 use crate::preference::{calibration, confidence};
+use crate::run::find_model;
 use crate::text::{EncodedPair, Fit, Sequence, Tokenizer, encode_pairs, prompt_text};
 
 /// Where the annotations of a run are.
@@ -47,7 +48,7 @@ pub(crate) fn run(
     prepared: &Prepared,
 ) -> Result<Vec<Labelled>, RunError> {
     let folder = session.folder.path().join("annotator");
-    let files = ModelFiles::folder(&folder)?;
+    let files = find_model(&folder.to_string_lossy())?;
     let tokenizer = Tokenizer::load(&files)?;
     let max_length = session.recipe.data.max_length;
     let mut pairs = Vec::new();
@@ -79,7 +80,7 @@ fn score(
     tokenizer: &Tokenizer,
     pairs: &[EncodedPair],
 ) -> Result<Vec<[f32; 2]>, RunError> {
-    let annotator = load(files, &session.device)?;
+    let annotator = load_as(files, &session.device, session.recipe.annotator.precision)?;
     let sequences: Vec<&Sequence> = pairs.iter().flat_map(|p| &p.sides).collect();
     let batch_size = 2 * session.recipe.annotator.training.batch_size;
     let total = pairs.len() as u64;

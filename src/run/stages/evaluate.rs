@@ -8,7 +8,8 @@ use super::policy::preference;
 use super::sft::{Material, reference};
 use crate::annotate::all_log_probs;
 use crate::evaluate::{GoldReport, gold_report};
-use crate::model::{Decoder, ModelFiles, Sampling, load};
+use crate::model::{Decoder, Sampling, load_as};
+use crate::run::find_model;
 use crate::run::stages::annotator::preferred_first;
 use crate::text::{Fit, Sequence, encode_pairs};
 
@@ -32,8 +33,9 @@ pub(crate) fn run(
     let gold = built_in && session.recipe.evaluate.samples > 0;
     let total = 2 * pairs.len() as u64;
     session.stage(Stage::Evaluate, total, |session| {
-        let policy =
-            load(&ModelFiles::folder(&session.folder.path().join("policy"))?, &session.device)?;
+        let folder = session.folder.path().join("policy");
+        let precision = session.recipe.policy.precision;
+        let policy = load_as(&find_model(&folder.to_string_lossy())?, &session.device, precision)?;
         let before = reference(session, material)?;
         held_out(session, material, &pairs, [&before.decoder, &policy.decoder])?;
         if gold {
@@ -77,7 +79,7 @@ fn gold_samples(
     before: &Decoder,
     policy: &Decoder,
 ) -> Result<GoldReport, RunError> {
-    let base = load(&material.files, &session.device)?;
+    let base = load_as(&material.files, &session.device, session.recipe.policy.precision)?;
     let settings = &session.recipe.evaluate;
     let sampling = Sampling {
         max_new_tokens: settings.max_new_tokens,

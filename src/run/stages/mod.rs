@@ -9,18 +9,28 @@ pub(super) mod sft;
 
 use super::Session;
 use super::session::RunError;
-use crate::model::ModelFiles;
+use crate::model::{Checkpoint, LoraSettings, ModelFiles, Precision, add_adapter, load_as};
 
-/// The files of a model field: a folder, or one that is compiled in.
-pub(crate) fn model_files(field: &str) -> Result<ModelFiles, RunError> {
-    if let Some(name) = field.strip_prefix("builtin:") {
-        return crate::demo::model(name).ok_or_else(|| {
-            RunError::Impossible(format!(
-                "model “{field}” is not built in; expected builtin:weak, builtin:strong or a folder"
-            ))
-        });
+/// A model as a stage trains it: all of it in f32, or an adapter on frozen weights, which the
+/// folder brings along or the settings ask for.
+pub(crate) fn load_to_train(
+    session: &Session<'_>,
+    files: &ModelFiles,
+    section: &str,
+    precision: Precision,
+    lora: &LoraSettings,
+) -> Result<Checkpoint, RunError> {
+    let mut checkpoint = load_as(files, &session.device, precision)?;
+    let base = files.base().name();
+    if let Some(adapter) = &mut checkpoint.adapter {
+        adapter.base = base;
+        return Ok(checkpoint);
     }
-    Ok(ModelFiles::folder(field.as_ref())?)
+    let key = format!("{section}.lora");
+    match lora.adapter(&key, &base)? {
+        Some(adapter) => Ok(add_adapter(checkpoint, adapter, session.recipe.seed, key.as_ref())?),
+        None => Ok(checkpoint),
+    }
 }
 
 /// Streams of randomness that belong to stages.

@@ -50,7 +50,7 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
             &settings.training,
         )?;
         session.state.report.policy.steps = total;
-        session.export("policy", &checkpoint, &material.files, Some(pad))
+        session.export("policy", &checkpoint, &material.files, Some(pad), settings.lora.merge)
     })
 }
 

@@ -6,11 +6,12 @@ use super::super::event::Stage;
 use super::super::session::{RunError, Session};
 use super::confidence::Labelled;
 use super::data::Prepared;
-use super::{model_files, stream};
+use super::{load_to_train, stream};
 use crate::data::Side;
 use crate::model::{
-    Checkpoint, ModelFiles, Storage, collect_tensors, load, load_named, save_tensors, take_tensors,
+    Checkpoint, ModelFiles, Storage, collect_trained, load_named, save_tensors, take_tensors,
 };
+use crate::run::find_model;
 use crate::text::{Fit, Sequence, Tokenizer, encode_pairs};
 use crate::train::{Order, SftTask};
 
@@ -30,7 +31,7 @@ impl Material {
         prepared: &Prepared,
         labels: &[Labelled],
     ) -> Result<Self, RunError> {
-        let files = model_files(&session.recipe.policy.model)?;
+        let files = find_model(&session.recipe.policy.model)?;
         let tokenizer = Tokenizer::load(&files)?;
         let indexes: Vec<usize> = labels.iter().map(|l| l.pair).collect();
         let encoded = encode_pairs(&tokenizer, &prepared.pairs, &indexes)?;
@@ -70,7 +71,9 @@ pub(crate) fn reference(
     session: &Session<'_>,
     material: &Material,
 ) -> Result<Checkpoint, RunError> {
-    let mut checkpoint = load(&material.files, &session.device)?;
+    let settings = &session.recipe.policy;
+    let (precision, lora) = (settings.precision, &settings.lora);
+    let mut checkpoint = load_to_train(session, &material.files, "policy", precision, lora)?;
     // A sequence classifier's scalar head has no part in a policy.
     checkpoint.decoder.score = None;
     let path = reference_path(session);
@@ -92,6 +95,6 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
         let sequences = material.pairs.iter().map(|(sides, _)| sides[0].clone()).collect();
         let mut task = SftTask::new(sequences, material.tokenizer.pad);
         let tuned = session.train(Stage::Sft, checkpoint.decoder, &mut task, order, &training)?;
-        Ok(save_tensors(&reference_path(session), &collect_tensors(&tuned), Storage::F32)?)
+        Ok(save_tensors(&reference_path(session), &collect_trained(&tuned), Storage::F32)?)
     })
 }

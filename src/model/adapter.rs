@@ -1,0 +1,283 @@
+//! Which linear layers get a low-rank adapter, and of what rank.
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Param;
+use burn::tensor::{Device, Tensor, TensorData};
+use fancy_regex::Regex;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::tensors::set_trained;
+use super::{Checkpoint, Decoder, Lora, ModelError};
+use crate::settings::settings;
+
+settings! {
+    /// A low-rank adapter (LoRA) that is trained in place of the weights.
+    pub struct LoraSettings {
+        /// Rank of the adapter; 0 trains all weights instead.
+        pub rank: usize = 0,
+        /// Strength: the adapter is scaled by alpha / rank.
+        pub alpha: f64 = 16.0,
+        /// Share of the adapter's inputs that are dropped in training.
+        pub dropout: f64 = 0.05,
+        /// Scale by alpha / √rank instead (rsLoRA).
+        pub rslora: bool = false,
+        /// Modules that get an adapter, by the last parts of their names in Hugging Face files (q_proj, v_proj, …), or "all-linear"; empty takes the family's usual ones.
+        pub targets: Vec<String> = Vec::new(),
+        /// Other ranks for some modules: "pattern=rank", the pattern a regular expression for the end of the name.
+        pub rank_pattern: Vec<String> = Vec::new(),
+        /// Other alphas for some modules: "pattern=alpha".
+        pub alpha_pattern: Vec<String> = Vec::new(),
+        /// Also write the model with the adapter merged into its weights.
+        pub merge: bool = false,
+    }
+}
+
+/// Which modules an adapter joins, by their names in Hugging Face files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Targets {
+    /// Those whose names end in one of these.
+    Names(Vec<String>),
+    /// Those whose whole names match a regular expression.
+    Pattern(String),
+    /// Every linear layer but the head.
+    AllLinear,
+}
+
+/// An adapter as PEFT describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adapter {
+    /// Rank where no pattern says otherwise.
+    pub rank: usize,
+    /// α where no pattern says otherwise.
+    pub alpha: f64,
+    /// Share of inputs dropped in training.
+    pub dropout: f64,
+    /// Scale by α/√r.
+    pub rslora: bool,
+    /// The modules.
+    pub targets: Targets,
+    /// Only these layers.
+    pub layers: Option<Vec<usize>>,
+    /// Modules that are left out although they are targets.
+    pub excluded: Option<Targets>,
+    /// (regular expression for the end of a name, rank).
+    pub rank_pattern: Vec<(String, usize)>,
+    /// (regular expression for the end of a name, α).
+    pub alpha_pattern: Vec<(String, f64)>,
+    /// The model it belongs to: a folder or a hub name.
+    pub base: String,
+}
+
+impl LoraSettings {
+    /// The adapter that these settings describe, or `None` for rank 0.
+    ///
+    /// # Errors
+    ///
+    /// A pattern that cannot be read; `section` names the settings in messages.
+    pub fn adapter(&self, section: &str, base: &str) -> Result<Option<Adapter>, ModelError> {
+        if self.rank == 0 {
+            return Ok(None);
+        }
+        let all = self.targets.iter().any(|t| t == "all-linear");
+        let adapter = Adapter {
+            rank: self.rank,
+            alpha: self.alpha,
+            dropout: self.dropout,
+            rslora: self.rslora,
+            targets: if all { Targets::AllLinear } else { Targets::Names(self.targets.clone()) },
+            layers: None,
+            excluded: None,
+            rank_pattern: pairs(&self.rank_pattern, section, "rank_pattern")?,
+            alpha_pattern: pairs(&self.alpha_pattern, section, "alpha_pattern")?,
+            base: base.to_owned(),
+        };
+        adapter.check(Path::new(section))?;
+        Ok(Some(adapter))
+    }
+}
+
+/// `pattern=number` texts.
+fn pairs<T: std::str::FromStr>(
+    texts: &[String],
+    section: &str,
+    key: &str,
+) -> Result<Vec<(String, T)>, ModelError> {
+    let parse = |text: &String| {
+        let (pattern, number) = text.rsplit_once('=')?;
+        Some((pattern.trim().to_owned(), number.trim().parse().ok()?))
+    };
+    texts
+        .iter()
+        .map(|text| {
+            parse(text).ok_or_else(|| ModelError::Adapter {
+                path: PathBuf::from(format!("{section}.{key}")),
+                found: format!("“{text}”"),
+                expected: "a text like \"layers.0.self_attn.q_proj=16\"".to_owned(),
+            })
+        })
+        .collect()
+}
+
+impl Adapter {
+    /// Whether its patterns are regular expressions and its numbers possible.
+    pub(crate) fn check(&self, path: &Path) -> Result<(), ModelError> {
+        let error = |found: String, expected: &str| ModelError::Adapter {
+            path: path.to_owned(),
+            found,
+            expected: expected.to_owned(),
+        };
+        let ranks = self.rank_pattern.iter().map(|(_, r)| *r).chain([self.rank]);
+        if let Some(rank) = ranks.into_iter().find(|r| *r == 0 || *r > 1 << 16) {
+            return Err(error(format!("rank {rank}"), "a rank from 1 to 65536"));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            let found = format!("dropout {}", self.dropout);
+            return Err(error(found, "a share from 0 to below 1"));
+        }
+        let whole = [Some(&self.targets), self.excluded.as_ref()].into_iter().flatten();
+        let whole = whole.filter_map(|t| match t {
+            Targets::Pattern(pattern) => Some(pattern),
+            _ => None,
+        });
+        let ends = self.rank_pattern.iter().map(|(p, _)| p);
+        for pattern in whole.chain(ends).chain(self.alpha_pattern.iter().map(|(p, _)| p)) {
+            if let Err(e) = Regex::new(pattern) {
+                return Err(error(format!("pattern “{pattern}”: {e}"), "a regular expression"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The rank, or `None` where the module is no target. `name` is the module's whole name.
+    pub fn rank_of(&self, name: &str, usual: &[&str]) -> Option<usize> {
+        let included = match &self.targets {
+            Targets::AllLinear => true,
+            Targets::Pattern(pattern) => matches_whole(pattern, name),
+            Targets::Names(names) if names.is_empty() => usual.iter().any(|t| ends_in(name, t)),
+            Targets::Names(names) => names.iter().any(|t| ends_in(name, t)),
+        };
+        let excluded = match &self.excluded {
+            None => false,
+            Some(Targets::AllLinear) => true,
+            Some(Targets::Pattern(pattern)) => matches_whole(pattern, name),
+            Some(Targets::Names(names)) => names.iter().any(|t| ends_in(name, t)),
+        };
+        let in_layer = match &self.layers {
+            None => true,
+            Some(layers) => layer_of(name).is_some_and(|layer| layers.contains(&layer)),
+        };
+        (included && !excluded && in_layer)
+            .then(|| first_match(&self.rank_pattern, name).copied().unwrap_or(self.rank))
+    }
+
+    /// What its product is multiplied by.
+    pub fn scale_of(&self, name: &str, rank: usize) -> f64 {
+        let alpha = first_match(&self.alpha_pattern, name).copied().unwrap_or(self.alpha);
+        alpha / if self.rslora { (rank as f64).sqrt() } else { rank as f64 }
+    }
+}
+
+/// `name` is `target`, or ends in it after a dot.
+fn ends_in(name: &str, target: &str) -> bool {
+    name.strip_suffix(target).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+}
+
+fn matches_whole(pattern: &str, name: &str) -> bool {
+    is_match(&format!("^(?:{pattern})$"), name)
+}
+
+/// A name that matches a pattern for ends of names, as PEFT reads its keys.
+fn first_match<'a, T>(patterns: &'a [(String, T)], name: &str) -> Option<&'a T> {
+    let matches = |pattern: &str| is_match(&format!("^(?:.*\\.)?(?:{pattern})$"), name);
+    patterns.iter().find(|(pattern, _)| matches(pattern)).map(|(_, value)| value)
+}
+
+fn is_match(pattern: &str, name: &str) -> bool {
+    Regex::new(pattern).is_ok_and(|regex| regex.is_match(name).unwrap_or(false))
+}
+
+/// The number behind `layers.` or `h.` in a name.
+fn layer_of(name: &str) -> Option<usize> {
+    let mut parts = name.split('.');
+    parts.find(|part| matches!(*part, "layers" | "h"))?;
+    parts.next()?.parse().ok()
+}
+
+/// Freeze a model and give its targets fresh adapters: A uniform in ±1/√in, B zero, so that the
+/// model computes what it did. A scalar head stays trained.
+///
+/// # Errors
+///
+/// No module is a target.
+pub fn add_adapter(
+    mut checkpoint: Checkpoint,
+    adapter: Adapter,
+    seed: u64,
+    path: &Path,
+) -> Result<Checkpoint, ModelError> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(STREAM);
+    let family = checkpoint.family;
+    let device = checkpoint.decoder.device();
+    let mut names = Vec::new();
+    let mut found = 0;
+    for (ours, linear) in checkpoint.decoder.linears_mut() {
+        let name = module_name(family, &ours);
+        if let Some(rank) = adapter.rank_of(&name, family.adapted) {
+            let [input, output] = linear.dims();
+            let bound = 1.0 / (input as f32).sqrt();
+            let a = (0..input * rank).map(|_| bound * (2.0 * rng.random::<f32>() - 1.0)).collect();
+            let b = vec![0.0; rank * output];
+            let scale = adapter.scale_of(&name, rank);
+            let shape = [input, rank, output];
+            linear.lora = Some(fresh(a, b, shape, (scale, adapter.dropout), &device));
+            found += 1;
+        }
+        names.push(name);
+    }
+    if found == 0 {
+        return Err(ModelError::Adapter {
+            path: path.to_owned(),
+            found: format!("no module of this model is one of {:?}", adapter.targets),
+            expected: format!("targets among {}", last_parts(&names)),
+        });
+    }
+    checkpoint.decoder = train_adapters_only(checkpoint.decoder);
+    checkpoint.adapter = Some(adapter);
+    Ok(checkpoint)
+}
+
+/// Stream of randomness of fresh adapters.
+const STREAM: u64 = 5;
+
+pub(super) fn fresh(
+    a: Vec<f32>,
+    b: Vec<f32>,
+    [input, rank, output]: [usize; 3],
+    (scale, dropout): (f64, f64),
+    device: &Device,
+) -> Lora {
+    let param = |values: Vec<f32>, shape: [usize; 2]| {
+        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
+    };
+    Lora { a: param(a, [input, rank]), b: param(b, [rank, output]), scale, dropout }
+}
+
+/// Adapters and the scalar head are trained, nothing else.
+pub(super) fn train_adapters_only(decoder: Decoder) -> Decoder {
+    set_trained(decoder, &|path| path.contains(".lora.") || path.starts_with("score."))
+}
+
+/// The name of a module in the family's files, with prefix.
+pub(super) fn module_name(family: &super::Family, path: &str) -> String {
+    format!("{}{}", family.prefixes[0], family.module(path).unwrap_or_else(|| path.to_owned()))
+}
+
+fn last_parts(names: &[String]) -> String {
+    let mut parts: Vec<&str> = names.iter().filter_map(|n| n.rsplit('.').next()).collect();
+    parts.sort_unstable();
+    parts.dedup();
+    parts.join(", ")
+}

@@ -1,0 +1,201 @@
+//! From hidden states to log-probabilities of targets, without ever holding a row of logits
+//! beside another: positions and vocabulary are taken in chunks, in both passes.
+//!
+//! With p the softmax over V and W the head, ∂ log p(t) / ∂h = W_t − Σ_v p_v·W_v. Both that sum
+//! and the normaliser come out of one walk over the vocabulary, as in attention without a score
+//! matrix (arXiv 2205.14135), so that the backward pass of a frozen head needs no logits at all.
+
+use burn::tensor::{DType, Int, Tensor};
+
+use super::Decoder;
+use super::log_probs::ints;
+use super::precision::{is_cpu, widen};
+
+/// Numbers in a chunk of logits on the CPU: what its caches hold.
+const CPU_CHUNK: usize = 1 << 20;
+/// Numbers in a chunk of logits on a GPU: enough to fill it.
+const GPU_CHUNK: usize = 1 << 24;
+/// Positions in a chunk.
+const ROWS: usize = 512;
+
+/// The language-model head.
+pub(crate) struct Head {
+    /// `[V, E]`, its own or the embedding's.
+    weight: Tensor<2>,
+    vocabulary: usize,
+    chunk: usize,
+}
+
+/// Log-probabilities of targets, and what their gradient needs.
+pub(crate) struct TargetLogProbs {
+    /// `[M]`.
+    pub(crate) values: Tensor<1>,
+    /// ∂value/∂hidden of each target, `[M, E]`; only if asked for.
+    pub(crate) jacobian: Option<Tensor<2>>,
+    /// Normaliser of each row, `[M]`.
+    normaliser: Tensor<1>,
+}
+
+impl Head {
+    pub(crate) fn of(decoder: &Decoder) -> Self {
+        let weight = decoder.head.as_ref().unwrap_or(&decoder.embedding).weight.val();
+        let chunk = if is_cpu(&weight.device()) { CPU_CHUNK } else { GPU_CHUNK };
+        Self { weight, vocabulary: decoder.config().vocabulary, chunk }
+    }
+
+    /// `[M, E]` → `[M, V]`.
+    pub(crate) fn all_logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        if self.weight.dtype() == DType::F32 {
+            return hidden.matmul(self.columns(0, self.vocabulary));
+        }
+        // A narrow head is widened a piece at a time.
+        let chunks = self.vocabulary_chunks(ROWS).into_iter();
+        let parts = chunks.map(|(start, count)| hidden.clone().matmul(self.columns(start, count)));
+        Tensor::cat(parts.collect(), 1)
+    }
+
+    /// Weights of tokens `start..start + count`, `[E, count]`, in f32.
+    fn columns(&self, start: usize, count: usize) -> Tensor<2> {
+        let all = self.weight.clone();
+        let part = if count == self.vocabulary { all } else { all.narrow(0, start, count) };
+        widen(part).transpose()
+    }
+
+    /// Weights of chosen tokens, `[M, E]`, in f32.
+    fn rows(&self, tokens: Tensor<1, Int>) -> Tensor<2> {
+        widen(self.weight.clone().select(0, tokens))
+    }
+
+    /// (first token, count) of each chunk of the vocabulary for so many positions.
+    fn vocabulary_chunks(&self, rows: usize) -> Vec<(usize, usize)> {
+        let width = (self.chunk / rows.max(1)).clamp(256, self.vocabulary.max(256));
+        (0..self.vocabulary)
+            .step_by(width)
+            .map(|start| (start, width.min(self.vocabulary - start)))
+            .collect()
+    }
+
+    /// Log-probabilities of one target for each hidden state `[M, E]`.
+    pub(crate) fn log_probs(
+        &self,
+        hidden: &Tensor<2>,
+        targets: &[u32],
+        jacobian: bool,
+    ) -> TargetLogProbs {
+        let [m, width] = hidden.dims();
+        let mut parts = Vec::new();
+        for start in (0..m).step_by(ROWS) {
+            let rows = ROWS.min(m - start);
+            let part =
+                if rows == m { hidden.clone() } else { hidden.clone().narrow(0, start, rows) };
+            let tokens = ints(&targets[start..start + rows], [rows], &hidden.device());
+            parts.push(self.rows_log_probs(part.reshape([rows, width]), tokens, jacobian));
+        }
+        let values = parts.iter().map(|p| p.values.clone()).collect();
+        let normaliser = parts.iter().map(|p| p.normaliser.clone()).collect();
+        let jacobians: Vec<Tensor<2>> = parts.into_iter().filter_map(|p| p.jacobian).collect();
+        TargetLogProbs {
+            values: Tensor::cat(values, 0),
+            jacobian: jacobian.then(|| Tensor::cat(jacobians, 0)),
+            normaliser: Tensor::cat(normaliser, 0),
+        }
+    }
+
+    fn rows_log_probs(
+        &self,
+        hidden: Tensor<2>,
+        targets: Tensor<1, Int>,
+        jacobian: bool,
+    ) -> TargetLogProbs {
+        let [m, _] = hidden.dims();
+        let mut walk: Option<Walk> = None;
+        for (start, count) in self.vocabulary_chunks(m) {
+            let columns = self.columns(start, count);
+            let logits = hidden.clone().matmul(columns.clone());
+            let highest = logits.clone().max_dim(1);
+            let highest = match &walk {
+                Some(earlier) => earlier.highest.clone().max_pair(highest),
+                None => highest,
+            };
+            let exponentials = (logits - highest.clone()).exp();
+            let sum = exponentials.clone().sum_dim(1);
+            let mean = jacobian.then(|| exponentials.matmul(columns.transpose()));
+            walk = Some(match walk {
+                None => Walk { highest, sum, mean },
+                Some(earlier) => earlier.and(highest, sum, mean),
+            });
+        }
+        let Some(Walk { highest, sum, mean }) = walk else {
+            unreachable!("a vocabulary holds at least one token");
+        };
+        let own = self.rows(targets);
+        let target = (hidden * own.clone()).sum_dim(1);
+        let normaliser = highest + sum.clone().log();
+        TargetLogProbs {
+            values: (target - normaliser.clone()).squeeze_dim(1),
+            jacobian: mean.map(|mean| own - mean / sum),
+            normaliser: normaliser.squeeze_dim(1),
+        }
+    }
+
+    /// Gradient of Σ cotangent·log p with respect to the head, `[V, E]`.
+    pub(crate) fn weight_gradient(
+        &self,
+        hidden: &Tensor<2>,
+        targets: &[u32],
+        log_probs: &TargetLogProbs,
+        cotangent: &Tensor<1>,
+    ) -> Tensor<2> {
+        let [m, width] = hidden.dims();
+        let device = hidden.device();
+        let scaled = hidden.clone() * cotangent.clone().unsqueeze_dim::<2>(1);
+        let mut gradient = Tensor::<2>::zeros([self.vocabulary, width], &device);
+        for (first, count) in self.vocabulary_chunks(ROWS.min(m)) {
+            let columns = self.columns(first, count);
+            let mut sum: Option<Tensor<2>> = None;
+            for start in (0..m).step_by(ROWS) {
+                let rows = ROWS.min(m - start);
+                let take = |x: &Tensor<2>| x.clone().narrow(0, start, rows);
+                let normaliser = log_probs.normaliser.clone().narrow(0, start, rows);
+                let logits = take(hidden).matmul(columns.clone());
+                let chances = (logits - normaliser.unsqueeze_dim(1)).exp();
+                let part = chances.transpose().matmul(take(&scaled));
+                sum = Some(match sum {
+                    Some(sum) => sum + part,
+                    None => part,
+                });
+            }
+            if let Some(sum) = sum {
+                let range = [first..first + count, 0..width];
+                gradient.inplace(|all| all.slice_assign(range, sum.neg()));
+            }
+        }
+        let tokens = ints(targets, [m], &device);
+        gradient.inplace(|all| {
+            all.select_assign(0, tokens, scaled, burn::tensor::IndexingUpdateOp::Add)
+        });
+        gradient
+    }
+}
+
+/// What a walk over the vocabulary has seen: numerators relative to the highest logit so far.
+struct Walk {
+    /// `[M, 1]`.
+    highest: Tensor<2>,
+    /// Σ exp(logit − highest), `[M, 1]`.
+    sum: Tensor<2>,
+    /// Σ exp(logit − highest)·W, `[M, E]`.
+    mean: Option<Tensor<2>>,
+}
+
+impl Walk {
+    /// Join a chunk, which is relative to `highest` already.
+    fn and(self, highest: Tensor<2>, sum: Tensor<2>, mean: Option<Tensor<2>>) -> Self {
+        let rescale = (self.highest - highest.clone()).exp();
+        Self {
+            sum: self.sum * rescale.clone() + sum,
+            mean: self.mean.zip(mean).map(|(old, new)| old * rescale + new),
+            highest,
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Parameters on the host, by path: collecting, putting back, reading and writing.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
+
+use super::ModelError;
+use super::precision::widen;
+
+/// One tensor on the host, in f32.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedTensor {
+    /// Sizes.
+    pub shape: Vec<usize>,
+    /// Row-major values.
+    pub values: Vec<f32>,
+}
+
+/// Storage type of written weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit IEEE floats.
+    F16,
+}
+
+/// Which parameters of a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// All.
+    All,
+    /// Those that are trained.
+    Trained,
+}
+
+/// All parameters of a module by path, in f32.
+pub fn collect_tensors<M: Module>(module: &M) -> BTreeMap<String, SavedTensor> {
+    collect(module, Which::All)
+}
+
+/// The trained parameters of a module by path.
+pub fn collect_trained<M: Module>(module: &M) -> BTreeMap<String, SavedTensor> {
+    collect(module, Which::Trained)
+}
+
+fn collect<M: Module>(module: &M, which: Which) -> BTreeMap<String, SavedTensor> {
+    let mut found = BTreeMap::new();
+    visit_parameters(module, which, &mut |path, handle| {
+        found.insert(path, handle.read());
+    });
+    found
+}
+
+/// A parameter on its device; reading it copies it to the host.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    /// Sizes.
+    pub(crate) shape: Vec<usize>,
+    /// The values, flattened; in blocks of two dimensions where they are packed.
+    value: HandleValue,
+}
+
+#[derive(Clone)]
+enum HandleValue {
+    Vector(Tensor<1>),
+    Matrix(Tensor<2>),
+}
+
+impl Handle {
+    pub(crate) fn matrix(value: Tensor<2>) -> Self {
+        Self { shape: value.dims().to_vec(), value: HandleValue::Matrix(value) }
+    }
+
+    /// In f32, on the host.
+    pub(crate) fn read(&self) -> SavedTensor {
+        let values = match &self.value {
+            HandleValue::Vector(vector) => host(vector.clone()),
+            HandleValue::Matrix(matrix) => host(matrix.clone()),
+        };
+        SavedTensor { shape: self.shape.clone(), values }
+    }
+}
+
+fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    widen(tensor).into_data_as::<f32>().try_into_vec::<f32>().unwrap_or_default()
+}
+
+/// Tell the path and a handle of every parameter.
+pub(crate) fn visit_parameters<M: Module>(
+    module: &M,
+    which: Which,
+    tell: &mut dyn FnMut(String, Handle),
+) {
+    let mut visitor = Visit { path: Vec::new(), which, tell };
+    match which {
+        Which::All => module.visit(&mut visitor),
+        // Only under autodiff does a parameter say whether it is trained.
+        Which::Trained => module.clone().train().visit(&mut visitor),
+    }
+}
+
+struct Visit<'a> {
+    path: Vec<String>,
+    which: Which,
+    tell: &'a mut dyn FnMut(String, Handle),
+}
+
+impl ModuleVisitor for Visit<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val();
+        if self.which == Which::Trained && !value.is_require_grad() {
+            return;
+        }
+        let shape = value.dims().to_vec();
+        let value = value.inner();
+        let value = match *shape.as_slice() {
+            [rows, columns] => HandleValue::Matrix(value.reshape([rows, columns])),
+            _ => HandleValue::Vector(value.flatten(0, D - 1)),
+        };
+        (self.tell)(self.path.join("."), Handle { shape, value });
+    }
+}
+
+/// Put tensors into a module by path; those that `tensors` lacks stay.
+pub fn take_tensors<M: Module>(module: M, tensors: BTreeMap<String, SavedTensor>) -> M {
+    module.map(&mut Take { path: Vec::new(), tensors })
+}
+
+struct Take {
+    path: Vec<String>,
+    tensors: BTreeMap<String, SavedTensor>,
+}
+
+impl ModuleMapper for Take {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        match self.tensors.remove(&self.path.join(".")) {
+            Some(saved) => param.map(|old| to_tensor::<D>(saved, &old.device())),
+            None => param,
+        }
+    }
+}
+
+pub(crate) fn to_tensor<const D: usize>(saved: SavedTensor, device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(saved.values, saved.shape), device)
+}
+
+/// Set which parameters of a module are trained, by path.
+pub(crate) fn set_trained<M: Module>(module: M, trained: &dyn Fn(&str) -> bool) -> M {
+    module.map(&mut SetTrained { path: Vec::new(), trained })
+}
+
+struct SetTrained<'a> {
+    path: Vec<String>,
+    trained: &'a dyn Fn(&str) -> bool,
+}
+
+impl ModuleMapper for SetTrained<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let trained = (self.trained)(&self.path.join("."));
+        param.set_require_grad(trained)
+    }
+}
+
+/// A tensor that is made when it is written.
+pub(crate) struct Lazy<'a> {
+    /// Sizes as written.
+    pub(crate) shape: Vec<usize>,
+    /// Makes the values.
+    pub(crate) make: Box<dyn Fn() -> Vec<f32> + 'a>,
+    storage: Storage,
+}
+
+impl<'a> Lazy<'a> {
+    pub(crate) fn new(
+        shape: Vec<usize>,
+        storage: Storage,
+        make: impl Fn() -> Vec<f32> + 'a,
+    ) -> Self {
+        Self { shape, make: Box::new(make), storage }
+    }
+}
+
+impl View for &Lazy<'_> {
+    fn dtype(&self) -> Dtype {
+        if self.storage == Storage::F32 { Dtype::F32 } else { Dtype::F16 }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(encode(&(self.make)(), self.storage))
+    }
+
+    fn data_len(&self) -> usize {
+        let width = if self.storage == Storage::F32 { 4 } else { 2 };
+        width * self.shape.iter().product::<usize>()
+    }
+}
+
+fn encode(values: &[f32], storage: Storage) -> Vec<u8> {
+    match storage {
+        Storage::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        Storage::F16 => values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect(),
+    }
+}
+
+/// Write tensors one by one: the largest decides how much memory it takes.
+///
+/// # Errors
+///
+/// The file cannot be written.
+pub(crate) fn write_lazily(
+    path: &Path,
+    tensors: &BTreeMap<String, Lazy<'_>>,
+) -> Result<(), ModelError> {
+    let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let views = tensors.iter().map(|(name, lazy)| (name.as_str(), lazy));
+    let partial = crate::files::temporary(path);
+    let io = |source| ModelError::Io { path: path.to_owned(), source };
+    safetensors::serialize_to_file(views, Some(format), &partial).map_err(|e| match e {
+        safetensors::SafeTensorError::IoError(source) => io(source),
+        other => ModelError::Weights { path: path.to_owned(), found: other.to_string() },
+    })?;
+    std::fs::rename(&partial, path).map_err(io)
+}
+
+/// Write named tensors as safetensors: first to a temporary name, then renamed.
+///
+/// # Errors
+///
+/// The file cannot be written.
+pub fn save_tensors(
+    path: &Path,
+    tensors: &BTreeMap<String, SavedTensor>,
+    storage: Storage,
+) -> Result<(), ModelError> {
+    let lazy = tensors
+        .iter()
+        .map(|(name, t)| (name.clone(), Lazy::new(t.shape.clone(), storage, || t.values.clone())))
+        .collect();
+    write_lazily(path, &lazy)
+}
+
+/// Read named tensors; a missing file is an error.
+///
+/// # Errors
+///
+/// The file cannot be read or is damaged.
+pub fn load_named(path: &Path) -> Result<BTreeMap<String, SavedTensor>, ModelError> {
+    let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    let map = super::files::map_file(path)?
+        .ok_or_else(|| ModelError::Io { path: path.to_owned(), source: missing() })?;
+    let damaged = |found: String| ModelError::Weights { path: path.to_owned(), found };
+    let tensors = SafeTensors::deserialize(&map).map_err(|e| damaged(e.to_string()))?;
+    tensors
+        .iter()
+        .map(|(name, view)| {
+            let values = floats_of(&view).ok_or_else(|| {
+                damaged(format!("tensor “{name}” is stored as {:?}", view.dtype()))
+            })?;
+            Ok((name.to_owned(), SavedTensor { shape: view.shape().to_vec(), values }))
+        })
+        .collect()
+}
+
+/// The values of a tensor as f32; `None` for types that are no floats.
+pub(super) fn floats_of(view: &TensorView<'_>) -> Option<Vec<f32>> {
+    let data = view.data();
+    let halves = data.as_chunks::<2>().0.iter();
+    match view.dtype() {
+        Dtype::F32 => {
+            Some(data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+        }
+        Dtype::F16 => Some(halves.map(|b| half::f16::from_le_bytes(*b).to_f32()).collect()),
+        Dtype::BF16 => Some(halves.map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect()),
+        _ => None,
+    }
+}
