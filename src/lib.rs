@@ -14,6 +14,7 @@ pub mod demo;
 pub mod device;
 pub mod evaluate;
 mod files;
+pub mod hub;
 mod kernels;
 pub mod model;
 pub mod preference;

@@ -64,6 +64,8 @@ pub enum Command {
     Drop(Vec<PathBuf>),
     /// Show a dialog of the system.
     Ask(Dialog),
+    /// Fetch a model from the hub.
+    Fetch(String),
     /// Select a pair by its index.
     Select(Option<u32>),
     /// Filter and sort the pairs.

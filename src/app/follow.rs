@@ -26,7 +26,7 @@ impl App {
         self.show_nothing();
         let recipe = Box::new(self.state.recipe.clone());
         let folder = new_folder(&self.runs, &recipe.name);
-        self.start(Job::Fresh { recipe, folder });
+        self.start(Job::Fresh { recipe, folder, download: false });
     }
 
     /// Go on with the interrupted run on show.

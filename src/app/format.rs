@@ -93,6 +93,15 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// An amount of memory: `3.2 GiB`.
+pub(crate) fn bytes(n: u64) -> String {
+    let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.into_iter().find(|(_, size)| n >= *size) {
+        Some((unit, size)) => format!("{:.1} {unit}", n as f64 / size as f64),
+        None => format!("{n} B"),
+    }
+}
+
 /// The last part of a path, or all of it if it has none.
 pub(crate) fn file_name(path: &Path) -> String {
     path.file_name()

@@ -37,6 +37,10 @@ impl App {
             Command::UseModel(folder, role) => self.use_model(&folder, role),
             Command::Drop(paths) => self.classify(paths),
             Command::Ask(dialog) => self.ask(dialog),
+            Command::Fetch(model) => {
+                self.state.fetching = Some((model.clone(), 0, 0));
+                self.tasks.fetch(model);
+            }
             Command::Select(row) => self.state.pairs.selected = row,
             Command::Query(query) => self.query(*query),
             Command::Show(panel) => layout::show(&mut self.layout, panel),
@@ -74,6 +78,16 @@ impl App {
             }
             Done::Rows(query, number, rows) => self.rows_found(&query, number, rows),
             Done::Picked(command) => command.into_iter().for_each(|command| self.handle(command)),
+            Done::Fetching(model, done, total) => {
+                self.state.fetching = Some((model, done, total));
+            }
+            Done::Fetched(model, outcome) => {
+                self.state.fetching = None;
+                match outcome {
+                    Ok(()) => self.tell(Level::Info, format!("{model} is here now")),
+                    Err(error) => self.tell(Level::Error, error),
+                }
+            }
             Done::Saved(path, outcome) => match outcome {
                 Ok(()) => self.tell(Level::Info, format!("Recipe written to {}", path.display())),
                 Err(error) => self.tell(Level::Error, format!("{}: {error}", path.display())),

@@ -85,6 +85,8 @@ pub struct State {
     pub data: DataState,
     /// The annotated pairs.
     pub pairs: Pairs,
+    /// The model that is being fetched from the hub: its name, bytes here, bytes in all.
+    pub fetching: Option<(String, u64, u64)>,
     /// The devices of this machine; `None` while they are looked for.
     pub devices: Option<Vec<Candidate>>,
     /// The log of the window, over all runs.

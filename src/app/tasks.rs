@@ -10,7 +10,7 @@ use super::drops::Kind;
 use super::inspection::Preview;
 use super::pairs::{PairTable, Query, Weights};
 use crate::device::Candidate;
-use crate::run::{Recipe, RunView};
+use crate::run::{Recipe, RunView, fetch_model};
 
 /// How a background task ended.
 pub(crate) enum Done {
@@ -32,6 +32,10 @@ pub(crate) enum Done {
     Rows(Box<Query>, u64, Vec<u32>),
     /// Something that the user chose in a dialog; `None` if the dialog was closed.
     Picked(Option<Command>),
+    /// A model is being fetched: its name, bytes here, bytes in all.
+    Fetching(String, u64, u64),
+    /// A model was fetched from the hub, or why not.
+    Fetched(String, Result<(), String>),
     /// A file was written.
     Saved(PathBuf, Result<(), String>),
     /// The task ended with a panic.
@@ -88,6 +92,20 @@ impl Tasks {
         self.spawn("sorting pairs", move || {
             let rows = query.rows(&table, &weights);
             Done::Rows(Box::new(query), number, rows)
+        });
+    }
+
+    /// Fetch a model from the hub in the background.
+    pub(crate) fn fetch(&self, model: String) {
+        let (sender, ctx) = (self.sender.clone(), self.ctx.clone());
+        self.spawn("fetching a model", move || {
+            let fetched = fetch_model(&model, true, &mut |progress| {
+                let (done, total) = (progress.all_done_bytes, progress.all_total_bytes);
+                ctx.request_repaint();
+                // The window was closed: what is here stays for the next time.
+                sender.send(Done::Fetching(model.clone(), done, total)).is_ok()
+            });
+            Done::Fetched(model, fetched.map(drop).map_err(|error| error.to_string()))
         });
     }
 

@@ -30,12 +30,16 @@ pub(super) struct GenerateArgs {
     /// auto, cpu, gpu or gpu:N
     #[arg(long, default_value = "auto")]
     device: String,
+    /// Fetch the model if the local Hugging Face cache lacks it
+    #[arg(long)]
+    download: bool,
     /// Print text, tokens and logprobs as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn generate(args: &GenerateArgs) -> anyhow::Result<u8> {
+    crate::run::fetch_model(&args.model, args.download, &mut |_| true)?;
     let files = crate::run::find_model(&args.model)?;
     let tokenizer = Tokenizer::load(&files)?;
     let choice = device::find(&args.device).map_err(crate::run::RunError::from)?;

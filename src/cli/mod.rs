@@ -75,6 +75,9 @@ struct Common {
     /// auto, cpu, gpu or gpu:N
     #[arg(long)]
     device: Option<String>,
+    /// Fetch models that the recipe names and the local Hugging Face cache lacks
+    #[arg(long)]
+    download: bool,
     /// Print the report as JSON on stdout, and nothing else there
     #[arg(long)]
     json: bool,
@@ -225,7 +228,8 @@ fn fresh(mut recipe: crate::run::Recipe, common: &Common) -> anyhow::Result<u8> 
         recipe.device.clone_from(device);
     }
     let folder = common.out.clone().unwrap_or_else(|| new_folder("runs".as_ref(), &recipe.name));
-    run::run(Job::Fresh { recipe: Box::new(recipe), folder }, common.json)
+    let download = common.download;
+    run::run(Job::Fresh { recipe: Box::new(recipe), folder, download }, common.json)
 }
 
 fn window(paths: Vec<PathBuf>) -> anyhow::Result<u8> {
@@ -233,7 +237,13 @@ fn window(paths: Vec<PathBuf>) -> anyhow::Result<u8> {
         tell(
             "No display was found, so the demonstration runs here in the terminal (`confide --help` lists the commands).",
         );
-        return demo_run(&Common { out: None, set: Vec::new(), device: None, json: false });
+        return demo_run(&Common {
+            out: None,
+            set: Vec::new(),
+            device: None,
+            download: false,
+            json: false,
+        });
     }
     match app::run(start_with(paths)?) {
         Ok(()) => Ok(DONE),
@@ -241,7 +251,13 @@ fn window(paths: Vec<PathBuf>) -> anyhow::Result<u8> {
             tell(&format!(
                 "The window could not be opened ({error}), so the demonstration runs here in the terminal."
             ));
-            demo_run(&Common { out: None, set: Vec::new(), device: None, json: false })
+            demo_run(&Common {
+                out: None,
+                set: Vec::new(),
+                device: None,
+                download: false,
+                json: false,
+            })
         }
     }
 }

@@ -62,18 +62,20 @@ pub(super) fn run(job: Job, json: bool) -> anyhow::Result<u8> {
 struct Screen {
     view: RunView,
     bars: BTreeMap<Stage, ProgressBar>,
+    fetch: Option<ProgressBar>,
     interactive: bool,
 }
 
 impl Screen {
     fn new() -> Self {
         let interactive = std::io::stderr().is_terminal();
-        Self { view: RunView::default(), bars: BTreeMap::new(), interactive }
+        Self { view: RunView::default(), bars: BTreeMap::new(), fetch: None, interactive }
     }
 
     fn show(&mut self, event: Event) {
         let before = self.view.log.len();
         match &event {
+            Event::Fetching { model, file, done, total } => self.fetch(model, file, *done, *total),
             Event::StageStarted { stage, total } => self.begin(*stage, *total),
             Event::Progress { stage, done, total } => self.advance(*stage, *done, *total),
             Event::Step { stage, step, metrics } => self.step(*stage, *step, metrics),
@@ -87,6 +89,7 @@ impl Screen {
                 summary.bad_rows
             )),
             Event::Started { device, why, folder, .. } => {
+                self.fetch.take().inspect(ProgressBar::finish_and_clear);
                 self.line(&format!("device: {device} ({why})\nfolder: {}", folder.display()));
             }
             _ => {}
@@ -100,6 +103,25 @@ impl Screen {
                 self.line(&line.text);
             }
         }
+    }
+
+    fn fetch(&mut self, model: &str, file: &str, done: u64, total: u64) {
+        let interactive = self.interactive;
+        let bar = self.fetch.get_or_insert_with(|| {
+            let bar = if interactive { ProgressBar::new(total) } else { ProgressBar::hidden() };
+            let template = "{prefix} {wide_bar:.cyan/dim} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {msg}";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            if !interactive {
+                tell(&format!("fetching {model}"));
+            }
+            bar
+        });
+        bar.set_prefix(model.to_owned());
+        bar.set_message(file.to_owned());
+        bar.set_length(total);
+        bar.set_position(done);
     }
 
     fn line(&self, text: &str) {

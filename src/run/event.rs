@@ -116,6 +116,17 @@ pub enum Event {
         /// When, as RFC 3339.
         time: String,
     },
+    /// A model is being fetched from the hub.
+    Fetching {
+        /// Its name.
+        model: String,
+        /// The file under way.
+        file: String,
+        /// Bytes here.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
     /// The data were read and split.
     Data {
         /// Counts.

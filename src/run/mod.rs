@@ -15,7 +15,7 @@ mod worker;
 pub use control::Control;
 pub use event::{DataSummary, Event, FileSummary, Stage};
 pub use folder::{FolderError, new_folder, read_events};
-pub use models::find_model;
+pub use models::{fetch_model, find_model};
 pub use recipe::{
     AnnotatorKind, AnnotatorSettings, DataSettings, EvaluateSettings, Normalisation,
     PolicySettings, Recipe, SftSettings,

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
 use super::{AnnotatorKind, Recipe};
+use crate::hub::HubName;
 use crate::model::{Precision, base_of};
 use crate::train::Training;
 
@@ -214,8 +215,12 @@ impl Recipe {
         };
         let d = &mut self.data;
         d.files.iter_mut().chain(&mut d.unlabelled).chain(&mut d.held_out_files).for_each(resolve);
-        resolve(&mut self.annotator.model);
-        resolve(&mut self.policy.model);
+        for model in [&mut self.annotator.model, &mut self.policy.model] {
+            // A name on the hub stays one, unless a folder of that name stands here.
+            if folder.join(&*model).exists() || HubName::parse(model).is_none() {
+                resolve(model);
+            }
+        }
     }
 }
 
@@ -355,9 +360,9 @@ fn apply(table: &mut Table, set: &[(String, String)]) -> Result<(), RecipeError>
         let place = format!("--set {key}={text}");
         let value = parse_value(text);
         let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
-        let sections = section.split('.').filter(|part| !part.is_empty());
-        let target = sections.fold(Some(&mut *table), |table, section| {
-            table?.get_mut(section).and_then(Value::as_table_mut)
+        let mut sections = section.split('.').filter(|part| !part.is_empty());
+        let target = sections.try_fold(&mut *table, |table, section| {
+            table.get_mut(section).and_then(Value::as_table_mut)
         });
         let Some(default) = target.and_then(|t| t.get_mut(name)).filter(|v| !v.is_table()) else {
             return Err(unknown(&place, key));

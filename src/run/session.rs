@@ -35,6 +35,9 @@ pub enum RunError {
     /// See the model.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// See the hub.
+    #[error(transparent)]
+    Hub(#[from] crate::hub::HubError),
     /// See the tokenizer.
     #[error(transparent)]
     Text(#[from] TextError),

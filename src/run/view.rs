@@ -66,6 +66,8 @@ pub type Curves = BTreeMap<String, Vec<[f64; 2]>>;
 pub struct RunView {
     /// Where it stands.
     pub status: Status,
+    /// The model that is being fetched from the hub: its name, bytes here, bytes in all.
+    pub fetching: Option<(String, u64, u64)>,
     /// The run folder.
     pub folder: PathBuf,
     /// The resolved recipe.
@@ -130,6 +132,10 @@ impl RunView {
                 self.device = device;
                 self.why = why;
                 self.status = Status::Running;
+                self.fetching = None;
+            }
+            Event::Fetching { model, done, total, .. } => {
+                self.fetching = Some((model, done, total));
             }
             Event::Data { summary } => self.data = Some(summary),
             Event::StageStarted { stage, total } => {

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::folder::{FolderError, RunFolder, State};
+use super::models::pin_models;
 use super::session::{RunError, Session};
 use super::stages::run_all;
 use super::{Control, Event, Recipe, Report};
@@ -21,6 +22,8 @@ pub enum Job {
         recipe: Box<Recipe>,
         /// The folder.
         folder: PathBuf,
+        /// Fetch models that the recipe names and the local cache lacks.
+        download: bool,
     },
     /// Go on with an interrupted run.
     Resume {
@@ -120,7 +123,7 @@ fn open<'a>(
     control: Control,
     listener: &'a mut dyn FnMut(Event),
 ) -> Result<Session<'a>, RunError> {
-    match try_open(job) {
+    match try_open(job, &control, listener) {
         Ok((folder, recipe, state, choice, device, resumed)) => {
             let earlier = state.seconds;
             let mut session = Session {
@@ -158,10 +161,15 @@ fn open<'a>(
 
 type Opened = (RunFolder, Recipe, State, device::Choice, burn::tensor::Device, bool);
 
-fn try_open(job: Job) -> Result<Opened, RunError> {
+fn try_open(
+    job: Job,
+    control: &Control,
+    listener: &mut dyn FnMut(Event),
+) -> Result<Opened, RunError> {
     let (recipe, folder, wanted) = match job {
-        Job::Fresh { recipe, folder } => {
+        Job::Fresh { mut recipe, folder, download } => {
             recipe.check(&recipe.name)?;
+            pin_models(&mut recipe, download, control, listener)?;
             let wanted = recipe.device.clone();
             (Some(recipe), folder, Some(wanted))
         }

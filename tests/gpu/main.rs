@@ -65,7 +65,7 @@ fn two_steps(mut model: Decoder) -> Vec<f64> {
         let pass = Pass::forward(&model, &batch, Readout::LogProbs, settings);
         numbers.extend(vector(pass.outputs()));
         let mut gradients = Gradients::default();
-        pass.backward(Tensor::full([2], -0.5, &device), &mut gradients);
+        pass.backward(&Tensor::full([2], -0.5, &device), &mut gradients);
         let norm = gradients.norm(&device);
         gradients.clip(&norm, 1.0);
         numbers.extend(vector(norm));
@@ -125,7 +125,7 @@ fn a_whole_run_ends_on_the_gpu() {
 
 fn finish(recipe: Recipe, folder: &std::path::Path) {
     let mut last = None;
-    let job = Job::Fresh { recipe: Box::new(recipe), folder: folder.join("run") };
+    let job = Job::Fresh { recipe: Box::new(recipe), folder: folder.join("run"), download: false };
     execute(job, Control::default(), &mut |event| last = Some(event)).unwrap();
     assert!(matches!(last, Some(Event::Finished { .. })), "{last:?}");
     assert!(folder.join("run/policy/model.safetensors").is_file());

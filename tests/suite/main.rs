@@ -6,6 +6,7 @@
 mod cli;
 mod common;
 mod data;
+mod hub;
 mod models;
 mod preference;
 mod resume;

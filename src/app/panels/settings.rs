@@ -1,5 +1,7 @@
 //! The recipe as a form.
 
+mod adapter;
+
 use egui::{
     Align, CollapsingHeader, ComboBox, DragValue, Label, Layout, RichText, Sense, TextEdit, Ui,
     vec2,
@@ -11,9 +13,10 @@ use crate::app::icons::{self, Icon};
 use crate::app::state::{Problem, Scene};
 use crate::app::theme::Palette;
 use crate::app::{format, widgets};
+use crate::hub::HubName;
 use crate::preference::{Objective, Scheme};
 use crate::run::{AnnotatorKind, Normalisation, Recipe};
-use crate::train::{Schedule, Training};
+use crate::train::{Recompute, Schedule, Training};
 
 /// All settings of the next run.
 pub(super) struct Settings;
@@ -26,8 +29,12 @@ impl Panel for Settings {
     fn ui(&mut self, ui: &mut Ui, scene: &mut Scene<'_>) {
         let state = scene.state;
         let mut wish = None;
-        let mut form =
-            Form { recipe: state.recipe.clone(), problem: state.problem.as_ref(), wish: &mut wish };
+        let mut form = Form {
+            recipe: state.recipe.clone(),
+            problem: state.problem.as_ref(),
+            fetching: state.fetching.clone(),
+            wish: &mut wish,
+        };
         widgets::scroll(ui, "settings", |ui| {
             if state.at_work {
                 widgets::weak(
@@ -77,6 +84,8 @@ fn group(ui: &mut Ui, title: &str, open: bool, content: impl FnOnce(&mut Ui)) {
 struct Form<'a> {
     recipe: Recipe,
     problem: Option<&'a Problem>,
+    /// The model that is being fetched.
+    fetching: Option<(String, u64, u64)>,
     wish: &'a mut Option<Command>,
 }
 
@@ -205,6 +214,7 @@ impl Form<'_> {
         let builtin = if role == Role::Policy { "builtin:strong" } else { "builtin:weak" };
         let p = self.problem;
         line(ui, p, key, "Model", |ui| {
+            let fetching = self.fetching.clone();
             let model = if role == Role::Policy {
                 &mut self.recipe.policy.model
             } else {
@@ -213,7 +223,7 @@ impl Form<'_> {
             if ui
                 .button("Choose…")
                 .on_hover_text(
-                    "A folder with config.json and safetensors; or drop it on the window",
+                    "A folder with config.json and weights; or drop it on the window, or write a name on the hub: org/name",
                 )
                 .clicked()
             {
@@ -226,6 +236,21 @@ impl Form<'_> {
                     .clicked()
             {
                 *model = builtin.to_owned();
+            }
+            match fetching {
+                Some((name, done, total)) if name == *model => {
+                    let text = format!("{} of {}", format::bytes(done), format::bytes(total));
+                    widgets::weak(ui, &text);
+                }
+                _ if HubName::of_field(model).is_some() => {
+                    let button = ui.button("Download").on_hover_text(
+                        "Fetch this model from the hub into the local Hugging Face cache, unless it is there",
+                    );
+                    if button.clicked() {
+                        *self.wish = Some(Command::Fetch(model.clone()));
+                    }
+                }
+                _ => {}
             }
             ui.add(TextEdit::singleline(model).desired_width(ui.available_width().min(320.0)));
         });
@@ -242,7 +267,9 @@ impl Form<'_> {
         });
         if self.recipe.annotator.kind == AnnotatorKind::RewardHead {
             self.model(ui, Role::Annotator);
-            training(ui, p, "annotator", &mut self.recipe.annotator.training);
+            let a = &mut self.recipe.annotator;
+            adapter::rows(ui, p, "annotator", &mut a.lora, &mut a.precision);
+            training(ui, p, "annotator", &mut a.training);
         }
     }
 
@@ -293,6 +320,7 @@ impl Form<'_> {
             ];
             choice(ui, "normalisation", &mut p.normalisation, &options);
         });
+        adapter::rows(ui, problem, "policy", &mut p.lora, &mut p.precision);
         training(ui, problem, "policy", &mut p.training);
     }
 }
@@ -330,6 +358,19 @@ fn training(ui: &mut Ui, problem: Option<&Problem>, section: &str, t: &mut Train
     });
     line(ui, problem, &key("weight_decay"), "Weight decay", |ui| {
         scientific(ui, &mut t.weight_decay);
+    });
+    line(ui, problem, &key("recompute"), "Recompute layers", |ui| {
+        let options = [
+            (Recompute::Auto, "where memory is short"),
+            (Recompute::Always, "always"),
+            (Recompute::Never, "never"),
+        ];
+        choice(ui, &key("recompute"), &mut t.recompute, &options);
+    });
+    line(ui, problem, &key("micro_batch"), "At once", |ui| {
+        let text =
+            |n: f64, _| if n == 0.0 { "as many as fit".to_owned() } else { format!("{n:.0}") };
+        ui.add(DragValue::new(&mut t.micro_batch).custom_formatter(text));
     });
     line(ui, problem, &key("max_grad_norm"), "Clip gradients at", |ui| {
         let text = |n: f64, _| if n == 0.0 { "off".to_owned() } else { format!("{n}") };
