@@ -52,7 +52,7 @@ fn logits_agree_with_transformers() {
         let (model, expected) = (open(family).decoder, expected(family));
         let sequences = sequences(&expected, 1);
         let batch = batch(&sequences);
-        let hidden = model.hidden(confide::model::input(&batch, &model.device()), None);
+        let hidden = model.hidden(&confide::model::input(&batch, &model.device()), None);
         for (row, sequence) in sequences.iter().enumerate() {
             let width = hidden.dims()[2];
             let real = hidden
@@ -81,7 +81,7 @@ fn pass(
     let pass = Pass::forward(model, batch, readout, PassSettings { recompute, seed: 0 });
     let outputs = vector(pass.outputs());
     let mut gradients = Gradients::default();
-    pass.backward(Tensor::from_floats(cotangent, &model.device()), &mut gradients);
+    pass.backward(&Tensor::from_floats(cotangent, &model.device()), &mut gradients);
     (outputs, gradients)
 }
 
@@ -193,7 +193,7 @@ fn left_padded_rows_agree_with_right_padded_ones() {
                 &device,
             )),
         };
-        let states = model.hidden(input, None);
+        let states = model.hidden(&input, None);
         let width = states.dims()[2];
         let last = states.narrow(1, t - 1, 1).reshape([b, width]);
         assert_close(

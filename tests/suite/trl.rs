@@ -15,7 +15,7 @@ const TOLERANCE: f64 = 1e-3;
 fn run(text: &str, out: &Path) -> Vec<(Stage, confide::run::Metrics)> {
     let recipe = Recipe::parse(text, Path::new("trl.toml"), &[]).unwrap();
     let mut steps = Vec::new();
-    let job = Job::Fresh { recipe: Box::new(recipe), folder: out.to_owned() };
+    let job = Job::Fresh { recipe: Box::new(recipe), folder: out.to_owned(), download: false };
     let outcome = execute(job, Control::default(), &mut |event| {
         if let Event::Step { stage, metrics, .. } = event {
             steps.push((stage, metrics));
