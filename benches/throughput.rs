@@ -11,13 +11,16 @@ use std::time::Instant;
 use burn::tensor::{Device, Tensor, TensorData};
 use confide::annotate::score_sequences;
 use confide::data::{Pair, read_files};
-use confide::model::{Decoder, ModelError, ModelFiles, load};
+use confide::model::{ModelError, ModelFiles, load};
 use confide::preference::{Objective, Preference};
 use confide::text::{Batch, EncodedPair, Fit, Sequence, Tokenizer, encode_pairs};
 use confide::train::{
-    AdamW, Flow, Metrics, Observer, Order, Plan, PolicyPair, PreferenceTask, Start, TrainError,
-    Training, WeightedMean, train,
+    AdamW, Order, Plan, PolicyPair, PreferenceTask, Start, Training, WeightedMean, train,
 };
+
+#[path = "shared.rs"]
+mod shared;
+use shared::{Silent, status};
 
 const MAX_LENGTH: usize = 512;
 const SCORED: usize = 64;
@@ -37,7 +40,7 @@ fn main() {
     let device = Device::flex();
     scoring(&files, &device, &encoded, tokenizer.pad);
     training(&files, &device, &encoded, tokenizer.pad);
-    match peak_memory() {
+    match status("VmHWM:") {
         Some(mib) => println!("{:<46} {mib:>10.0} MiB", "peak memory of this process"),
         None => println!("peak memory of this process: this system does not tell"),
     }
@@ -116,27 +119,4 @@ fn training(files: &ModelFiles, device: &Device, encoded: &[EncodedPair], pad: u
     let begun = Instant::now();
     train(start, &mut task, order, &training, &mut Silent).expect("training");
     rate("DPO pairs trained per second (batch 4)", count, begun);
-}
-
-struct Silent;
-
-impl Observer for Silent {
-    fn before_step(&mut self) -> Flow {
-        Flow::Go(None)
-    }
-    fn after_step(&mut self, _: u64, _: u64, _: &Metrics) {}
-    fn wants_checkpoint(&mut self, _: u64, _: u64) -> bool {
-        false
-    }
-    fn checkpoint(&mut self, _: u64, _: &Decoder, _: &AdamW) -> Result<(), TrainError> {
-        Ok(())
-    }
-    fn warn(&mut self, _: String) {}
-}
-
-/// The highest resident memory of this process in MiB, where the system tells.
-fn peak_memory() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
-    line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|kib| kib / 1024.0)
 }

@@ -187,9 +187,9 @@ impl Decoder {
     /// Hidden states after the final norm, `[B, T, E]`.
     ///
     /// With a cache, `input` holds the new tokens and `hidden_keys` spans the whole cache.
-    pub fn hidden(&self, input: DecoderInput, mut cache: Option<&mut Cache>) -> Tensor<3> {
-        let context = self.context(&input, None);
-        let mut x = self.embed(&input);
+    pub fn hidden(&self, input: &DecoderInput, mut cache: Option<&mut Cache>) -> Tensor<3> {
+        let context = self.context(input, None);
+        let mut x = self.embed(input);
         for (i, layer) in self.layers.iter().enumerate() {
             let cache = cache.as_deref_mut().map(|cache| (cache, i));
             x = layer.forward(x, &context, cache);

@@ -159,7 +159,7 @@ fn run(
         positions: ints(positions, [b, t], &device),
         hidden_keys: Some(layout.hidden_keys(columns.start, columns.end, &device)),
     };
-    let hidden = decoder.hidden(input, Some(cache));
+    let hidden = decoder.hidden(&input, Some(cache));
     cache.length += t;
     let width = hidden.dims()[2];
     let last = hidden.narrow(1, t - 1, 1).reshape([b, width]);

@@ -34,20 +34,20 @@ pub fn floats(values: &[f32], device: &Device) -> Tensor<1> {
 
 /// Scores of the sequences of a batch, `[S]`, read at their last tokens.
 pub fn sequence_scores(decoder: &Decoder, batch: &Batch) -> Tensor<1> {
-    let hidden = decoder.hidden(input(batch, &decoder.device()), None);
+    let hidden = decoder.hidden(&input(batch, &decoder.device()), None);
     decoder.scores(rows_at(hidden, &ends(batch)))
 }
 
 /// Summed log-probability of each response, `[S]`, in f32.
 pub fn sequence_log_probs(decoder: &Decoder, batch: &Batch) -> Tensor<1> {
-    let hidden = decoder.hidden(input(batch, &decoder.device()), None);
+    let hidden = decoder.hidden(&input(batch, &decoder.device()), None);
     ResponseTargets::of(batch).read(decoder, hidden, false).sums
 }
 
 /// Log-probability of every response token, in the order of [`Batch::targets`].
 pub fn token_log_probs(decoder: &Decoder, batch: &Batch) -> Tensor<1> {
     let targets = ResponseTargets::of(batch);
-    let hidden = decoder.hidden(input(batch, &decoder.device()), None);
+    let hidden = decoder.hidden(&input(batch, &decoder.device()), None);
     targets.read(decoder, hidden, false).log_probs.values.narrow(0, 0, targets.count)
 }
 

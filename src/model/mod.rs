@@ -20,7 +20,7 @@ mod save;
 mod tensors;
 mod weights;
 
-pub use adapter::{Adapter, LoraSettings, Targets, add_adapter};
+pub use adapter::{Adapter, LoraSettings, Targets, add_adapter, frozen};
 pub use attention::{Attention, Cache};
 pub use build::{Get, build};
 pub use config::{

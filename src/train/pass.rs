@@ -48,14 +48,14 @@ pub struct Pass<'a> {
 
 enum Kept {
     /// The graph from tokens to hidden states, by its end.
-    Graph(Tensor<3>),
+    Graph(Box<Tensor<3>>),
     /// What entered each layer, and what left the last.
     Inputs(Vec<Tensor<3>>),
 }
 
 enum Outputs {
-    LogProbs { targets: ResponseTargets, read: ResponseLogProbs },
-    Scores { places: Vec<u32>, hidden: Tensor<2>, values: Tensor<1> },
+    LogProbs(Box<(ResponseTargets, ResponseLogProbs)>),
+    Scores { places: Vec<u32>, hidden: Box<Tensor<2>>, values: Box<Tensor<1>> },
 }
 
 impl<'a> Pass<'a> {
@@ -83,20 +83,20 @@ impl<'a> Pass<'a> {
                 x = run_layer(&active, i, x, &context);
             }
             let hidden = active.finish(x);
-            (Kept::Graph(hidden.clone()), hidden.inner())
+            (Kept::Graph(Box::new(hidden.clone())), hidden.inner())
         };
         let shape = hidden.dims();
         let outputs = match readout {
             Readout::LogProbs => {
                 let targets = ResponseTargets::of(batch);
                 let read = targets.read(model, hidden, true);
-                Outputs::LogProbs { targets, read }
+                Outputs::LogProbs(Box::new((targets, read)))
             }
             Readout::Scores => {
                 let places = ends(batch);
                 let hidden = rows_at(hidden, &places);
                 let values = model.scores(hidden.clone());
-                Outputs::Scores { places, hidden, values }
+                Outputs::Scores { places, hidden: Box::new(hidden), values: Box::new(values) }
             }
         };
         Self { model, active, input, context, kept, outputs, shape }
@@ -105,19 +105,19 @@ impl<'a> Pass<'a> {
     /// One number for each sequence, `[S]`, without autodiff.
     pub fn outputs(&self) -> Tensor<1> {
         match &self.outputs {
-            Outputs::LogProbs { read, .. } => read.sums.clone(),
-            Outputs::Scores { values, .. } => values.clone(),
+            Outputs::LogProbs(found) => found.1.sums.clone(),
+            Outputs::Scores { values, .. } => (**values).clone(),
         }
     }
 
     /// Add the gradients of Σ cotangent·output, cotangent `[S]`.
-    pub fn backward(self, cotangent: Tensor<1>, gradients: &mut Gradients) {
+    pub fn backward(self, cotangent: &Tensor<1>, gradients: &mut Gradients) {
         let Self { model, active, input, context, kept, outputs, shape } = self;
-        let cotangent = outputs_backward(model, &active, outputs, &cotangent, shape, gradients);
+        let cotangent = outputs_backward(model, &active, outputs, cotangent, shape, gradients);
         match kept {
             Kept::Graph(hidden) => {
                 if hidden.is_tracked() {
-                    let mut found = pull(hidden, cotangent);
+                    let mut found = pull(*hidden, cotangent);
                     gradients.collect(&mut found, &active, "");
                 }
             }
@@ -149,7 +149,8 @@ fn outputs_backward(
     gradients: &mut Gradients,
 ) -> Tensor<3> {
     let (places, rows) = match outputs {
-        Outputs::LogProbs { targets, read } => {
+        Outputs::LogProbs(found) => {
+            let (targets, read) = *found;
             let cotangent = read.target_cotangent(cotangent);
             let (name, weight) = match &active.head {
                 Some(head) => ("head.weight", head.weight.val()),

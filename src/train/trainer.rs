@@ -220,7 +220,7 @@ fn backward(
         let mut found = loss.backward();
         losses.push(loss.inner());
         if let Some(cotangent) = outputs.grad_remove(&mut found) {
-            pass.backward(cotangent, &mut gradients);
+            pass.backward(&cotangent, &mut gradients);
         }
     }
     (gradients, losses)

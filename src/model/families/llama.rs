@@ -73,6 +73,7 @@ pub(super) static QWEN3: Family = Family {
     ..BASE
 };
 
+#[derive(Clone, Copy)]
 struct Biases {
     qkv: bool,
     output: bool,

@@ -1,0 +1,140 @@
+//! Peak memory and time of preference steps on a model folder:
+//! `cargo bench --bench memory -- MODEL [--pairs 4] [--length 512] [--lora 8] [--precision f32]
+//! [--recompute always] [--micro 0] [--steps 2] [--device cpu]`.
+//!
+//! Pairs are random tokens of exactly that length, a quarter of it prompt. Prints seconds a step
+//! and, at each stage, the memory of the process (CPU) or of the device's pools (GPU).
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::Path;
+use std::time::Instant;
+
+use burn::tensor::Device;
+use confide::annotate::response_log_probs;
+use confide::model::{Checkpoint, LoraSettings, Precision, add_adapter, load_as};
+use confide::preference::{Objective, Preference};
+use confide::run::find_model;
+use confide::text::Sequence;
+use confide::train::{
+    AdamW, Ended, Order, Plan, PolicyPair, PreferenceTask, Start, Training, WeightedMean, train,
+};
+use rand::{RngExt, SeedableRng};
+
+#[path = "shared.rs"]
+mod shared;
+use shared::{Silent, memory};
+
+struct Options {
+    model: String,
+    pairs: usize,
+    length: usize,
+    lora: usize,
+    precision: Precision,
+    plan: Plan,
+    steps: usize,
+    device: String,
+}
+
+fn options() -> Options {
+    let mut options = Options {
+        model: "builtin:strong".to_owned(),
+        pairs: 4,
+        length: 512,
+        lora: 8,
+        precision: Precision::F32,
+        plan: Plan { recompute: true, ..Plan::default() },
+        steps: 2,
+        device: "cpu".to_owned(),
+    };
+    let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
+    while let Some(word) = words.next() {
+        let mut value = || words.next().expect("a value");
+        match word.as_str() {
+            "--pairs" => options.pairs = value().parse().expect("a number"),
+            "--length" => options.length = value().parse().expect("a number"),
+            "--lora" => options.lora = value().parse().expect("a number"),
+            "--steps" => options.steps = value().parse().expect("a number"),
+            "--micro" => options.plan.micro_batch = value().parse().expect("a number"),
+            "--recompute" => options.plan.recompute = value() == "always",
+            "--device" => options.device = value(),
+            "--precision" => {
+                let wanted = value();
+                let all = Precision::ALL.into_iter();
+                options.precision = all.into_iter().find(|p| p.name() == wanted).expect("a type");
+            }
+            model => model.clone_into(&mut options.model),
+        }
+    }
+    options
+}
+
+fn main() {
+    confide::allocator::keep_freed_memory();
+    let options = options();
+    let choice = confide::device::find(&options.device).expect("a device");
+    let device = confide::device::open(&choice.device).expect("the device starts");
+    tell("before loading", &device);
+    let checkpoint = open(&options, &device);
+    tell("after loading", &device);
+    let vocabulary = checkpoint.decoder.config().vocabulary.min(50_000);
+    let count = options.pairs * options.steps;
+    let pairs: Vec<PolicyPair> = (0..count).map(|i| pair(i, options.length, vocabulary)).collect();
+    let sides: Vec<&Sequence> = pairs.iter().take(options.pairs).flat_map(|p| &p.sides).collect();
+    let begun = Instant::now();
+    response_log_probs(&checkpoint.decoder, &sides, 0).expect("log-probabilities");
+    println!("{:<28} {:>10.2} s", "reference pass", begun.elapsed().as_secs_f64());
+    tell("after the reference pass", &device);
+    steps(&options, checkpoint, pairs);
+    tell("after training", &device);
+}
+
+fn open(options: &Options, device: &Device) -> Checkpoint {
+    let begun = Instant::now();
+    let files = find_model(&options.model).expect("a model");
+    let checkpoint = load_as(&files, device, options.precision).expect("weights");
+    println!("{:<28} {:>10.2} s", "loading", begun.elapsed().as_secs_f64());
+    let lora = LoraSettings { rank: options.lora, dropout: 0.0, ..LoraSettings::default() };
+    match lora.adapter("lora", &options.model).expect("an adapter") {
+        Some(adapter) => add_adapter(checkpoint, adapter, 0, Path::new("--lora")).expect("targets"),
+        None => checkpoint,
+    }
+}
+
+fn pair(seed: usize, length: usize, vocabulary: usize) -> PolicyPair {
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed as u64);
+    let mut tokens =
+        |n: usize| -> Vec<u32> { (0..n).map(|_| rng.random_range(3..vocabulary as u32)).collect() };
+    let prompt: std::sync::Arc<[u32]> = tokens(length / 4).into();
+    let side = |response| Sequence { prompt: prompt.clone(), response };
+    let rest = length - length / 4;
+    let sides = [side(tokens(rest)), side(tokens(rest))];
+    PolicyPair { sides, reference: [-4000.0; 2], margin: 1.0 }
+}
+
+fn steps(options: &Options, checkpoint: Checkpoint, pairs: Vec<PolicyPair>) {
+    let training = Training {
+        batch_size: options.pairs,
+        accumulate: 1,
+        warmup_steps: 0,
+        ..Training::default()
+    };
+    let preference = Preference { objective: Objective::Dpo, beta: 0.1, label_noise: 0.1 };
+    let order = Order::new(pairs.len(), &training, false, 0, 0);
+    let mut task = PreferenceTask::new(pairs, 0, preference, WeightedMean::Pairs, None);
+    let start = Start {
+        model: checkpoint.decoder,
+        optimiser: AdamW::new(0.0),
+        step: 0,
+        tokens: 0,
+        plan: options.plan,
+    };
+    let begun = Instant::now();
+    let ended = train(start, &mut task, order, &training, &mut Silent).expect("training");
+    assert!(matches!(ended, Ended::Done(_)), "all steps are taken");
+    let seconds = begun.elapsed().as_secs_f64() / options.steps as f64;
+    println!("{:<28} {seconds:>10.2} s", "a step");
+}
+
+fn tell(when: &str, device: &Device) {
+    println!("{when:<28} {}", memory(device));
+}

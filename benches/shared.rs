@@ -1,0 +1,43 @@
+//! What the benchmarks share.
+#![allow(dead_code)]
+
+use burn::tensor::Device;
+use confide::model::Decoder;
+use confide::train::{AdamW, Flow, Metrics, Observer, TrainError};
+
+/// An observer of training who says nothing.
+pub(crate) struct Silent;
+
+impl Observer for Silent {
+    fn before_step(&mut self) -> Flow {
+        Flow::Go(None)
+    }
+    fn after_step(&mut self, _: u64, _: u64, _: &Metrics) {}
+    fn wants_checkpoint(&mut self, _: u64, _: u64) -> bool {
+        false
+    }
+    fn checkpoint(&mut self, _: u64, _: &Decoder, _: &AdamW) -> Result<(), TrainError> {
+        Ok(())
+    }
+    fn warn(&mut self, _: String) {}
+}
+
+/// Peak and present memory of this process, and of the device's pools where it has some.
+pub(crate) fn memory(device: &Device) -> String {
+    let mut text = match (status("VmHWM:"), status("VmRSS:")) {
+        (Some(peak), Some(now)) => format!("{peak:>10.0} MiB at peak, {now:>8.0} MiB now"),
+        _ => "unknown on this system".to_owned(),
+    };
+    if let Some(pools) = device.memory_pool_usage() {
+        text.push_str(&format!("; pools: {pools:?}"));
+    }
+    text
+}
+
+/// A line of `/proc/self/status`, in MiB.
+pub(crate) fn status(key: &str) -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find(|line| line.starts_with(key))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024.0)
+}
