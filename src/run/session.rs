@@ -79,6 +79,8 @@ pub(crate) struct Session<'a> {
     pub(crate) begun: Instant,
     /// Seconds of earlier sittings.
     pub(crate) earlier: f64,
+    /// The most memory seen so far; pools give pages back, so that it is looked at often.
+    pub(crate) peak_memory: u64,
     /// Pairs dropped for their length, whoever dropped them.
     pub(crate) too_long: BTreeSet<usize>,
 }
@@ -98,6 +100,11 @@ impl Session<'_> {
         }
         self.state.report.warnings.push(message.clone());
         self.emit(Event::Warning { message })
+    }
+
+    fn note_memory(&mut self) {
+        let now = device::peak_memory(&self.device).unwrap_or(0);
+        self.peak_memory = self.peak_memory.max(now);
     }
 
     pub(crate) fn seconds(&self) -> f64 {
@@ -124,7 +131,8 @@ impl Session<'_> {
             self.emit(Event::StageStarted { stage, total })?;
         }
         work(self)?;
-        let peak_memory = device::peak_memory(&self.device);
+        self.note_memory();
+        let peak_memory = (self.peak_memory > 0).then_some(self.peak_memory);
         let seconds = begun.elapsed().as_secs_f64();
         self.emit(Event::StageEnded { stage, seconds, peak_memory })?;
         // The next stage has other shapes: what this one left in pools is of no use to it.
@@ -166,6 +174,7 @@ impl Session<'_> {
 
     /// Report progress of a stage without optimiser steps, and let the user interrupt it.
     pub(crate) fn progress(&mut self, stage: Stage, done: u64, total: u64) -> Result<(), RunError> {
+        self.note_memory();
         self.emit(Event::Progress { stage, done, total })?;
         self.breathe()
     }
@@ -377,6 +386,7 @@ impl Observer for StageObserver<'_, '_> {
 
     fn after_step(&mut self, step: u64, total: u64, metrics: &Metrics) {
         self.tokens = metrics.get("num_tokens").unwrap_or(0.0) as u64;
+        self.session.note_memory();
         let told = self
             .session
             .emit(Event::Step { stage: self.stage, step, metrics: metrics.clone() })

@@ -138,6 +138,7 @@ fn open<'a>(
                 listener,
                 begun: Instant::now(),
                 earlier,
+                peak_memory: 0,
                 too_long: std::collections::BTreeSet::new(),
             };
             session.state.report.name.clone_from(&session.recipe.name);
