@@ -36,6 +36,8 @@ pub use log_probs::{floats, input, sequence_log_probs, sequence_scores, token_lo
 pub use lora::Lora;
 pub use peft::{base_of, save_adapter};
 pub use precision::Precision;
+#[doc(hidden)]
+pub use readout::readout_in_chunks;
 pub use save::save;
 pub use tensors::{
     SavedTensor, Storage, collect_tensors, collect_trained, load_named, save_tensors, take_tensors,
