@@ -68,6 +68,8 @@ pub struct Adapter {
     pub alpha_pattern: Vec<(String, f64)>,
     /// The model it belongs to: a folder or a hub name.
     pub base: String,
+    /// The commit, branch or tag of a base on the hub.
+    pub revision: Option<String>,
 }
 
 impl LoraSettings {
@@ -92,6 +94,7 @@ impl LoraSettings {
             rank_pattern: pairs(&self.rank_pattern, section, "rank_pattern")?,
             alpha_pattern: pairs(&self.alpha_pattern, section, "alpha_pattern")?,
             base: base.to_owned(),
+            revision: None,
         };
         adapter.check(Path::new(section))?;
         Ok(Some(adapter))

@@ -19,7 +19,8 @@ const WEIGHTS: &str = "adapter_model.safetensors";
 /// What PEFT puts before every name.
 const PREFIX: &str = "base_model.model.";
 
-/// The model that the adapter in a folder belongs to, if the folder holds one.
+/// The model that the adapter in a folder belongs to, if the folder holds one: a folder, or a hub
+/// name with its revision.
 ///
 /// # Errors
 ///
@@ -31,13 +32,20 @@ pub fn base_of(folder: &Path) -> Result<Option<String>, ModelError> {
     }
     let json = read_json(&path)?;
     match json.get("base_model_name_or_path").and_then(Value::as_str) {
-        Some(base) if !base.is_empty() => Ok(Some(base.to_owned())),
+        Some(base) if !base.is_empty() => Ok(Some(match revision(&json) {
+            Some(revision) if !Path::new(base).exists() => format!("{base}@{revision}"),
+            _ => base.to_owned(),
+        })),
         _ => Err(error(
             &path,
             "no “base_model_name_or_path”".to_owned(),
             "the adapter's base model, a folder or a hub name (write it into the file)",
         )),
     }
+}
+
+fn revision(json: &Value) -> Option<String> {
+    json.get("revision").and_then(Value::as_str).filter(|r| !r.is_empty()).map(str::to_owned)
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, ModelError> {
@@ -75,6 +83,7 @@ fn read_config(path: &Path) -> Result<Adapter, ModelError> {
         rank_pattern: patterns.rank_pattern.map_or_else(Vec::new, |entries| entries.0),
         alpha_pattern: patterns.alpha_pattern.map_or_else(Vec::new, |entries| entries.0),
         base: json["base_model_name_or_path"].as_str().unwrap_or_default().to_owned(),
+        revision: revision(&json),
     };
     adapter.check(path)?;
     Ok(adapter)
@@ -333,14 +342,16 @@ fn config_json(checkpoint: &Checkpoint, adapter: &Adapter) -> Value {
         ranks(name).filter(|rank| *rank != adapter.rank)
     });
     let alpha_pattern = in_any_order(checkpoint, &adapter.alpha_pattern, &|name| {
-        ranks(name).map(|_| adapter.alpha_of(name)).filter(|alpha| *alpha != adapter.alpha)
+        let alpha = ranks(name).map(|_| adapter.alpha_of(name));
+        alpha.filter(|alpha| *alpha != adapter.alpha)
     });
     json!({
         "peft_type": "LORA",
         "task_type": if scored { "SEQ_CLS" } else { "CAUSAL_LM" },
         "base_model_name_or_path": adapter.base,
+        "revision": adapter.revision,
         "r": adapter.rank,
-        "lora_alpha": adapter.alpha,
+        "lora_alpha": number(adapter.alpha),
         "lora_dropout": adapter.dropout,
         "use_rslora": adapter.rslora,
         "use_dora": false,
@@ -355,6 +366,11 @@ fn config_json(checkpoint: &Checkpoint, adapter: &Adapter) -> Value {
         "init_lora_weights": true,
         "inference_mode": true,
     })
+}
+
+/// PEFT's alphas are whole numbers, where they can be.
+fn number(alpha: f64) -> Value {
+    if alpha.fract() == 0.0 && alpha.abs() < 1e9 { json!(alpha as i64) } else { json!(alpha) }
 }
 
 /// Patterns as an object, whose order says nothing: several patterns, of which the first that

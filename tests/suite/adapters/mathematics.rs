@@ -85,12 +85,11 @@ fn a_fresh_adapter_changes_nothing_at_all() {
     }
 }
 
-/// Gradients in one direction for each trained tensor, by differences of the output: f32 rounds
-/// an output f to about 1e-6·|f|, which a step h turns into an error of 1e-6·|f|/h; two steps
-/// (h and h/2) together cancel the error of order h².
+/// Gradients g along and across each trained tensor, by differences of the output f. f32 rounds f,
+/// some tens, to about 1e-5; with steps h so that f moves by h·|g| = 0.1, that is an error of
+/// 1e-4·|g| in the slope. Two steps (h and h/2) together cancel the error of order h².
 #[test]
 fn gradients_are_the_slopes_of_the_outputs() {
-    const STEP: f64 = 0.02;
     for base in BASES {
         let checkpoint = shaken(adapted(base, Targets::AllLinear, 0.0));
         let decoder = &checkpoint.decoder;
@@ -110,6 +109,9 @@ fn gradients_are_the_slopes_of_the_outputs() {
         };
         for (name, gradient) in &gradients {
             let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+            let step = (0.1 / norm).clamp(0.002, 0.02);
+            // OPT's slopes jump where a ReLU opens; a step may end before the jump.
+            let steps = if base.starts_with("opt") { vec![step, step / 8.0] } else { vec![step] };
             // Along the gradient, where the slope is its norm, and across.
             let along: Vec<f32> = gradient.iter().map(|g| (g / norm.max(1e-9)) as f32).collect();
             let length = (gradient.len() as f32).sqrt();
@@ -118,11 +120,12 @@ fn gradients_are_the_slopes_of_the_outputs() {
             for direction in [along, across] {
                 let slope =
                     |h: f64| (at(name, &direction, h) - at(name, &direction, -h)) / (2.0 * h);
-                let found = (4.0 * slope(STEP / 2.0) - slope(STEP)) / 3.0;
                 let wanted: f64 =
                     gradient.iter().zip(&direction).map(|(g, d)| g * f64::from(*d)).sum();
-                let error = (found - wanted).abs();
-                assert!(error <= 2e-3 * norm.max(1.0), "{base} {name}: {found}, not {wanted}");
+                let found = |h: &f64| (4.0 * slope(h / 2.0) - slope(*h)) / 3.0;
+                let found: Vec<f64> = steps.iter().map(found).collect();
+                let near = |f: &f64| (f - wanted).abs() <= 2e-3 * norm.max(1.0);
+                assert!(found.iter().any(near), "{base} {name}: {found:?}, not {wanted}");
             }
         }
     }

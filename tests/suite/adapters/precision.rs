@@ -82,7 +82,7 @@ fn narrow_weights_compute_what_the_rounded_weights_in_f32_do() {
 /// By how much a stored number may differ: half a step of its type or of its block.
 fn allowed(precision: Precision, original: &SavedTensor, at: usize) -> f64 {
     let value = f64::from(original.values[at]).abs();
-    let width = original.shape[1];
+    let width = *original.shape.last().unwrap();
     let whole_blocks = width.is_multiple_of(32);
     let first = at - at % 32;
     let peak = || {

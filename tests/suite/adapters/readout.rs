@@ -46,16 +46,20 @@ fn plain(
     cotangent: &Tensor<1>,
 ) -> [Vec<f64>; 3] {
     let (m, device) = (targets.len(), Device::flex());
-    let weight = weight.autodiff().require_grad();
-    let hidden = hidden.clone().autodiff().require_grad();
-    let logits = hidden.clone().matmul(weight.clone().transpose());
     let places: Vec<i32> = targets.iter().map(|t| *t as i32).collect();
     let places = Tensor::<2, Int>::from_data(TensorData::new(places, [m, 1]), &device);
-    let values = activation::log_softmax(logits, 1).gather(1, places);
-    let rows = values.clone().sum().backward();
-    let weighted = (values.clone() * cotangent.clone().autodiff().reshape([m, 1])).sum().backward();
-    let jacobian = hidden.grad(&rows).unwrap();
-    [vector(values.inner()), vector(jacobian), vector(weight.grad(&weighted).unwrap())]
+    let values = |hidden: Tensor<2>, weight: Tensor<2>| {
+        let logits = hidden.matmul(weight.transpose());
+        activation::log_softmax(logits, 1).gather(1, places.clone())
+    };
+    let leaf = hidden.clone().autodiff().require_grad();
+    let found = values(leaf.clone(), weight.clone().autodiff());
+    let jacobian = leaf.grad(&found.clone().sum().backward()).unwrap();
+    let leaf = weight.autodiff().require_grad();
+    let weighted = values(hidden.clone().autodiff(), leaf.clone());
+    let weighted = weighted * cotangent.clone().autodiff().reshape([m, 1]);
+    let gradient = leaf.grad(&weighted.sum().backward()).unwrap();
+    [vector(found.inner()), vector(jacobian), vector(gradient)]
 }
 
 fn compare(m: usize, vocabulary: usize, width: usize, chunk: usize, size: f32) {

@@ -253,3 +253,49 @@ fn peft_opens_the_policy_of_a_run_by_itself() {
     let (error, tokens) = words.split_once(' ').unwrap();
     assert!(error.parse::<f64>().unwrap() <= 1e-4 && tokens == "True", "{words}");
 }
+
+/// A cache of the hub's with one model in it: `org/tiny`, at this commit.
+fn cache_with_a_model(folder: &Path) -> Option<String> {
+    let model = shared("data/models/stories260K-hf")?;
+    let commit = "0123456789abcdef0123456789abcdef01234567".to_owned();
+    let place = folder.join("models--org--tiny");
+    let snapshot = place.join("snapshots").join(&commit);
+    std::fs::create_dir_all(&snapshot).unwrap();
+    std::fs::create_dir_all(place.join("refs")).unwrap();
+    std::fs::write(place.join("refs/main"), &commit).unwrap();
+    for entry in std::fs::read_dir(model).unwrap().map(|e| e.unwrap()) {
+        std::fs::write(snapshot.join(entry.file_name()), std::fs::read(entry.path()).unwrap())
+            .unwrap();
+    }
+    Some(commit)
+}
+
+#[test]
+fn an_adapter_of_a_model_on_the_hub_names_it_as_peft_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("hub");
+    let Some(pairs) = shared("data/hh-harmless-base/test.jsonl.gz") else { return };
+    let Some(commit) = cache_with_a_model(&cache) else { return };
+    let recipe = folder.path().join("recipe.toml");
+    let text = format!(
+        "device = 'cpu'\ndata = {{ files = ['{}'], labelled = 1.0, limit = 12, max_length = 160 }}\n\
+         annotator = {{ kind = 'human' }}\nsft = {{ epochs = 0 }}\n\
+         policy = {{ model = 'org/tiny', steps = 1, batch_size = 4, accumulate = 1, lora = {{ rank = 2 }} }}",
+        pairs.display()
+    );
+    std::fs::write(&recipe, text).unwrap();
+    let run = folder.path().join("run");
+    let in_cache = |mut command: Command| {
+        let command = command.env("HF_HUB_CACHE", &cache).env("HF_HUB_OFFLINE", "1");
+        let output = command.stderr(Stdio::piped()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let (recipe, out) = (recipe.to_str().unwrap(), run.to_str().unwrap());
+    in_cache(confide(&["run", recipe, "--out", out]));
+    let config = config_of(&run.join("policy"));
+    assert_eq!(config["base_model_name_or_path"], "org/tiny");
+    assert_eq!(config["revision"], commit.as_str());
+    let policy = run.join("policy");
+    let policy = policy.to_str().unwrap();
+    in_cache(confide(&["generate", policy, "--prompt", "Once", "--max-new-tokens", "2"]));
+}

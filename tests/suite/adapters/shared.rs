@@ -79,6 +79,7 @@ pub(super) fn plain(rank: usize, targets: Targets) -> Adapter {
         rank_pattern: Vec::new(),
         alpha_pattern: Vec::new(),
         base: String::new(),
+        revision: None,
     }
 }
 
