@@ -43,12 +43,7 @@ fn policy_trace(name: &str, settings: &str) {
 }
 
 /// `look` is given the trace and the run's folder.
-fn policy_trace_from(
-    model: &Path,
-    name: &str,
-    settings: &str,
-    look: impl FnOnce(&Value, &Path),
-) {
+fn policy_trace_from(model: &Path, name: &str, settings: &str, look: impl FnOnce(&Value, &Path)) {
     let Some(pairs) = shared("data/hh-harmless-base/test.jsonl.gz") else { return };
     let trace = fixture(&format!("trl/{name}.json"));
     let out = tempfile::tempdir().unwrap();
@@ -114,10 +109,8 @@ fn dpo_of_an_adapter_follows_trl_for_20_steps() {
         return;
     }
     let adapter = crate::common::repository("tests/fixtures/trl/dpo_lora");
-    for recompute in ["never", "always"] {
-        let settings = format!("beta = 0.1\nrecompute = '{recompute}'");
-        policy_trace_from(&adapter, "dpo_lora", &settings, compare_adapters);
-    }
+    let settings = "beta = 0.1\nrecompute = 'always'";
+    policy_trace_from(&adapter, "dpo_lora", settings, compare_adapters);
 }
 
 /// The pretrained model with the scalar head of the trace.
