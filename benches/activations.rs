@@ -110,12 +110,7 @@ fn main() {
             }
             for (rows, length) in [(2, 256), (8, 128), (4, 512)] {
                 for layers in [1, 2, 3] {
-                    measure(
-                        kind,
-                        [shape[0], shape[1], shape[2], shape[3], shape[4], layers],
-                        rows,
-                        length,
-                    );
+                    measure(kind, [shape[0], shape[1], shape[2], shape[3], shape[4], layers], rows, length);
                 }
             }
         }
@@ -127,8 +122,7 @@ fn measure(kind: &str, shape: [usize; 6], rows: usize, length: usize) {
     let model = build(config(kind, shape), &Device::flex(), &fill).expect("a model");
     let batch = batch(rows, length);
     for trained in ["all", "adapter"] {
-        let model =
-            if trained == "all" { model.clone() } else { confide::model::frozen(model.clone()) };
+        let model = if trained == "all" { model.clone() } else { confide::model::frozen(model.clone()) };
         for mode in ["infer", "graph", "recompute"] {
             let work = || match mode {
                 "infer" => drop(sequence_log_probs(&model, &batch).into_data()),

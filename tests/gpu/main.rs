@@ -12,7 +12,7 @@ mod shared;
 
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use common::{assert_close, repository};
 use confide::device::{Class, list, open};
 use confide::model::{
@@ -126,6 +126,9 @@ fn adapters_on_narrow_weights_agree_with_the_cpu() {
             narrow(folder.path(), &device, precision),
             narrow(folder.path(), &Device::flex(), precision),
         );
+        let output = &on_gpu.layers[0].attention.output.weight.val();
+        let packed = matches!(output.dtype(), DType::QFloat(_));
+        assert_eq!(packed, matches!(precision, Precision::Int8 | Precision::Int4), "{name}");
         let (stored, wanted) = (collect_tensors(&on_gpu), collect_tensors(&on_cpu));
         for (path, tensor) in &stored {
             let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
