@@ -1,34 +1,83 @@
-//! What a pass holds at its peak, counted byte by byte: `cargo bench --bench activations`.
+//! What a pass holds at its peak, tensor by tensor: `cargo bench --bench activations`.
 //!
-//! Prints one line of numbers for each shape; `model::footprint` is fitted to them.
+//! Runs decoders whose widths tell their tensors apart, and prints which tensors are alive when
+//! most memory is taken, as counts of their sizes. `model::footprint` states these counts.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
 
 use burn::tensor::{Device, Tensor};
 use confide::model::{
-    Activation, Decoder, DecoderConfig, NormKind, Position, RotaryScaling, build,
+    Activation, BatchShape, Checkpoint, Decoder, DecoderConfig, Footprint, LoraSettings, NormKind,
+    PassKind, Position, Precision, RotaryScaling, add_adapter, build, family_of,
     sequence_log_probs,
 };
-use confide::text::{Batch, Sequence};
-use confide::train::{Gradients, Pass, PassSettings, Readout};
+use confide::text::{Batch, Sequence, bucket};
+use confide::train::{AdamW, Gradients, Pass, PassSettings, Readout};
+
+/// Smaller allocations are bookkeeping.
+const SMALLEST: usize = 2048;
 
 struct Counting;
 
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
+#[derive(Default)]
+struct Ledger {
+    /// Address → size and section of everything that is allocated.
+    live: HashMap<usize, (usize, usize)>,
+    section: usize,
+    total: usize,
+    before: usize,
+    peak: usize,
+    /// Sizes of what was allocated in this section and alive at its peak.
+    at_peak: Vec<usize>,
+}
+
+static LEDGER: Mutex<Option<Ledger>> = Mutex::new(None);
+
+thread_local! {
+    static BUSY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Change the ledger, unless the ledger itself is allocating.
+fn note(change: impl FnOnce(&mut Ledger)) {
+    let free = BUSY.try_with(|busy| !busy.replace(true)).unwrap_or(false);
+    if free {
+        if let Ok(mut ledger) = LEDGER.lock() {
+            ledger.as_mut().map(change);
+        }
+        let _ = BUSY.try_with(|busy| busy.set(false));
+    }
+}
 
 // SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(live, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
+        let pointer = unsafe { System.alloc(layout) };
+        if layout.size() >= SMALLEST {
+            note(|ledger| {
+                ledger.live.insert(pointer as usize, (layout.size(), ledger.section));
+                ledger.total += layout.size();
+                if ledger.total > ledger.peak {
+                    ledger.peak = ledger.total;
+                    let here = ledger.live.values().filter(|(_, s)| *s == ledger.section);
+                    ledger.at_peak = here.map(|(size, _)| *size).collect();
+                }
+            });
+        }
+        pointer
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        if layout.size() >= SMALLEST {
+            note(|ledger| {
+                if let Some((size, _)) = ledger.live.remove(&(pointer as usize)) {
+                    ledger.total -= size;
+                }
+            });
+        }
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -36,17 +85,30 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn config(kind: &str, [d, heads, kv, head_dim, ffn, layers]: [usize; 6]) -> DecoderConfig {
+/// Sizes of a case.
+#[derive(Clone, Copy)]
+struct Shape {
+    hidden: usize,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    ffn: usize,
+    layers: usize,
+    rows: usize,
+    length: usize,
+}
+
+fn config(kind: &str, s: Shape) -> DecoderConfig {
     let llama = kind == "llama";
     DecoderConfig {
         vocabulary: 64,
-        hidden: d,
-        embedding: d,
-        layers,
-        heads,
-        kv_heads: kv,
-        head_dim,
-        ffn,
+        hidden: s.hidden,
+        embedding: s.hidden,
+        layers: s.layers,
+        heads: s.heads,
+        kv_heads: s.kv_heads,
+        head_dim: s.head_dim,
+        ffn: s.ffn,
         positions: 4096,
         norm: if llama { NormKind::Rms } else { NormKind::Layer },
         norm_eps: 1e-5,
@@ -71,12 +133,23 @@ fn config(kind: &str, [d, heads, kv, head_dim, ffn, layers]: [usize; 6]) -> Deco
     }
 }
 
-/// Bytes above the start at the peak of `work`.
-fn peak(work: impl FnOnce()) -> usize {
-    let before = LIVE.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
+/// The tensors at the peak of `work`, by size in bytes.
+fn at_peak(work: impl FnOnce()) -> (usize, BTreeMap<usize, usize>) {
+    note(|ledger| {
+        ledger.section += 1;
+        ledger.before = ledger.total;
+        ledger.peak = ledger.total;
+        ledger.at_peak.clear();
+    });
     work();
-    PEAK.load(Ordering::Relaxed) - before
+    let (mut bytes, mut counts) = (0, BTreeMap::new());
+    note(|ledger| {
+        bytes = ledger.peak - ledger.before;
+        for size in &ledger.at_peak {
+            *counts.entry(*size).or_default() += 1;
+        }
+    });
+    (bytes, counts)
 }
 
 fn batch(rows: usize, length: usize) -> Batch {
@@ -85,53 +158,127 @@ fn batch(rows: usize, length: usize) -> Batch {
     Batch::one_per_row(&all, 0)
 }
 
-fn pass(model: &Decoder, batch: &Batch, recompute: bool) {
+fn pass(model: &Decoder, batch: &Batch, recompute: bool) -> Gradients {
     let settings = PassSettings { recompute, seed: 0 };
     let pass = Pass::forward(model, batch, Readout::LogProbs, settings);
     let mut gradients = Gradients::default();
     pass.backward(&Tensor::ones([batch.sequences], &model.device()), &mut gradients);
+    gradients
+}
+
+/// Names of tensors by their sizes in bytes.
+fn names(s: Shape) -> Vec<(usize, String)> {
+    let tokens = s.rows * s.length;
+    let widths = [
+        ("hidden", s.hidden),
+        ("queries", s.heads * s.head_dim),
+        ("keys", s.kv_heads * s.head_dim),
+        ("qkv", (s.heads + 2 * s.kv_heads) * s.head_dim),
+        ("ffn", s.ffn),
+        ("scores", s.heads * s.length),
+        ("half-queries", s.heads * s.head_dim / 2),
+        ("half-keys", s.kv_heads * s.head_dim / 2),
+        ("half-head", s.head_dim / 2),
+    ];
+    let mut names: Vec<(usize, String)> =
+        widths.iter().map(|(name, w)| (4 * tokens * w, (*name).to_owned())).collect();
+    names.push((s.length * s.length, "mask-bytes".to_owned()));
+    names.push((s.rows * s.heads * s.length * s.length, "full-mask-bytes".to_owned()));
+    for (a, x) in &widths[..5] {
+        for (b, y) in &widths[..5] {
+            names.push((4 * x * y, format!("[{a}×{b}]")));
+        }
+    }
+    names
 }
 
 fn main() {
-    println!("kind trained mode rows length d heads kv head_dim ffn layers bytes");
-    let shapes = [
-        [128, 4, 4, 32, 256, 0],
-        [128, 4, 4, 32, 512, 0],
-        [256, 4, 4, 32, 256, 0],
-        [128, 8, 4, 32, 256, 0],
-        [128, 8, 8, 32, 256, 0],
-        [128, 4, 2, 64, 384, 0],
-    ];
+    *LEDGER.lock().unwrap() = Some(Ledger::default());
     for kind in ["llama", "opt", "gpt2"] {
-        for shape in shapes {
-            let equal = shape[2] == shape[1] && shape[1] * shape[3] == shape[0];
-            if kind != "llama" && !equal {
-                continue;
-            }
-            for (rows, length) in [(2, 256), (8, 128), (4, 512)] {
-                for layers in [1, 2, 3] {
-                    measure(kind, [shape[0], shape[1], shape[2], shape[3], shape[4], layers], rows, length);
-                }
+        for ffn in [4096, 208] {
+            let length = if ffn == 208 { 512 } else { 128 };
+            for layers in [1, 3] {
+                let (heads, kv_heads, head_dim, hidden) =
+                    if kind == "llama" { (6, 2, 24, 80) } else { (5, 5, 16, 80) };
+                let rows = 2;
+                measure(
+                    kind,
+                    Shape { hidden, heads, kv_heads, head_dim, ffn, layers, rows, length },
+                );
             }
         }
     }
 }
 
-fn measure(kind: &str, shape: [usize; 6], rows: usize, length: usize) {
+/// A decoder of which everything, an adapter on all linear layers, or one on the family's usual
+/// ones is trained.
+fn checkpoint(kind: &str, s: Shape, trained: &str) -> Checkpoint {
     let fill = |_: &str, shape: &[usize]| Ok(vec![0.01; shape.iter().product()]);
-    let model = build(config(kind, shape), &Device::flex(), &fill).expect("a model");
-    let batch = batch(rows, length);
-    for trained in ["all", "adapter"] {
-        let model = if trained == "all" { model.clone() } else { confide::model::frozen(model.clone()) };
-        for mode in ["infer", "graph", "recompute"] {
-            let work = || match mode {
-                "infer" => drop(sequence_log_probs(&model, &batch).into_data()),
-                other => pass(&model, &batch, other == "recompute"),
+    let decoder = build(config(kind, s), &Device::flex(), &fill).expect("a model");
+    let family = family_of(kind).expect("a family");
+    let checkpoint = Checkpoint { decoder, family, json: serde_json::Value::Null, adapter: None };
+    let targets = if trained == "all linear" { vec!["all-linear".to_owned()] } else { Vec::new() };
+    let lora = LoraSettings { rank: 4, dropout: 0.0, targets, ..LoraSettings::default() };
+    match lora.adapter("lora", "").expect("an adapter").filter(|_| trained != "everything") {
+        Some(adapter) => add_adapter(checkpoint, adapter, 0, "lora".as_ref()).expect("targets"),
+        None => checkpoint,
+    }
+}
+
+fn measure(kind: &str, s: Shape) {
+    for trained in ["everything", "all linear", "usual"] {
+        let checkpoint = checkpoint(kind, s, trained);
+        let footprint = Footprint::of(&checkpoint, Precision::F32);
+        let model = checkpoint.decoder;
+        let batch = batch(s.rows, s.length);
+        let shape = BatchShape { rows: s.rows, length: s.length, targets: bucket(4 * s.rows) };
+        for (mode, pass_kind) in [
+            ("infer", PassKind::Infer),
+            ("keep", PassKind::Keep),
+            ("recompute", PassKind::Recompute),
+        ] {
+            let work = || match pass_kind {
+                PassKind::Infer => drop(sequence_log_probs(&model, &batch).into_data()),
+                other => drop(pass(&model, &batch, other == PassKind::Recompute)),
             };
             work();
-            let bytes = peak(work);
-            let words: Vec<String> = shape.iter().map(ToString::to_string).collect();
-            println!("{kind} {trained} {mode} {rows} {length} {} {bytes}", words.join(" "));
+            let (bytes, counts) = at_peak(work);
+            let told = footprint.pass(&shape, false, pass_kind);
+            tell(&format!("{kind}, {trained}, {mode}"), s, bytes, told, counts);
         }
+        if trained == "everything" {
+            update(kind, s, model, &batch, &footprint);
+        }
+    }
+}
+
+/// An update of the weights, moments in place.
+fn update(kind: &str, s: Shape, model: Decoder, batch: &Batch, footprint: &Footprint) {
+    let mut optimiser = AdamW::new(0.1);
+    let first = pass(&model, batch, false);
+    let model = optimiser.step(model, first, 1e-3);
+    let mut gradients = pass(&model, batch, false);
+    let (bytes, counts) = at_peak(|| {
+        let norm = gradients.norm(&model.device());
+        gradients.clip(&norm, 1e-3);
+        drop(optimiser.step(model, gradients, 1e-3));
+    });
+    tell(&format!("{kind}, everything, update"), s, bytes, footprint.update(), counts);
+}
+
+fn tell(what: &str, s: Shape, bytes: usize, told: u64, counts: BTreeMap<usize, usize>) {
+    println!(
+        "{what}: rows {} length {} ffn {} layers {}: {bytes} bytes, footprint {told} ({:.3})",
+        s.rows,
+        s.length,
+        s.ffn,
+        s.layers,
+        told as f64 / bytes as f64
+    );
+    let names = names(s);
+    for (size, count) in counts.into_iter().rev() {
+        let found: Vec<&str> =
+            names.iter().filter(|(n, _)| *n == size).map(|(_, n)| n.as_str()).collect();
+        println!("    {count:>3} × {size:>10}  {}", found.join(" or "));
     }
 }

@@ -18,11 +18,10 @@ use confide::text::Sequence;
 use confide::train::{
     AdamW, Ended, Order, Plan, PolicyPair, PreferenceTask, Start, Training, WeightedMean, train,
 };
-use rand::{RngExt, SeedableRng};
 
 #[path = "shared.rs"]
 mod shared;
-use shared::{Silent, memory};
+use shared::{Silent, memory, pair};
 
 struct Options {
     model: String,
@@ -98,17 +97,6 @@ fn open(options: &Options, device: &Device) -> Checkpoint {
         Some(adapter) => add_adapter(checkpoint, adapter, 0, Path::new("--lora")).expect("targets"),
         None => checkpoint,
     }
-}
-
-fn pair(seed: usize, length: usize, vocabulary: usize) -> PolicyPair {
-    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed as u64);
-    let mut tokens =
-        |n: usize| -> Vec<u32> { (0..n).map(|_| rng.random_range(3..vocabulary as u32)).collect() };
-    let prompt: std::sync::Arc<[u32]> = tokens(length / 4).into();
-    let side = |response| Sequence { prompt: prompt.clone(), response };
-    let rest = length - length / 4;
-    let sides = [side(tokens(rest)), side(tokens(rest))];
-    PolicyPair { sides, reference: [-4000.0; 2], margin: 1.0 }
 }
 
 fn steps(options: &Options, checkpoint: Checkpoint, pairs: Vec<PolicyPair>) {

@@ -3,7 +3,9 @@
 
 use burn::tensor::Device;
 use confide::model::Decoder;
-use confide::train::{AdamW, Flow, Metrics, Observer, TrainError};
+use confide::text::Sequence;
+use confide::train::{AdamW, Flow, Metrics, Observer, PolicyPair, TrainError};
+use rand::{RngExt, SeedableRng};
 
 /// An observer of training who says nothing.
 pub(crate) struct Silent;
@@ -20,6 +22,18 @@ impl Observer for Silent {
         Ok(())
     }
     fn warn(&mut self, _: String) {}
+}
+
+/// A pair of random tokens, each side of exactly this length, a quarter of it prompt.
+pub(crate) fn pair(seed: usize, length: usize, vocabulary: usize) -> PolicyPair {
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed as u64);
+    let mut tokens =
+        |n: usize| -> Vec<u32> { (0..n).map(|_| rng.random_range(3..vocabulary as u32)).collect() };
+    let prompt: std::sync::Arc<[u32]> = tokens(length / 4).into();
+    let side = |response| Sequence { prompt: prompt.clone(), response };
+    let rest = length - length / 4;
+    let sides = [side(tokens(rest)), side(tokens(rest))];
+    PolicyPair { sides, reference: [-4000.0; 2], margin: 1.0 }
 }
 
 /// Peak and present memory of this process, and of the device's pools where it has some.

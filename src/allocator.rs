@@ -16,3 +16,12 @@ pub fn keep_freed_memory() {
         }
     }
 }
+
+/// Give freed memory back to the system; worth it where shapes change.
+pub fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: releases only what the allocator holds as free.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

@@ -4,6 +4,10 @@ use burn::tensor::wgpu::{WgpuBackend, wgpu};
 use burn::tensor::{Device, DeviceKind};
 use serde::Serialize;
 
+mod memory;
+
+pub use memory::{Memory, peak_memory};
+
 /// What kind of hardware stands behind a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -147,14 +151,7 @@ fn adapters() -> Vec<Candidate> {
     let apis = [wgpu::Backend::Vulkan, wgpu::Backend::Metal, wgpu::Backend::Dx12];
     let mut found: Vec<Candidate> = Vec::new();
     for api in apis {
-        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-            backends: api.into(),
-            ..wgpu::InstanceDescriptor::new_without_display_handle()
-        });
-        let infos: Vec<_> = pollster::block_on(instance.enumerate_adapters(api.into()))
-            .iter()
-            .map(wgpu::Adapter::get_info)
-            .collect();
+        let infos: Vec<_> = enumerate(api).iter().map(wgpu::Adapter::get_info).collect();
         for (i, info) in infos.iter().enumerate() {
             let earlier = infos[..i].iter().filter(|other| other.device_type == info.device_type);
             let candidate = candidate(info, earlier.count());
@@ -165,6 +162,15 @@ fn adapters() -> Vec<Candidate> {
         }
     }
     found
+}
+
+/// All adapters that an interface reaches.
+fn enumerate(api: wgpu::Backend) -> Vec<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: api.into(),
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    pollster::block_on(instance.enumerate_adapters(api.into()))
 }
 
 fn candidate(info: &wgpu::AdapterInfo, index: usize) -> Candidate {

@@ -2,7 +2,10 @@
 
 use burn::tensor::Tensor;
 
-use crate::model::{Decoder, ModelError, sequence_log_probs, sequence_scores};
+use crate::model::{
+    BatchShape, Decoder, Footprint, ModelError, Needs, PassKind, sequence_log_probs,
+    sequence_scores,
+};
 use crate::text::{Batch, Sequence};
 
 /// Scores of sequences, in their order.
@@ -62,8 +65,7 @@ fn over_batches<E: From<ModelError>>(
     compute: &dyn Fn(&Batch) -> Tensor<1>,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
-    let mut order: Vec<usize> = (0..sequences.len()).collect();
-    order.sort_by_key(|&i| sequences[i].len());
+    let order = by_length(sequences);
     let mut values = vec![0.0; sequences.len()];
     let mut done = 0;
     for part in order.chunks(batch_size.max(1)) {
@@ -76,4 +78,42 @@ fn over_batches<E: From<ModelError>>(
         progress(done)?;
     }
     Ok(values)
+}
+
+fn by_length(sequences: &[&Sequence]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..sequences.len()).collect();
+    order.sort_by_key(|&i| sequences[i].len());
+    order
+}
+
+/// The largest batch size up to `wanted` (halved until it fits) with which these sequences can be
+/// computed within `limit` bytes, and what that takes.
+pub fn scoring_needs(
+    footprint: &Footprint,
+    scores: bool,
+    sequences: &[&Sequence],
+    wanted: usize,
+    limit: Option<u64>,
+) -> (usize, Needs) {
+    let order = by_length(sequences);
+    let needs = |size: usize| {
+        let batch = |part: &[usize]| {
+            BatchShape::of(&part.iter().map(|&i| sequences[i]).collect::<Vec<_>>())
+        };
+        let passes =
+            order.chunks(size).map(|part| footprint.pass(&batch(part), scores, PassKind::Infer));
+        Needs {
+            weights: footprint.weights(),
+            activations: passes.max().unwrap_or(0),
+            ..Needs::default()
+        }
+    };
+    let mut size = wanted.max(1);
+    loop {
+        let found = needs(size);
+        if size == 1 || limit.is_none_or(|limit| found.total() <= limit) {
+            return (size, found);
+        }
+        size = size.div_ceil(2);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::command::{Command, Dialog, Role};
 use super::drops::{self, Kind};
@@ -13,7 +14,11 @@ use super::tasks::Done;
 use super::window::App;
 use crate::demo;
 use crate::device;
+use crate::preference::Weighting;
 use crate::run::{Level, Recipe, RecipeError};
+
+/// How long a recipe stands still before its memory is estimated.
+const STILL: Duration = Duration::from_millis(700);
 
 impl App {
     /// Fulfil a command.
@@ -88,12 +93,17 @@ impl App {
                     Err(error) => self.tell(Level::Error, error),
                 }
             }
+            Done::Estimated(found) => {
+                self.state.estimating = false;
+                self.state.estimate = Some(found);
+            }
             Done::Saved(path, outcome) => match outcome {
                 Ok(()) => self.tell(Level::Info, format!("Recipe written to {}", path.display())),
                 Err(error) => self.tell(Level::Error, format!("{}: {error}", path.display())),
             },
             Done::Panicked(what, message) => {
                 self.state.pairs.sorting = false;
+                self.state.estimating = false;
                 self.tell(
                     Level::Error,
                     format!("A defect while {what}: {message}; the window goes on without it"),
@@ -137,6 +147,29 @@ impl App {
         }
         if self.state.recipe.data.files != before.data.files {
             self.look_at_data();
+        }
+    }
+
+    /// Find out what the recipe takes, once it has stood still for a moment.
+    pub(super) fn estimate(&mut self, ctx: &egui::Context) {
+        let busy = self.state.at_work || self.state.estimating || self.state.problem.is_some();
+        // What does not change the memory does not ask for another estimate.
+        let confidence = Weighting::default();
+        let wanted = Recipe { confidence, ..self.state.recipe.clone() };
+        if busy || self.estimated.as_ref() == Some(&wanted) {
+            return;
+        }
+        match &self.estimate_next {
+            Some((known, since)) if *known == wanted && since.elapsed() >= STILL => {
+                self.state.estimating = true;
+                self.estimated = Some(wanted);
+                self.tasks.estimate(self.state.recipe.clone());
+            }
+            Some((known, _)) if *known == wanted => ctx.request_repaint_after(STILL),
+            _ => {
+                self.estimate_next = Some((wanted, Instant::now()));
+                ctx.request_repaint_after(STILL);
+            }
         }
     }
 

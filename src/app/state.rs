@@ -9,7 +9,7 @@ use super::pace::Pace;
 use super::pairs::{PairTable, Query, Weights};
 use super::prefs::Prefs;
 use crate::device::Candidate;
-use crate::run::{Level, Recipe, RunView, Status};
+use crate::run::{Estimate, Level, Recipe, RunView, Status};
 
 /// Preference files: not chosen, being read, or read.
 #[derive(Debug, Default)]
@@ -89,6 +89,10 @@ pub struct State {
     pub fetching: Option<(String, u64, u64)>,
     /// The devices of this machine; `None` while they are looked for.
     pub devices: Option<Vec<Candidate>>,
+    /// What the recipe will take of the device's memory, or why nobody knows.
+    pub estimate: Option<Result<Estimate, String>>,
+    /// Whether that is being found out.
+    pub estimating: bool,
     /// The log of the window, over all runs.
     pub log: Vec<LogEntry>,
 }

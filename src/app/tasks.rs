@@ -10,7 +10,7 @@ use super::drops::Kind;
 use super::inspection::Preview;
 use super::pairs::{PairTable, Query, Weights};
 use crate::device::Candidate;
-use crate::run::{Recipe, RunView, fetch_model};
+use crate::run::{Estimate, Recipe, RunView, estimate, fetch_model};
 
 /// How a background task ended.
 pub(crate) enum Done {
@@ -36,6 +36,8 @@ pub(crate) enum Done {
     Fetching(String, u64, u64),
     /// A model was fetched from the hub, or why not.
     Fetched(String, Result<(), String>),
+    /// What a recipe will take of its device's memory, or why nobody knows.
+    Estimated(Result<Estimate, String>),
     /// A file was written.
     Saved(PathBuf, Result<(), String>),
     /// The task ended with a panic.
@@ -92,6 +94,13 @@ impl Tasks {
         self.spawn("sorting pairs", move || {
             let rows = query.rows(&table, &weights);
             Done::Rows(Box::new(query), number, rows)
+        });
+    }
+
+    /// Estimate the memory of a recipe in the background.
+    pub(crate) fn estimate(&self, recipe: Recipe) {
+        self.spawn("estimating memory", move || {
+            Done::Estimated(estimate(&recipe).map_err(|error| error.to_string()))
         });
     }
 

@@ -47,6 +47,10 @@ pub struct App {
     /// Whether the rows on show no longer answer the query.
     pub(super) rows_stale: bool,
     pub(super) opened: Instant,
+    /// The recipe whose memory was estimated last.
+    pub(super) estimated: Option<Recipe>,
+    /// The recipe to estimate next, and since when it stands still.
+    pub(super) estimate_next: Option<(Recipe, Instant)>,
     /// A model folder that was dropped and whose role is not known.
     pub(super) asking: Option<PathBuf>,
     hovering: Option<Hovering>,
@@ -77,6 +81,8 @@ impl App {
             shown_runs: 0,
             rows_stale: false,
             opened: Instant::now(),
+            estimated: None,
+            estimate_next: None,
             asking: None,
             hovering: None,
             commands: Vec::new(),
@@ -228,12 +234,13 @@ impl App {
 }
 
 impl eframe::App for App {
-    fn logic(&mut self, _: &egui::Context, _: &mut eframe::Frame) {
+    fn logic(&mut self, ctx: &egui::Context, _: &mut eframe::Frame) {
         self.drain_run();
         while let Some(done) = self.tasks.next() {
             self.finish(done);
         }
         self.refresh_rows();
+        self.estimate(ctx);
     }
 
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {

@@ -22,6 +22,7 @@ Examples:
   confide                                     open the window
   confide demo                                the whole method in a few minutes, nothing needed
   confide inspect pairs.jsonl.gz              what is in a preference file
+  confide estimate recipe.toml                what it will take of the device's memory
   confide run recipe.toml --set policy.beta=0.1
   confide resume runs/hh-20260101-120000      go on where a run was interrupted
   confide generate runs/…/policy --prompt \"Once upon a time\"
@@ -48,6 +49,11 @@ enum Command {
     Resume(ResumeArgs),
     /// Tell what is in preference files: format, pairs, bad rows
     Inspect(InspectArgs),
+    /// Tell what a recipe will take of the device's memory, stage by stage
+    ///
+    /// Reads the data and the settings of the models, computes nothing. Where it does not fit, the
+    /// smallest changes are told that would make it fit.
+    Estimate(EstimateArgs),
     /// List the devices of this machine, and say which one would be used and why
     Devices(DevicesArgs),
     /// Show the report of a run
@@ -116,6 +122,18 @@ struct InspectArgs {
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Print counts as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct EstimateArgs {
+    /// Recipe in TOML; without one, the built-in demonstration
+    recipe: Option<PathBuf>,
+    /// Override a setting, section.key=value; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    /// Print the estimate as JSON
     #[arg(long)]
     json: bool,
 }
@@ -211,6 +229,13 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
             run::run(Job::Resume { folder: args.folder, device: args.device }, args.json)
         }
         Some(Command::Inspect(args)) => show::inspect(&args.files, args.json),
+        Some(Command::Estimate(args)) => {
+            let recipe = match &args.recipe {
+                Some(path) => crate::run::Recipe::load(path, &args.set)?,
+                None => demo::recipe().with(&args.set)?,
+            };
+            show::estimate(&recipe, args.json)
+        }
         Some(Command::Devices(args)) => show::devices(&args.device, args.json),
         Some(Command::Report(args)) => show::report(&args.folder, args.json),
         Some(Command::Generate(args)) => generate::generate(&args),

@@ -79,7 +79,7 @@ impl Screen {
             Event::StageStarted { stage, total } => self.begin(*stage, *total),
             Event::Progress { stage, done, total } => self.advance(*stage, *done, *total),
             Event::Step { stage, step, metrics } => self.step(*stage, *step, metrics),
-            Event::StageEnded { stage, seconds } => self.end(*stage, *seconds),
+            Event::StageEnded { stage, seconds, .. } => self.end(*stage, *seconds),
             Event::Data { summary } => self.line(&format!(
                 "data: {} pairs ({} labelled, {} unlabelled, {} held out), {} bad rows skipped",
                 summary.pairs,

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{DONE, FAILED, say, tell};
 use crate::data::inspect as inspect_files;
 use crate::device;
-use crate::run::Report;
+use crate::run::{Recipe, Report};
 
 /// How many bad rows of a file are listed.
 const LISTED: usize = 10;
@@ -55,6 +55,63 @@ pub(super) fn devices(request: &str, as_json: bool) -> anyhow::Result<u8> {
     }
     say(&format!("{} would be used: {}.", choice.device.id, choice.why));
     Ok(DONE)
+}
+
+/// What a recipe takes; fails where it does not fit.
+pub(super) fn estimate(recipe: &Recipe, as_json: bool) -> anyhow::Result<u8> {
+    let estimate = crate::run::estimate(recipe)?;
+    let code = if estimate.fits() == Some(false) { FAILED } else { DONE };
+    if as_json {
+        let mut value = serde_json::to_value(&estimate)?;
+        value["total"] = json!(estimate.total());
+        value["fits"] = json!(estimate.fits());
+        say(&serde_json::to_string_pretty(&value)?);
+        return Ok(code);
+    }
+    say(&format!("device     {}", estimate.device));
+    say(&match estimate.memory {
+        Some(memory) => format!("memory     {} ({})", gib(memory.bytes), memory.source),
+        None => "memory     unknown: nobody tells; set device_memory in the recipe to what it has"
+            .to_owned(),
+    });
+    say(&format!("process    {} beside the stages (program and data)", gib(estimate.process)));
+    say(&format!(
+        "{:<11}{:>10}{:>11}{:>11}{:>13}{:>11}  computed",
+        "stage", "weights", "gradients", "optimiser", "activations", "together"
+    ));
+    for stage in &estimate.stages {
+        let needs = &stage.needs;
+        let layers = if stage.plan.recompute { ", layers recomputed" } else { "" };
+        say(&format!(
+            "{:<11}{:>10}{:>11}{:>11}{:>13}{:>11}  {} at once{layers}",
+            stage.stage.name(),
+            gib(needs.weights),
+            gib(needs.gradients),
+            gib(needs.optimiser),
+            gib(needs.activations),
+            gib(needs.total()),
+            stage.plan.micro_batch.max(1),
+        ));
+    }
+    let verdict = match estimate.fits() {
+        Some(true) => "it fits",
+        Some(false) => "it does not fit",
+        None => "whether it fits is unknown",
+    };
+    say(&format!("At its peak the run takes about {}: {verdict}.", gib(estimate.total())));
+    if code == FAILED && estimate.advice.is_empty() {
+        say("No change of precision, adapter or length makes it fit: use smaller models.");
+    }
+    for advice in &estimate.advice {
+        let settings: Vec<String> =
+            advice.settings.iter().map(|(key, value)| format!("--set {key}={value}")).collect();
+        say(&format!("It would fit with {}: {}.", settings.join(" "), gib(advice.total)));
+    }
+    Ok(code)
+}
+
+fn gib(bytes: u64) -> String {
+    format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 pub(super) fn report(folder: &Path, as_json: bool) -> anyhow::Result<u8> {

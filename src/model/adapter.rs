@@ -276,19 +276,6 @@ pub(super) fn fresh(
     Lora { a: param(a, [input, rank]), b: param(b, [rank, output]), scale, dropout }
 }
 
-/// A decoder of which only an adapter of rank 1 on every linear layer is trained: for counting
-/// what a pass holds.
-#[doc(hidden)]
-pub fn frozen(mut decoder: Decoder) -> Decoder {
-    let device = decoder.device();
-    for (_, linear) in decoder.linears_mut() {
-        let [input, output] = linear.dims();
-        let (a, b) = (vec![0.1; input], vec![0.1; output]);
-        linear.lora = Some(fresh(a, b, [input, 1, output], (1.0, 0.0), &device));
-    }
-    train_adapters_only(decoder)
-}
-
 /// Adapters and the scalar head are trained, nothing else.
 pub(super) fn train_adapters_only(decoder: Decoder) -> Decoder {
     set_trained(decoder, &|path| path.contains(".lora.") || path.starts_with("score."))

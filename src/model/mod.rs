@@ -7,11 +7,13 @@ mod config;
 mod decoder;
 mod families;
 mod files;
+mod footprint;
 mod generate;
 mod layers;
 mod load;
 mod log_probs;
 mod lora;
+mod parameters;
 mod peft;
 mod precision;
 mod readout;
@@ -20,7 +22,7 @@ mod save;
 mod tensors;
 mod weights;
 
-pub use adapter::{Adapter, LoraSettings, Targets, add_adapter, frozen};
+pub use adapter::{Adapter, LoraSettings, Targets, add_adapter};
 pub use attention::{Attention, Cache};
 pub use build::{Get, build};
 pub use config::{
@@ -29,12 +31,14 @@ pub use config::{
 pub use decoder::{Decoder, DecoderInput, LayerStack};
 pub use families::{FAMILIES, Family, family_of};
 pub use files::{Bytes, ModelFiles};
+pub use footprint::{BatchShape, Footprint, Needs, PassKind};
 pub use generate::{Generated, Sampling, generate};
 pub use layers::{Embedding, Linear, Norm};
 pub use load::{Checkpoint, load, load_as, read_config};
 pub use log_probs::{floats, input, sequence_log_probs, sequence_scores, token_log_probs};
 pub use lora::Lora;
-pub use peft::{base_of, save_adapter};
+pub use parameters::{Parameter, ParameterKind, parameters};
+pub use peft::{base_of, read_adapter, save_adapter};
 pub use precision::Precision;
 #[doc(hidden)]
 pub use readout::readout_in_chunks;

@@ -60,6 +60,15 @@ fn error(path: &Path, found: String, expected: &str) -> ModelError {
     ModelError::Adapter { path: path.to_owned(), found, expected: expected.to_owned() }
 }
 
+/// The adapter that a folder describes.
+///
+/// # Errors
+///
+/// A damaged `adapter_config.json`, an unsupported kind of adapter.
+pub fn read_adapter(folder: &Path) -> Result<Adapter, ModelError> {
+    read_config(&folder.join(CONFIG))
+}
+
 /// Read `adapter_config.json`.
 fn read_config(path: &Path) -> Result<Adapter, ModelError> {
     let json = read_json(path)?;
@@ -199,7 +208,7 @@ fn layers(path: &Path, json: &Value) -> Result<Option<Vec<usize>>, ModelError> {
 /// A damaged file, an unsupported kind of adapter, tensors that do not fit the base or the
 /// adapter's own settings.
 pub(crate) fn attach(mut checkpoint: Checkpoint, folder: &Path) -> Result<Checkpoint, ModelError> {
-    let adapter = read_config(&folder.join(CONFIG))?;
+    let adapter = read_adapter(folder)?;
     let path = folder.join(WEIGHTS);
     let mut tensors = load_named(&path)?;
     let family = checkpoint.family;

@@ -36,6 +36,13 @@ pub(crate) struct TargetLogProbs {
     normaliser: Tensor<1>,
 }
 
+/// How many logits exist at once.
+pub(super) fn chunk_numbers(on_cpu: bool, vocabulary: usize, positions: usize) -> usize {
+    let most = if on_cpu { CPU_CHUNK } else { GPU_CHUNK };
+    let rows = positions.clamp(1, ROWS);
+    rows * (most / rows).clamp(256, vocabulary.max(256)).min(vocabulary)
+}
+
 impl Head {
     pub(crate) fn of(decoder: &Decoder) -> Self {
         let weight = decoder.head.as_ref().unwrap_or(&decoder.embedding).weight.val();

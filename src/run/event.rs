@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Recipe, Report};
 use crate::data::BadRow;
-use crate::train::Metrics;
+use crate::model::Needs;
+use crate::train::{Metrics, Plan};
 
 /// The stages of a run, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -148,12 +149,24 @@ pub enum Event {
         /// Of so many.
         total: u64,
     },
+    /// How a stage will be computed, so that it fits the device.
+    Planned {
+        /// Which.
+        stage: Stage,
+        /// The way.
+        plan: Plan,
+        /// What it is expected to take.
+        needs: Needs,
+    },
     /// A stage ended.
     StageEnded {
         /// Which.
         stage: Stage,
         /// Seconds that it took.
         seconds: f64,
+        /// Bytes at the peak so far: of the process on the CPU, of the device's pools on a GPU.
+        #[serde(default)]
+        peak_memory: Option<u64>,
     },
     /// One optimiser step.
     Step {

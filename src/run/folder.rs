@@ -1,5 +1,6 @@
 //! The run folder: what is in it, and how it is written so that nothing is lost.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Event, Recipe, Report, Stage};
 use crate::files;
+use crate::train::Plan;
 
 /// Why a run folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +50,9 @@ pub(crate) struct State {
     pub seconds: f64,
     /// The threshold in force.
     pub threshold: f64,
+    /// How stages are computed, once that is decided.
+    #[serde(default)]
+    pub plans: BTreeMap<Stage, Plan>,
     /// What is known of the outcome.
     pub report: Report,
 }

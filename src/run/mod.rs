@@ -1,6 +1,7 @@
 //! A run: from a recipe to a policy, stage by stage, told in events.
 
 mod control;
+mod estimate;
 mod event;
 mod folder;
 mod models;
@@ -13,6 +14,7 @@ mod view;
 mod worker;
 
 pub use control::Control;
+pub use estimate::{Advice, Estimate, StageEstimate, estimate};
 pub use event::{DataSummary, Event, FileSummary, Stage};
 pub use folder::{FolderError, new_folder, read_events};
 pub use models::{fetch_model, find_model};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::{Candidate, Memory};
 use crate::model::{LoraSettings, Precision};
 use crate::preference::{Objective, Weighting};
 use crate::settings::{Field, settings};
@@ -118,6 +119,8 @@ pub struct Recipe {
     pub seed: u64,
     /// `auto`, `cpu`, `gpu` or `gpu:N`.
     pub device: String,
+    /// GiB that a run may take of the device's memory; 0 for what the device tells.
+    pub device_memory: f64,
     /// Least seconds between two checkpoints; 0 writes one after every step.
     pub checkpoint_seconds: f64,
     /// The data.
@@ -140,6 +143,7 @@ impl Default for Recipe {
             name: "run".to_owned(),
             seed: 0,
             device: "auto".to_owned(),
+            device_memory: 0.0,
             checkpoint_seconds: 60.0,
             data: DataSettings::default(),
             annotator: AnnotatorSettings {
@@ -182,6 +186,10 @@ const TOP: &[Field] = &[
     Field { name: "seed", doc: " Seed of all randomness." },
     Field { name: "device", doc: " auto, cpu, gpu or gpu:N; see `confide devices`." },
     Field {
+        name: "device_memory",
+        doc: " GiB that a run may take of the device's memory; 0 takes what the driver or the system tells.",
+    },
+    Field {
         name: "checkpoint_seconds",
         doc: " Least seconds between two checkpoints; 0 writes one after every step.",
     },
@@ -223,6 +231,15 @@ const POLICY: &[Field] = &[
 ];
 
 impl Recipe {
+    /// What a run may take of a device's memory; `None` where nobody tells.
+    pub fn memory(&self, device: &Candidate) -> Option<Memory> {
+        if self.device_memory > 0.0 {
+            let bytes = (self.device_memory * f64::from(1 << 30)) as u64;
+            return Some(Memory { bytes, source: "device_memory in the recipe" });
+        }
+        device.memory()
+    }
+
     /// Every setting with its documentation: (section, field); the top level has an empty section.
     pub fn documentation() -> Vec<(&'static str, Field)> {
         let sections: [(&'static str, &[&[Field]]); 9] = [

@@ -141,6 +141,12 @@ impl Recipe {
             return Err(invalid("annotator.model is missing; name a model folder or \"builtin:weak\", or set annotator.kind = \"human\"".to_owned()));
         }
         need(
+            self.device_memory >= 0.0 && self.device_memory.is_finite(),
+            "device_memory",
+            self.device_memory,
+            "0 or a number of GiB",
+        )?;
+        need(
             self.checkpoint_seconds >= 0.0,
             "checkpoint_seconds",
             self.checkpoint_seconds,

@@ -8,16 +8,16 @@ use burn::tensor::Device;
 
 use super::folder::{CheckpointState, FolderError, RunFolder, State};
 use super::{Control, Event, Recipe, RecipeError, Stage};
+use crate::annotate::scoring_needs;
 use crate::data::DataError;
-use crate::device::DeviceError;
+use crate::device::{self, DeviceError};
 use crate::model::{
-    Checkpoint, Decoder, ModelError, ModelFiles, Storage, collect_trained, load_named, save,
-    save_adapter, save_tensors, take_tensors,
+    Checkpoint, Decoder, Footprint, ModelError, ModelFiles, Needs, Storage, collect_trained,
+    load_named, save, save_adapter, save_tensors, take_tensors,
 };
-use crate::text::TextError;
+use crate::text::{Sequence, TextError};
 use crate::train::{
-    AdamW, Ended, Flow, Metrics, Observer, Order, Plan, Recompute, Start, Task, TrainError,
-    Training,
+    AdamW, Ended, Flow, Metrics, Observer, Order, Plan, Start, Task, TrainError, Training,
 };
 
 /// Why a run ended before its report.
@@ -72,11 +72,15 @@ pub(crate) struct Session<'a> {
     pub(crate) folder: RunFolder,
     pub(crate) state: State,
     pub(crate) device: Device,
+    /// Bytes that a stage may take of the device's memory, where that is known.
+    pub(crate) memory: Option<u64>,
     pub(crate) control: Control,
     pub(crate) listener: &'a mut dyn FnMut(Event),
     pub(crate) begun: Instant,
     /// Seconds of earlier sittings.
     pub(crate) earlier: f64,
+    /// The most memory seen so far; pools give pages back, so that it is looked at often.
+    pub(crate) peak_memory: u64,
     /// Pairs dropped for their length, whoever dropped them.
     pub(crate) too_long: BTreeSet<usize>,
 }
@@ -96,6 +100,11 @@ impl Session<'_> {
         }
         self.state.report.warnings.push(message.clone());
         self.emit(Event::Warning { message })
+    }
+
+    fn note_memory(&mut self) {
+        let now = device::peak_memory(&self.device).unwrap_or(0);
+        self.peak_memory = self.peak_memory.max(now);
     }
 
     pub(crate) fn seconds(&self) -> f64 {
@@ -122,7 +131,13 @@ impl Session<'_> {
             self.emit(Event::StageStarted { stage, total })?;
         }
         work(self)?;
-        self.emit(Event::StageEnded { stage, seconds: begun.elapsed().as_secs_f64() })?;
+        self.note_memory();
+        let peak_memory = (self.peak_memory > 0).then_some(self.peak_memory);
+        let seconds = begun.elapsed().as_secs_f64();
+        self.emit(Event::StageEnded { stage, seconds, peak_memory })?;
+        // The next stage has other shapes: what this one left in pools is of no use to it.
+        self.device.memory_cleanup();
+        crate::allocator::give_back();
         self.state.done.push(stage);
         let old = self.state.checkpoint.take();
         self.save_state()?;
@@ -159,8 +174,62 @@ impl Session<'_> {
 
     /// Report progress of a stage without optimiser steps, and let the user interrupt it.
     pub(crate) fn progress(&mut self, stage: Stage, done: u64, total: u64) -> Result<(), RunError> {
+        self.note_memory();
         self.emit(Event::Progress { stage, done, total })?;
         self.breathe()
+    }
+
+    /// How a training stage is computed: as an earlier sitting decided, or the fastest way that
+    /// fits.
+    pub(crate) fn plan(
+        &mut self,
+        stage: Stage,
+        footprint: &Footprint,
+        task: &dyn Task,
+        order: &Order,
+        training: &Training,
+    ) -> Result<Plan, RunError> {
+        self.plan_once(stage, |limit| Plan::choose(footprint, task, order, training, limit))
+    }
+
+    /// How many sequences a stage without training computes at once.
+    pub(crate) fn scoring_batch(
+        &mut self,
+        stage: Stage,
+        footprint: &Footprint,
+        scores: bool,
+        sequences: &[&Sequence],
+        wanted: usize,
+    ) -> Result<usize, RunError> {
+        let plan = self.plan_once(stage, |limit| {
+            let (size, needs) = scoring_needs(footprint, scores, sequences, wanted, limit);
+            (Plan { micro_batch: size, ..Plan::default() }, needs)
+        })?;
+        Ok(plan.micro_batch)
+    }
+
+    fn plan_once(
+        &mut self,
+        stage: Stage,
+        choose: impl FnOnce(Option<u64>) -> (Plan, Needs),
+    ) -> Result<Plan, RunError> {
+        if let Some(plan) = self.state.plans.get(&stage) {
+            return Ok(*plan);
+        }
+        let (plan, needs) = choose(self.memory);
+        let plan = Plan { seed: self.recipe.seed ^ (stage as u64) << 32, ..plan };
+        if let Some(limit) = self.memory.filter(|limit| *limit < needs.total()) {
+            let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+            self.warn(format!(
+                "stage {} will take about {:.1} GiB, and the device has {:.1} GiB for it: it may fail; `confide estimate` tells what would fit",
+                stage.name(),
+                gib(needs.total()),
+                gib(limit)
+            ))?;
+        }
+        self.emit(Event::Planned { stage, plan, needs })?;
+        self.state.plans.insert(stage, plan);
+        Ok(plan)
     }
 
     /// Train a decoder in a stage, from its checkpoint if there is one.
@@ -171,12 +240,8 @@ impl Session<'_> {
         task: &mut dyn Task,
         order: Order,
         training: &Training,
+        plan: Plan,
     ) -> Result<Decoder, RunError> {
-        let plan = Plan {
-            recompute: training.recompute == Recompute::Always,
-            micro_batch: training.micro_batch,
-            seed: self.recipe.seed ^ (stage as u64) << 32,
-        };
         let optimiser = AdamW::new(training.weight_decay);
         let mut start = Start { model, optimiser, step: 0, tokens: 0, plan };
         if let Some(checkpoint) = self.state.checkpoint.clone().filter(|c| c.stage == stage) {
@@ -322,6 +387,7 @@ impl Observer for StageObserver<'_, '_> {
 
     fn after_step(&mut self, step: u64, total: u64, metrics: &Metrics) {
         self.tokens = metrics.get("num_tokens").unwrap_or(0.0) as u64;
+        self.session.note_memory();
         let told = self
             .session
             .emit(Event::Step { stage: self.stage, step, metrics: metrics.clone() })

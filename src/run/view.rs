@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{DataSummary, Event, Metrics, Recipe, Report, Stage};
+use crate::model::Needs;
+use crate::train::Plan;
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +38,10 @@ pub struct StageState {
     pub total: u64,
     /// Seconds that it took, once it ended.
     pub seconds: f64,
+    /// What it was expected to take of the device's memory, where that was told.
+    pub needs: Option<Needs>,
+    /// Bytes at the peak when it ended, where the device tells.
+    pub peak_memory: Option<u64>,
 }
 
 /// How much a log line matters.
@@ -96,6 +102,17 @@ pub struct RunView {
     pub report: Option<Box<Report>>,
 }
 
+/// A plan in a sentence.
+fn describe_plan(plan: Plan, needs: Needs) -> String {
+    let layers = if plan.recompute { "layers recomputed" } else { "layers kept" };
+    let at_once = match plan.micro_batch {
+        0 => "a batch at once".to_owned(),
+        1 => "1 item at once".to_owned(),
+        n => format!("{n} items at once"),
+    };
+    format!("{at_once}, {layers}: about {:.2} GiB", needs.total() as f64 / f64::from(1 << 30))
+}
+
 impl RunView {
     /// Replay the events of a run.
     pub fn replay(events: impl IntoIterator<Item = Event>) -> Self {
@@ -140,18 +157,24 @@ impl RunView {
             Event::Data { summary } => self.data = Some(summary),
             Event::StageStarted { stage, total } => {
                 let state = self.stages.entry(stage).or_default();
-                *state = StageState { started: true, total, ..StageState::default() };
+                let needs = state.needs;
+                *state = StageState { started: true, total, needs, ..StageState::default() };
             }
             Event::Progress { stage, done, total } => {
                 let state = self.stages.entry(stage).or_default();
                 state.done = done;
                 state.total = total;
             }
-            Event::StageEnded { stage, seconds } => {
+            Event::Planned { stage, plan, needs } => {
+                self.info(format!("{}: {}", stage.name(), describe_plan(plan, needs)));
+                self.stages.entry(stage).or_default().needs = Some(needs);
+            }
+            Event::StageEnded { stage, seconds, peak_memory } => {
                 let state = self.stages.entry(stage).or_default();
                 state.ended = true;
                 state.done = state.total;
                 state.seconds = seconds;
+                state.peak_memory = peak_memory;
             }
             Event::Step { stage, step, metrics } => self.step(stage, step, metrics),
             Event::Annotated { file, pairs } => {

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use super::estimate::stage_limit;
 use super::folder::{FolderError, RunFolder, State};
 use super::models::pin_models;
 use super::session::{RunError, Session};
@@ -126,15 +127,18 @@ fn open<'a>(
     match try_open(job, &control, listener) {
         Ok((folder, recipe, state, choice, device, resumed)) => {
             let earlier = state.seconds;
+            let memory = stage_limit(recipe.memory(&choice.device), &device);
             let mut session = Session {
                 recipe,
                 folder,
                 state,
                 device,
+                memory,
                 control,
                 listener,
                 begun: Instant::now(),
                 earlier,
+                peak_memory: 0,
                 too_long: std::collections::BTreeSet::new(),
             };
             session.state.report.name.clone_from(&session.recipe.name);

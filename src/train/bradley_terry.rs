@@ -6,21 +6,20 @@ use super::trainer::read;
 use super::{Metrics, Readout, Task};
 use crate::model::ModelError;
 use crate::preference::bradley_terry;
-use crate::text::{Batch, Sequence};
+use crate::text::Sequence;
 
 /// Minimise −log σ(s⁺ − s⁻) over pairs (chosen, rejected).
 pub struct BradleyTerryTask {
     pairs: Vec<[Sequence; 2]>,
     pad: u32,
     count: f64,
-    tokens: usize,
     margins: Vec<Tensor<1>>,
 }
 
 impl BradleyTerryTask {
     /// Over these pairs, the preferred response first.
     pub fn new(pairs: Vec<[Sequence; 2]>, pad: u32) -> Self {
-        Self { pairs, pad, count: 1.0, tokens: 0, margins: Vec::new() }
+        Self { pairs, pad, count: 1.0, margins: Vec::new() }
     }
 }
 
@@ -31,7 +30,6 @@ impl Task for BradleyTerryTask {
 
     fn begin(&mut self, items: &[usize]) {
         self.count = items.len().max(1) as f64;
-        self.tokens = 0;
         self.margins.clear();
     }
 
@@ -39,13 +37,13 @@ impl Task for BradleyTerryTask {
         Readout::Scores
     }
 
-    fn batch(&mut self, items: &[usize]) -> Batch {
-        let side = |k: usize| items.iter().map(move |&i| (i, k));
-        let sequences: Vec<&Sequence> =
-            side(0).chain(side(1)).map(|(i, k)| &self.pairs[i][k]).collect();
-        let batch = Batch::one_per_row(&sequences, self.pad);
-        self.tokens += batch.real_tokens();
-        batch
+    fn sequences(&self, items: &[usize]) -> Vec<&Sequence> {
+        let side = |k: usize| items.iter().map(move |&i| &self.pairs[i][k]);
+        side(0).chain(side(1)).collect()
+    }
+
+    fn pad(&self) -> u32 {
+        self.pad
     }
 
     fn loss(&mut self, items: &[usize], outputs: Tensor<1>) -> Tensor<1> {
@@ -53,10 +51,6 @@ impl Task for BradleyTerryTask {
         let (chosen, rejected) = (outputs.clone().narrow(0, 0, n), outputs.narrow(0, n, n));
         self.margins.push((chosen.clone() - rejected.clone()).inner());
         bradley_terry(chosen, rejected).sum().div_scalar(self.count)
-    }
-
-    fn tokens(&self) -> usize {
-        self.tokens
     }
 
     fn metrics(&mut self) -> Result<Metrics, ModelError> {

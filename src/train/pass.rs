@@ -25,6 +25,13 @@ pub enum Readout {
     Scores,
 }
 
+impl Readout {
+    /// Whether scores are read.
+    pub fn is_scores(self) -> bool {
+        self == Self::Scores
+    }
+}
+
 /// How a pass is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PassSettings {

@@ -6,7 +6,7 @@ use super::trainer::read;
 use super::{Metrics, Readout, Task};
 use crate::model::{ModelError, floats};
 use crate::preference::{LogRatios, Preference, Weighting, effective_sample_size};
-use crate::text::{Batch, Sequence};
+use crate::text::Sequence;
 
 /// A pair with its weak (or human) label, ready to train on.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,6 @@ pub struct PreferenceTask {
 /// What has been seen of the step under way.
 #[derive(Default)]
 struct Step {
-    tokens: usize,
     items: Vec<usize>,
     /// Log-probabilities of each part: chosen, then rejected.
     log_probs: Vec<(usize, Tensor<1>)>,
@@ -71,6 +70,13 @@ impl PreferenceTask {
         };
         task.reweigh();
         task
+    }
+
+    /// Log-probabilities of each pair under the reference, [chosen, rejected].
+    pub fn set_reference(&mut self, log_probs: Vec<[f32; 2]>) {
+        for (pair, log_probs) in self.pairs.iter_mut().zip(log_probs) {
+            pair.reference = log_probs.map(f64::from);
+        }
     }
 
     fn reweigh(&mut self) {
@@ -103,13 +109,13 @@ impl Task for PreferenceTask {
         Readout::LogProbs
     }
 
-    fn batch(&mut self, items: &[usize]) -> Batch {
-        let side = |k: usize| items.iter().map(move |&i| (i, k));
-        let sequences: Vec<&Sequence> =
-            side(0).chain(side(1)).map(|(i, k)| &self.pairs[i].sides[k]).collect();
-        let batch = Batch::one_per_row(&sequences, self.pad);
-        self.step.tokens += batch.real_tokens();
-        batch
+    fn sequences(&self, items: &[usize]) -> Vec<&Sequence> {
+        let side = |k: usize| items.iter().map(move |&i| &self.pairs[i].sides[k]);
+        side(0).chain(side(1)).collect()
+    }
+
+    fn pad(&self) -> u32 {
+        self.pad
     }
 
     fn loss(&mut self, items: &[usize], outputs: Tensor<1>) -> Tensor<1> {
@@ -130,10 +136,6 @@ impl Task for PreferenceTask {
         });
         let weights: Vec<f32> = items.iter().map(|&i| self.weights[i] as f32).collect();
         (losses * floats(&weights, &device)).sum().div_scalar(self.divisor)
-    }
-
-    fn tokens(&self) -> usize {
-        self.step.tokens
     }
 
     fn metrics(&mut self) -> Result<Metrics, ModelError> {

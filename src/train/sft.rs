@@ -4,20 +4,19 @@ use burn::tensor::Tensor;
 
 use super::{Metrics, Readout, Task};
 use crate::model::ModelError;
-use crate::text::{Batch, Sequence};
+use crate::text::Sequence;
 
 /// Minimise the mean negative log-likelihood of response tokens.
 pub struct SftTask {
     sequences: Vec<Sequence>,
     pad: u32,
     targets: f64,
-    tokens: usize,
 }
 
 impl SftTask {
     /// Over these sequences.
     pub fn new(sequences: Vec<Sequence>, pad: u32) -> Self {
-        Self { sequences, pad, targets: 1.0, tokens: 0 }
+        Self { sequences, pad, targets: 1.0 }
     }
 }
 
@@ -27,7 +26,6 @@ impl Task for SftTask {
     }
 
     fn begin(&mut self, items: &[usize]) {
-        self.tokens = 0;
         let targets: usize = items.iter().map(|&i| self.sequences[i].response.len()).sum();
         self.targets = targets.max(1) as f64;
     }
@@ -36,19 +34,16 @@ impl Task for SftTask {
         Readout::LogProbs
     }
 
-    fn batch(&mut self, items: &[usize]) -> Batch {
-        let sequences: Vec<&Sequence> = items.iter().map(|&i| &self.sequences[i]).collect();
-        let batch = Batch::one_per_row(&sequences, self.pad);
-        self.tokens += batch.real_tokens();
-        batch
+    fn sequences(&self, items: &[usize]) -> Vec<&Sequence> {
+        items.iter().map(|&i| &self.sequences[i]).collect()
+    }
+
+    fn pad(&self) -> u32 {
+        self.pad
     }
 
     fn loss(&mut self, _items: &[usize], outputs: Tensor<1>) -> Tensor<1> {
         outputs.sum().div_scalar(-self.targets)
-    }
-
-    fn tokens(&self) -> usize {
-        self.tokens
     }
 
     fn metrics(&mut self) -> Result<Metrics, ModelError> {

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 
-use super::{AdamW, Gradients, Metrics, Order, Pass, PassSettings, Readout, Training};
+use super::{AdamW, Gradients, Metrics, Order, Pass, PassSettings, Plan, Readout, Training};
 use crate::model::{Decoder, ModelError};
-use crate::text::Batch;
+use crate::text::{Batch, Sequence};
 
 /// Why training ended early.
 #[derive(Debug, thiserror::Error)]
@@ -35,15 +35,16 @@ pub trait Task {
     /// What the loss is a function of.
     fn readout(&self) -> Readout;
 
-    /// The sequences of a part of the step's items.
-    fn batch(&mut self, items: &[usize]) -> Batch;
+    /// The sequences of a part of the step's items, in the order in which
+    /// [`Task::loss`] expects their outputs.
+    fn sequences(&self, items: &[usize]) -> Vec<&Sequence>;
+
+    /// Fills rows.
+    fn pad(&self) -> u32;
 
     /// The share of a part of the step's items in the step's loss, `[1]`, from what was read of
     /// its batch, `[S]`; shares add up.
     fn loss(&mut self, items: &[usize], outputs: Tensor<1>) -> Tensor<1>;
-
-    /// Token positions computed since [`Task::begin`].
-    fn tokens(&self) -> usize;
 
     /// The step's numbers beside those that the loop adds.
     ///
@@ -106,17 +107,6 @@ pub struct Start {
     pub plan: Plan,
 }
 
-/// How steps are computed; none of it changes what they compute, to rounding.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Plan {
-    /// Compute layers again in the backward pass rather than keep what they computed.
-    pub recompute: bool,
-    /// Items computed at once; 0 takes a whole batch.
-    pub micro_batch: usize,
-    /// Seed of what adapters drop.
-    pub seed: u64,
-}
-
 /// How training ended.
 pub enum Ended {
     /// All steps are done; the model is without autodiff.
@@ -158,10 +148,11 @@ pub fn train(
         let gradients = backward(&model, task, &items, training, &plan.at(step));
         let (next, mut metrics) = update(model, gradients, &mut optimiser, task, rate, training)?;
         model = next;
-        tokens += task.tokens() as u64;
+        let computed = task.sequences(&items).iter().map(|sequence| sequence.len()).sum::<usize>();
+        tokens += computed as u64;
         metrics.set("learning_rate", rate);
         metrics.set("num_tokens", tokens as f64);
-        metrics.set("tokens_per_second", task.tokens() as f64 / begun.elapsed().as_secs_f64());
+        metrics.set("tokens_per_second", computed as f64 / begun.elapsed().as_secs_f64());
         observer.after_step(step + 1, order.total, &metrics);
         let finite = metrics.get("loss").is_some_and(f64::is_finite);
         if was_finite && !finite {
@@ -190,13 +181,6 @@ fn warmup_steps(training: &Training, total: u64, observer: &mut dyn Observer) ->
     training.warmup_steps.min(most)
 }
 
-impl Plan {
-    /// The plan of one step: its own seed.
-    fn at(&self, step: u64) -> Self {
-        Self { seed: self.seed.wrapping_mul(0x2545_F491_4F6C_DD1D).wrapping_add(step), ..*self }
-    }
-}
-
 /// The gradients of a step, and the shares of its loss.
 fn backward(
     model: &Decoder,
@@ -208,10 +192,8 @@ fn backward(
     task.begin(items);
     let mut gradients = Gradients::default();
     let mut losses = Vec::new();
-    let micro_batch = if plan.micro_batch > 0 { plan.micro_batch } else { usize::MAX };
-    let parts = items.chunks(training.batch_size.max(1)).flat_map(|b| b.chunks(micro_batch));
-    for (i, part) in parts.enumerate() {
-        let batch = task.batch(part);
+    for (i, part) in plan.parts(items, training.batch_size).enumerate() {
+        let batch = Batch::one_per_row(&task.sequences(part), task.pad());
         let seed = plan.seed.wrapping_mul(31).wrapping_add(i as u64);
         let settings = PassSettings { recompute: plan.recompute, seed };
         let pass = Pass::forward(model, &batch, task.readout(), settings);

@@ -8,6 +8,7 @@ mod cli;
 mod common;
 mod data;
 mod hub;
+mod memory;
 mod models;
 mod preference;
 mod resume;

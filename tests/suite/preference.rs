@@ -299,7 +299,7 @@ fn swapping_the_candidates_changes_neither_label_nor_confidence() {
 #[test]
 fn weights_of_one_give_the_unweighted_loss() {
     use confide::model::{ModelFiles, load, sequence_log_probs};
-    use confide::text::Sequence;
+    use confide::text::{Batch, Sequence};
     use confide::train::{PolicyPair, PreferenceTask, Task, WeightedMean};
     let folder = crate::common::repository("tests/fixtures/models/llama-tied");
     let model = load(&ModelFiles::folder(&folder).unwrap(), &Device::flex()).unwrap().decoder;
@@ -319,7 +319,10 @@ fn weights_of_one_give_the_unweighted_loss() {
                 let preference = preference(objective, 0.5);
                 let mut task = PreferenceTask::new(pairs.clone(), 0, preference, mean, weighting);
                 task.begin(&[0, 1]);
-                let outputs = sequence_log_probs(&model, &task.batch(&[0, 1]));
+                let outputs = sequence_log_probs(
+                    &model,
+                    &Batch::one_per_row(&task.sequences(&[0, 1]), task.pad()),
+                );
                 vector(task.loss(&[0, 1], outputs))
             };
             assert_eq!(loss(Some(uniform.clone())), loss(None), "{objective:?} {mean:?}");

@@ -408,7 +408,7 @@ fn an_impossible_setting_is_shown_in_place_and_stops_the_button() {
 /// Every panel, in both themes and at two sizes: no missing glyph, no input without a name.
 #[test]
 fn every_panel_draws_empty_and_full() {
-    const PANELS: [&str; 11] = [
+    const PANELS: [&str; 12] = [
         "Overview",
         "Data",
         "Pairs",
@@ -417,6 +417,7 @@ fn every_panel_draws_empty_and_full() {
         "Curves",
         "Numbers",
         "Device",
+        "Memory",
         "Confidence",
         "Cloud",
         "Log",

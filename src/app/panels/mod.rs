@@ -8,6 +8,7 @@ mod curves;
 mod data;
 mod device;
 mod log;
+mod memory;
 mod numbers;
 mod overview;
 mod pairs;
@@ -52,6 +53,7 @@ pub(crate) fn all() -> Vec<Box<dyn Panel>> {
         Box::new(curves::Curves),
         Box::new(numbers::Numbers),
         Box::new(device::Device),
+        Box::new(memory::Memory),
         Box::new(confidence::Confidence::default()),
         Box::new(cloud::Cloud::default()),
         Box::new(log::Log),

@@ -10,7 +10,7 @@ use super::super::session::{RunError, Session};
 use super::data::Prepared;
 use super::{load_to_train, stream};
 use crate::data::Pair;
-use crate::model::Checkpoint;
+use crate::model::{Checkpoint, Footprint};
 use crate::run::find_model;
 use crate::text::{Fit, Sequence, Tokenizer, encode_pairs};
 use crate::train::{BradleyTerryTask, Order};
@@ -41,7 +41,16 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
             checkpoint = with_fresh_head(checkpoint, session);
         }
         let mut task = BradleyTerryTask::new(pairs, tokenizer.pad);
-        checkpoint.decoder = session.train(Stage::Annotator, checkpoint.decoder, &mut task, order, &settings.training)?;
+        let footprint = Footprint::of(&checkpoint, settings.precision);
+        let plan = session.plan(Stage::Annotator, &footprint, &task, &order, &settings.training)?;
+        checkpoint.decoder = session.train(
+            Stage::Annotator,
+            checkpoint.decoder,
+            &mut task,
+            order,
+            &settings.training,
+            plan,
+        )?;
         session.state.report.annotator.steps = total;
         session.export("annotator", &checkpoint, &files, Some(tokenizer.pad), settings.lora.merge)
     })

@@ -8,7 +8,7 @@ use super::annotator::preferred_first;
 use super::data::Prepared;
 use crate::annotate::score_sequences;
 use crate::data::{AnnotatedPair, Pair, Side, read_annotations, write_annotations};
-use crate::model::{ModelFiles, load_as};
+use crate::model::{Footprint, ModelFiles, load_as};
 use crate::preference::{calibration, confidence};
 use crate::run::find_model;
 use crate::text::{EncodedPair, Fit, Sequence, Tokenizer, encode_pairs, prompt_text};
@@ -82,7 +82,11 @@ fn score(
 ) -> Result<Vec<[f32; 2]>, RunError> {
     let annotator = load_as(files, &session.device, session.recipe.annotator.precision)?;
     let sequences: Vec<&Sequence> = pairs.iter().flat_map(|p| &p.sides).collect();
-    let batch_size = 2 * session.recipe.annotator.training.batch_size;
+    let settings = &session.recipe.annotator;
+    let footprint = Footprint::of(&annotator, settings.precision);
+    let wanted = 2 * settings.training.batch_size;
+    let batch_size =
+        session.scoring_batch(Stage::Confidence, &footprint, true, &sequences, wanted)?;
     let total = pairs.len() as u64;
     let scores =
         score_sequences(&annotator.decoder, &sequences, tokenizer.pad, batch_size, &mut |done| {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::super::event::{DataSummary, Event, FileSummary, Stage};
 use super::super::session::{RunError, Session};
 use crate::data::{FileReport, Pair, Split, SplitSettings, read_files, split};
+use crate::run::Recipe;
 
 /// How many bad rows a summary lists; all are counted.
 const LISTED: usize = 100;
@@ -19,7 +20,7 @@ pub(crate) struct Prepared {
 }
 
 pub(crate) fn run(session: &mut Session<'_>) -> Result<Prepared, RunError> {
-    let (prepared, summary) = prepare(session)?;
+    let (prepared, summary) = prepare(&session.recipe)?;
     session.stage(Stage::Data, summary.pairs as u64, |session| {
         session.state.report.data.summary = summary.clone();
         session.emit(Event::Data { summary })
@@ -27,23 +28,24 @@ pub(crate) fn run(session: &mut Session<'_>) -> Result<Prepared, RunError> {
     Ok(prepared)
 }
 
-fn prepare(session: &Session<'_>) -> Result<(Prepared, DataSummary), RunError> {
-    let settings = &session.recipe.data;
-    let (mut pairs, mut files) = read(&settings.files, session.recipe.seed)?;
+/// Read and split the pairs of a recipe.
+pub(crate) fn prepare(recipe: &Recipe) -> Result<(Prepared, DataSummary), RunError> {
+    let settings = &recipe.data;
+    let (mut pairs, mut files) = read(&settings.files, recipe.seed)?;
     if settings.limit > 0 {
         pairs.truncate(settings.limit);
     }
     let shares = SplitSettings {
         labelled: settings.labelled,
         held_out: settings.held_out,
-        seed: session.recipe.seed,
+        seed: recipe.seed,
     };
     let mut split = split(&pairs, &shares);
     for (list, part) in [
         (&settings.unlabelled, &mut split.unlabelled),
         (&settings.held_out_files, &mut split.held_out),
     ] {
-        let (more, reports) = read(list, session.recipe.seed)?;
+        let (more, reports) = read(list, recipe.seed)?;
         part.extend(pairs.len()..pairs.len() + more.len());
         pairs.extend(more);
         files.extend(reports);

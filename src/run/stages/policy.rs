@@ -11,10 +11,10 @@ use super::super::{AnnotatorKind, Normalisation};
 use super::sft::{Material, reference};
 use super::stream;
 use crate::annotate::response_log_probs;
-use crate::model::{Decoder, SavedTensor, Storage, load_named, save_tensors};
+use crate::model::{Decoder, Footprint, SavedTensor, Storage, load_named, save_tensors};
 use crate::preference::Preference;
 use crate::text::Sequence;
-use crate::train::{Order, PolicyPair, PreferenceTask, WeightedMean};
+use crate::train::{Order, Plan, PolicyPair, PreferenceTask, WeightedMean};
 
 /// The objective of a recipe with its constants.
 pub(crate) fn preference(session: &Session<'_>) -> Preference {
@@ -26,21 +26,13 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
     let settings = session.recipe.policy.clone();
     let (shuffle, seed) = (session.recipe.data.shuffle, session.recipe.seed);
     let order = Order::new(material.pairs.len(), &settings.training, shuffle, seed, stream::POLICY);
-    let reference_log_probs = reference_log_probs(session, material, &order)?;
+    let mut checkpoint = reference(session, material)?;
+    // The reference is computed in the parts in which the policy will be, so the plan comes first.
+    let footprint = Footprint::of(&checkpoint, settings.precision);
+    let mut task = task(session, material);
+    let plan = session.plan(Stage::Policy, &footprint, &task, &order, &settings.training)?;
+    task.set_reference(reference_log_probs(session, material, &checkpoint.decoder, &order, plan)?);
     session.stage(Stage::Policy, order.total, |session| {
-        let pairs = material.pairs.iter().zip(&reference_log_probs).map(|((sides, label), r)| {
-            PolicyPair { sides: sides.clone(), reference: r.map(f64::from), margin: label.margin }
-        });
-        let mean = match settings.normalisation {
-            Normalisation::Pairs => WeightedMean::Pairs,
-            Normalisation::Weights => WeightedMean::Weights,
-        };
-        let weak = session.recipe.annotator.kind == AnnotatorKind::RewardHead;
-        let weighting = weak.then(|| session.recipe.confidence.clone());
-        let pad = material.tokenizer.pad;
-        let mut task =
-            PreferenceTask::new(pairs.collect(), pad, preference(session), mean, weighting);
-        let mut checkpoint = reference(session, material)?;
         let total = order.total;
         checkpoint.decoder = session.train(
             Stage::Policy,
@@ -48,10 +40,29 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
             &mut task,
             order,
             &settings.training,
+            plan,
         )?;
         session.state.report.policy.steps = total;
-        session.export("policy", &checkpoint, &material.files, Some(pad), settings.lora.merge)
+        let pad = Some(material.tokenizer.pad);
+        session.export("policy", &checkpoint, &material.files, pad, settings.lora.merge)
     })
+}
+
+/// The weighted objective over all pairs; what the reference says of them is not known yet.
+fn task(session: &Session<'_>, material: &Material) -> PreferenceTask {
+    let pairs = material.pairs.iter().map(|(sides, label)| PolicyPair {
+        sides: sides.clone(),
+        reference: [0.0; 2],
+        margin: label.margin,
+    });
+    let mean = match session.recipe.policy.normalisation {
+        Normalisation::Pairs => WeightedMean::Pairs,
+        Normalisation::Weights => WeightedMean::Weights,
+    };
+    let weak = session.recipe.annotator.kind == AnnotatorKind::RewardHead;
+    let weighting = weak.then(|| session.recipe.confidence.clone());
+    let pad = material.tokenizer.pad;
+    PreferenceTask::new(pairs.collect(), pad, preference(session), mean, weighting)
 }
 
 /// Log-probabilities of all responses under the reference, [chosen, rejected] for each pair;
@@ -59,7 +70,9 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
 fn reference_log_probs(
     session: &mut Session<'_>,
     material: &Material,
+    reference: &Decoder,
     order: &Order,
+    plan: Plan,
 ) -> Result<Vec<[f32; 2]>, RunError> {
     let key = key(session, material);
     let path = session
@@ -71,8 +84,7 @@ fn reference_log_probs(
         session.state.done.retain(|stage| *stage != Stage::Reference);
     }
     session.stage(Stage::Reference, material.pairs.len() as u64, |session| {
-        let checkpoint = reference(session, material)?;
-        let values = in_training_batches(session, &checkpoint.decoder, material, order)?;
+        let values = in_training_batches(session, reference, material, order, plan)?;
         let saved = SavedTensor { shape: vec![material.pairs.len(), 2], values };
         Ok(save_tensors(&path, &BTreeMap::from([("log_probs".to_owned(), saved)]), Storage::F32)?)
     })?;
@@ -87,13 +99,14 @@ fn in_training_batches(
     reference: &Decoder,
     material: &Material,
     order: &Order,
+    plan: Plan,
 ) -> Result<Vec<f32>, RunError> {
-    let batch_size = session.recipe.policy.training.batch_size.max(1);
+    let batch_size = session.recipe.policy.training.batch_size;
     let total = material.pairs.len() as u64;
     let mut values = vec![0.0; 2 * material.pairs.len()];
     let mut done = 0;
     for items in order.first_epoch() {
-        for part in items.chunks(batch_size) {
+        for part in plan.parts(&items, batch_size) {
             let side = |k: usize| part.iter().map(move |&i| (i, k));
             let places: Vec<(usize, usize)> = side(0).chain(side(1)).collect();
             let sequences: Vec<&Sequence> =

@@ -9,7 +9,8 @@ use super::data::Prepared;
 use super::{load_to_train, stream};
 use crate::data::Side;
 use crate::model::{
-    Checkpoint, ModelFiles, Storage, collect_trained, load_named, save_tensors, take_tensors,
+    Checkpoint, Footprint, ModelFiles, Storage, collect_trained, load_named, save_tensors,
+    take_tensors,
 };
 use crate::run::find_model;
 use crate::text::{Fit, Sequence, Tokenizer, encode_pairs};
@@ -94,7 +95,10 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
         let checkpoint = reference(session, material)?;
         let sequences = material.pairs.iter().map(|(sides, _)| sides[0].clone()).collect();
         let mut task = SftTask::new(sequences, material.tokenizer.pad);
-        let tuned = session.train(Stage::Sft, checkpoint.decoder, &mut task, order, &training)?;
+        let footprint = Footprint::of(&checkpoint, session.recipe.policy.precision);
+        let plan = session.plan(Stage::Sft, &footprint, &task, &order, &training)?;
+        let decoder = checkpoint.decoder;
+        let tuned = session.train(Stage::Sft, decoder, &mut task, order, &training, plan)?;
         Ok(save_tensors(&reference_path(session), &collect_trained(&tuned), Storage::F32)?)
     })
 }

@@ -1,0 +1,150 @@
+//! Whether memory stays flat: `cargo bench --bench soak -- [MODEL] [--steps 1000] [--warmup 100]
+//! [--longest 256] [--device cpu]`.
+//!
+//! Preference steps on pairs of varied lengths; prints the peak of memory after the warm-up and
+//! at the end, of the process (CPU) or of the device's pools (GPU), and exits with 1 if it moved
+//! by 2 % or more.
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::Instant;
+
+use burn::tensor::Device;
+use confide::model::{Decoder, load};
+use confide::preference::{Objective, Preference};
+use confide::run::find_model;
+use confide::train::{
+    AdamW, Flow, Metrics, Observer, Order, Plan, PreferenceTask, Start, TrainError, Training,
+    WeightedMean, train,
+};
+use rand::{RngExt, SeedableRng};
+
+#[path = "shared.rs"]
+mod shared;
+use shared::{pair, status};
+
+const BATCH: usize = 2;
+const MOST: f64 = 0.02;
+
+struct Options {
+    model: String,
+    steps: usize,
+    warmup: usize,
+    longest: usize,
+    device: String,
+}
+
+fn options() -> Options {
+    let mut options = Options {
+        model: "builtin:weak".to_owned(),
+        steps: 1000,
+        warmup: 100,
+        longest: 256,
+        device: "cpu".to_owned(),
+    };
+    let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
+    while let Some(word) = words.next() {
+        let mut value = || words.next().expect("a value");
+        match word.as_str() {
+            "--steps" => options.steps = value().parse().expect("a number"),
+            "--warmup" => options.warmup = value().parse().expect("a number"),
+            "--longest" => options.longest = value().parse().expect("a number"),
+            "--device" => options.device = value(),
+            model => model.clone_into(&mut options.model),
+        }
+    }
+    options
+}
+
+/// The most memory so far, in MiB.
+struct Peak {
+    device: Device,
+    pools: f64,
+}
+
+impl Peak {
+    fn now(&mut self) -> f64 {
+        match self.device.memory_pool_usage() {
+            Some(usage) => {
+                self.pools = self.pools.max(usage.bytes_reserved as f64 / f64::from(1 << 20));
+                self.pools
+            }
+            None => status("VmHWM:").expect("a system that tells of peak memory"),
+        }
+    }
+}
+
+/// Notes the peak every so many steps.
+struct Watch {
+    peak: Peak,
+    warmup: u64,
+    warm: f64,
+    begun: Instant,
+}
+
+impl Observer for Watch {
+    fn before_step(&mut self) -> Flow {
+        Flow::Go(None)
+    }
+
+    fn after_step(&mut self, step: u64, total: u64, _: &Metrics) {
+        let peak = self.peak.now();
+        if step == self.warmup {
+            self.warm = peak;
+        }
+        if step.is_multiple_of(100) || step == total || step == self.warmup {
+            let seconds = self.begun.elapsed().as_secs_f64();
+            println!("step {step:>6} of {total}: {peak:>10.1} MiB at peak, {seconds:>7.0} s");
+        }
+    }
+
+    fn wants_checkpoint(&mut self, _: u64, _: u64) -> bool {
+        false
+    }
+
+    fn checkpoint(&mut self, _: u64, _: &Decoder, _: &AdamW) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    fn warn(&mut self, _: String) {}
+}
+
+fn main() {
+    confide::allocator::keep_freed_memory();
+    let options = options();
+    let choice = confide::device::find(&options.device).expect("a device");
+    println!("{} on {}", options.model, choice.device.describe());
+    let device = confide::device::open(&choice.device).expect("the device starts");
+    let files = find_model(&options.model).expect("a model");
+    let model = load(&files, &device).expect("weights").decoder;
+    let vocabulary = model.config().vocabulary;
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
+    let steps = options.warmup + options.steps;
+    let pairs = (0..BATCH * steps)
+        .map(|i| pair(i, rng.random_range(16..=options.longest), vocabulary))
+        .collect();
+    let training = Training {
+        batch_size: BATCH,
+        accumulate: 1,
+        warmup_steps: 0,
+        learning_rate: 1e-6,
+        ..Training::default()
+    };
+    let preference = Preference { objective: Objective::Dpo, beta: 0.1, label_noise: 0.1 };
+    let order = Order::new(BATCH * steps, &training, false, 0, 0);
+    let mut task = PreferenceTask::new(pairs, 0, preference, WeightedMean::Pairs, None);
+    let plan = Plan { recompute: true, ..Plan::default() };
+    let start = Start { model, optimiser: AdamW::new(0.0), step: 0, tokens: 0, plan };
+    let mut watch = Watch {
+        peak: Peak { device, pools: 0.0 },
+        warmup: options.warmup as u64,
+        warm: f64::NAN,
+        begun: Instant::now(),
+    };
+    train(start, &mut task, order, &training, &mut watch).expect("training");
+    let end = watch.peak.now();
+    let moved = end / watch.warm - 1.0;
+    println!("from {:.1} to {end:.1} MiB: {:+.2} %", watch.warm, 100.0 * moved);
+    if moved >= MOST {
+        std::process::exit(1);
+    }
+}

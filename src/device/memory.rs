@@ -1,0 +1,112 @@
+//! How much memory a device has, by its driver's or the system's own word; never a guess.
+
+use burn::tensor::Device;
+use serde::Serialize;
+
+use super::{Candidate, Selector, wgpu};
+
+/// What a device tells of its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// Bytes that a run may take.
+    pub bytes: u64,
+    /// Who says so, in a few words.
+    pub source: &'static str,
+}
+
+impl Candidate {
+    /// The memory that a run on this device may take; `None` where nobody tells.
+    pub fn memory(&self) -> Option<Memory> {
+        match self.selector {
+            Selector::Cpu => system(),
+            Selector::Adapter(wgpu::Backend::Vulkan, kind, index) => vulkan(kind, index),
+            // Apple's integrated graphics share the system's memory.
+            Selector::Adapter(wgpu::Backend::Metal, wgpu::DeviceType::IntegratedGpu, _) => system(),
+            Selector::Adapter(..) => None,
+        }
+    }
+}
+
+/// What the system can give without swapping, within this process's own limits.
+fn system() -> Option<Memory> {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    let free = Memory { bytes: system.available_memory(), source: "free, says the system" };
+    let limits =
+        system.cgroup_limits().filter(|limits| limits.total_memory < system.total_memory());
+    let limited = limits.map(|limits| Memory {
+        bytes: limits.free_memory,
+        source: "left under this container's limit",
+    });
+    limited
+        .into_iter()
+        .chain(data_limit())
+        .chain((free.bytes > 0).then_some(free))
+        .min_by_key(|memory| memory.bytes)
+}
+
+/// The limit on a process's own data (`ulimit -d`).
+#[cfg(target_os = "linux")]
+fn data_limit() -> Option<Memory> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a live, writable rlimit.
+    let told = unsafe { libc::getrlimit(libc::RLIMIT_DATA, &raw mut limit) } == 0;
+    (told && limit.rlim_cur != libc::RLIM_INFINITY)
+        .then_some(Memory { bytes: limit.rlim_cur, source: "this process's data limit" })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn data_limit() -> Option<Memory> {
+    None
+}
+
+/// The largest heap that the driver calls local to the device.
+#[cfg(not(target_vendor = "apple"))]
+fn vulkan(kind: wgpu::DeviceType, index: usize) -> Option<Memory> {
+    /// `VK_MEMORY_HEAP_DEVICE_LOCAL_BIT`.
+    const DEVICE_LOCAL: u32 = 1;
+    let adapters = super::enumerate(wgpu::Backend::Vulkan);
+    let adapter = adapters.iter().filter(|a| a.get_info().device_type == kind).nth(index)?;
+    // SAFETY: the handles are only asked for properties and outlive the question.
+    let properties = unsafe {
+        let raw = adapter.as_hal::<wgpu::hal::api::Vulkan>()?;
+        let instance = raw.shared_instance().raw_instance();
+        instance.get_physical_device_memory_properties(raw.raw_physical_device())
+    };
+    let heaps = properties.memory_heaps.iter().take(properties.memory_heap_count as usize);
+    let local = heaps.filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0);
+    let bytes = local.map(|heap| heap.size).max()?;
+    Some(Memory { bytes, source: "the device's memory, says its driver" })
+}
+
+#[cfg(target_vendor = "apple")]
+fn vulkan(_kind: wgpu::DeviceType, _index: usize) -> Option<Memory> {
+    None
+}
+
+/// The most memory that work on a device has taken so far: of its pools, or of this process where
+/// they are one; `None` where nobody tells.
+pub fn peak_memory(device: &Device) -> Option<u64> {
+    match device.memory_pool_usage() {
+        // Pools keep what they reserved until they are cleaned.
+        Some(usage) => Some(usage.bytes_reserved),
+        None => process_peak(),
+    }
+}
+
+#[cfg(unix)]
+fn process_peak() -> Option<u64> {
+    /// `ru_maxrss` counts kibibytes, and bytes on Apple's systems.
+    const UNIT: u64 = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
+    // SAFETY: all zeros are a valid rusage, and the pointer is to a live one.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        (libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) == 0).then_some(usage)
+    };
+    usage.map(|usage| u64::try_from(usage.ru_maxrss).unwrap_or(0) * UNIT)
+}
+
+#[cfg(not(unix))]
+fn process_peak() -> Option<u64> {
+    None
+}

@@ -1,0 +1,111 @@
+//! How steps are computed, and what that takes of a device's memory.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Order, Recompute, Task, Training};
+use crate::model::{BatchShape, Footprint, Needs, PassKind};
+
+/// How steps are computed; none of it changes what they compute, to rounding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Compute layers again in the backward pass rather than keep what they computed.
+    pub recompute: bool,
+    /// Items computed at once; 0 takes a whole batch.
+    pub micro_batch: usize,
+    /// Seed of what adapters drop.
+    pub seed: u64,
+}
+
+impl Plan {
+    /// The parts of a step's items that are computed at once.
+    pub fn parts<'a>(
+        &self,
+        items: &'a [usize],
+        batch_size: usize,
+    ) -> impl Iterator<Item = &'a [usize]> {
+        let micro = if self.micro_batch > 0 { self.micro_batch } else { usize::MAX };
+        items.chunks(batch_size.max(1)).flat_map(move |batch| batch.chunks(micro))
+    }
+
+    /// The plan of one step: its own seed.
+    pub(super) fn at(&self, step: u64) -> Self {
+        Self { seed: self.seed.wrapping_mul(0x2545_F491_4F6C_DD1D).wrapping_add(step), ..*self }
+    }
+
+    /// What a training takes at its peak, over all its steps.
+    pub fn needs(
+        &self,
+        footprint: &Footprint,
+        task: &dyn Task,
+        order: &Order,
+        training: &Training,
+    ) -> Needs {
+        let kind = if self.recompute { PassKind::Recompute } else { PassKind::Keep };
+        let scores = task.readout().is_scores();
+        let mut order = order.clone();
+        let mut highest = 0;
+        for step in 0..order.total {
+            let items = order.step(step);
+            for (i, part) in self.parts(&items, training.batch_size).enumerate() {
+                let batch = BatchShape::of(&task.sequences(part));
+                // Later parts add to gradients that are there already.
+                let waiting = if i > 0 { footprint.gradients() } else { 0 };
+                highest = highest.max(waiting + footprint.pass(&batch, scores, kind));
+            }
+        }
+        let (weights, gradients) = (footprint.weights(), footprint.gradients());
+        let held = highest.max(gradients + footprint.update());
+        Needs {
+            weights,
+            gradients,
+            optimiser: footprint.optimiser(),
+            activations: held.saturating_sub(gradients),
+        }
+    }
+
+    /// The fastest plan whose needs stay within `limit` bytes; the smallest one where none does.
+    /// Without a limit it is the smallest that computes a whole batch at once.
+    pub fn choose(
+        footprint: &Footprint,
+        task: &dyn Task,
+        order: &Order,
+        training: &Training,
+        limit: Option<u64>,
+    ) -> (Self, Needs) {
+        let mut best = None;
+        for plan in Self::candidates(training, limit.is_some()) {
+            let needs = plan.needs(footprint, task, order, training);
+            if limit.is_none_or(|limit| needs.total() <= limit) {
+                return (plan, needs);
+            }
+            if best.as_ref().is_none_or(|(_, least): &(Self, Needs)| needs.total() < least.total())
+            {
+                best = Some((plan, needs));
+            }
+        }
+        best.unwrap_or_default()
+    }
+
+    /// Plans that the settings allow, the fastest first: recomputing costs a third of the
+    /// arithmetic, smaller parts only what a device loses on small shapes.
+    fn candidates(training: &Training, limited: bool) -> Vec<Self> {
+        let sizes = match training.micro_batch {
+            0 if limited => {
+                let halves = std::iter::successors(Some(training.batch_size.max(1)), |&n| {
+                    (n > 1).then(|| n.div_ceil(2))
+                });
+                halves.collect()
+            }
+            size => vec![size],
+        };
+        let recompute = match training.recompute {
+            Recompute::Auto if limited => vec![false, true],
+            Recompute::Auto | Recompute::Always => vec![true],
+            Recompute::Never => vec![false],
+        };
+        let plan = |recompute| {
+            sizes.iter().map(move |&micro_batch| Self { recompute, micro_batch, seed: 0 })
+        };
+        recompute.into_iter().flat_map(plan).collect()
+    }
+}
