@@ -40,6 +40,8 @@ pub use lora::Lora;
 pub use parameters::{Parameter, ParameterKind, parameters};
 pub use peft::{base_of, read_adapter, save_adapter};
 pub use precision::Precision;
+#[doc(hidden)]
+pub use readout::readout_in_chunks;
 pub use save::save;
 pub use tensors::{
     SavedTensor, Storage, collect_tensors, collect_trained, load_named, save_tensors, take_tensors,

@@ -207,7 +207,8 @@ impl Recipe {
         Ok(())
     }
 
-    fn model(&self, section: &str) -> &str {
+    /// The model field of a section, `annotator` or `policy`.
+    pub(super) fn model(&self, section: &str) -> &str {
         if section == "annotator" { &self.annotator.model } else { &self.policy.model }
     }
 

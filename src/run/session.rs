@@ -305,6 +305,7 @@ impl Session<'_> {
             for file in [
                 "tokenizer.json",
                 "tokenizer_config.json",
+                "chat_template.jinja",
                 "generation_config.json",
                 "special_tokens_map.json",
             ] {
