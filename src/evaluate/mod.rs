@@ -38,7 +38,7 @@ pub struct GoldSample {
 /// Prompts sampled at once.
 const BATCH: usize = 32;
 
-/// Sample one response to each prompt; `breathe` is called between batches and may end it.
+/// Sample one response to each prompt, given as tokens, ending at those of `stop`; `breathe` is called between batches and may end it.
 ///
 /// # Errors
 ///
@@ -46,16 +46,16 @@ const BATCH: usize = 32;
 pub fn sample<E: From<ModelError> + From<TextError>>(
     decoder: &Decoder,
     tokenizer: &Tokenizer,
-    prompts: &[String],
+    stop: &[u32],
+    prompts: &[Vec<u32>],
     sampling: &Sampling,
     breathe: &mut dyn FnMut() -> Result<(), E>,
 ) -> Result<Vec<String>, E> {
     let mut texts = Vec::with_capacity(prompts.len());
     for (i, part) in prompts.chunks(BATCH).enumerate() {
-        let ids = part.iter().map(|p| tokenizer.encode(p)).collect::<Result<Vec<_>, _>>()?;
         let sampling = Sampling { seed: sampling.seed.wrapping_add(i as u64), ..sampling.clone() };
-        let responses = generate(decoder, &ids, &tokenizer.stop, &sampling)?;
-        for (prompt, response) in ids.iter().zip(&responses) {
+        let responses = generate(decoder, part, stop, &sampling)?;
+        for (prompt, response) in part.iter().zip(&responses) {
             texts.push(tokenizer.decode_after(prompt, &response.tokens)?);
         }
         breathe()?;

@@ -48,6 +48,10 @@ pub(crate) struct State {
     pub seconds: f64,
     /// The threshold in force.
     pub threshold: f64,
+    /// When the run began: what chat templates take for the present time, so that a run that
+    /// is resumed on another day reads the same prompts.
+    #[serde(default)]
+    pub began: String,
     /// What is known of the outcome.
     pub report: Report,
 }

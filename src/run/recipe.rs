@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{LoraSettings, Precision};
 use crate::preference::{Objective, Weighting};
 use crate::settings::{Field, settings};
+use crate::text::ChatStyle;
 use crate::train::{Schedule, Training};
 
 /// Who labels the unlabelled split.
@@ -42,6 +43,10 @@ settings! {
         pub labelled: f64 = 0.3,
         /// Share of all prompts kept for evaluation.
         pub held_out: f64 = 0.1,
+        /// How prompts are written. auto: messages by the model's chat template, or as a Human/Assistant transcript where it has none; plain text as it is. template: everything by the chat template (transcripts are cut into turns, other text is what a user says). hh: everything as a transcript. plain: the words alone.
+        pub chat: ChatStyle = ChatStyle::Auto,
+        /// File with a chat template (Jinja) for all models, in place of their own; empty means each model's own.
+        pub chat_template: String = String::new(),
         /// Longest prompt + response in tokens.
         pub max_length: usize = 512,
         /// Use only the first so many readable pairs; 0 means all.

@@ -158,6 +158,12 @@ impl Recipe {
             d.held_out,
             "a share from 0 to below 1",
         )?;
+        if !d.chat_template.is_empty() && !Path::new(&d.chat_template).is_file() {
+            return Err(invalid(format!(
+                "data.chat_template = \"{}\": there is no such file; expected a chat template in Jinja, or \"\" for each model's own",
+                d.chat_template
+            )));
+        }
         need(d.max_length >= 2, "data.max_length", d.max_length as f64, "at least 2 tokens")?;
         need(
             (0.0..=1.0).contains(&c.threshold),
@@ -215,6 +221,7 @@ impl Recipe {
         };
         let d = &mut self.data;
         d.files.iter_mut().chain(&mut d.unlabelled).chain(&mut d.held_out_files).for_each(resolve);
+        resolve(&mut d.chat_template);
         for model in [&mut self.annotator.model, &mut self.policy.model] {
             // A name on the hub stays one, unless a folder of that name stands here.
             if folder.join(&*model).exists() || HubName::parse(model).is_none() {

@@ -176,6 +176,7 @@ fn data(ui: &mut Ui, report: &crate::run::Report) {
         ("Held out", s.held_out, "For evaluation"),
         ("Skipped rows", s.bad_rows, "Rows that could not be read"),
         ("Too long", d.too_long, "Pairs beyond data.max_length"),
+        ("Refused", d.refused, "Pairs that a chat template refuses"),
     ];
     widgets::card(ui, |ui| {
         ui.strong("Data");

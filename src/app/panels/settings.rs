@@ -16,6 +16,7 @@ use crate::app::{format, widgets};
 use crate::hub::HubName;
 use crate::preference::{Objective, Scheme};
 use crate::run::{AnnotatorKind, Normalisation, Recipe};
+use crate::text::ChatStyle;
 use crate::train::{Recompute, Schedule, Training};
 
 /// All settings of the next run.
@@ -189,6 +190,19 @@ impl Form<'_> {
         line(ui, p, "data.held_out", "Held-out share", |ui| share(ui, &mut d.held_out));
         line(ui, p, "data.max_length", "Longest pair", |ui| {
             ui.add(DragValue::new(&mut d.max_length).range(2..=1_000_000).suffix(" tokens"));
+        });
+        line(ui, p, "data.chat", "Write prompts", |ui| {
+            let options = [
+                (ChatStyle::Auto, "as the model's template has it"),
+                (ChatStyle::Template, "all by a chat template"),
+                (ChatStyle::Hh, "all as Human/Assistant"),
+                (ChatStyle::Plain, "as the words alone"),
+            ];
+            choice(ui, "chat", &mut d.chat, &options);
+        });
+        line(ui, p, "data.chat_template", "Chat template", |ui| {
+            let edit = TextEdit::singleline(&mut d.chat_template).hint_text("the model's own");
+            ui.add(edit.desired_width(240.0));
         });
         line(ui, p, "data.limit", "Use at most", |ui| {
             let text =

@@ -8,11 +8,12 @@ use burn::tensor::{Tensor, TensorData};
 use super::super::event::Stage;
 use super::super::session::{RunError, Session};
 use super::data::Prepared;
+use super::encode::{encode, encoder};
 use super::{load_to_train, stream};
 use crate::data::Pair;
 use crate::model::Checkpoint;
 use crate::run::find_model;
-use crate::text::{Fit, Sequence, Tokenizer, encode_pairs};
+use crate::text::{Encoder, Fit, Sequence};
 use crate::train::{BradleyTerryTask, Order};
 
 /// Standard deviation of a fresh scalar head.
@@ -21,8 +22,9 @@ const HEAD_SD: f64 = 0.02;
 pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), RunError> {
     let settings = session.recipe.annotator.clone();
     let files = find_model(&settings.model)?;
-    let tokenizer = Tokenizer::load(&files)?;
-    let pairs = labelled_pairs(session, prepared, &tokenizer)?;
+    let encoder = encoder(session, &files)?;
+    let pairs = labelled_pairs(session, prepared, &encoder)?;
+    let pad = encoder.tokenizer.pad;
     let order = Order::new(
         pairs.len(),
         &settings.training,
@@ -40,10 +42,10 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
             }
             checkpoint = with_fresh_head(checkpoint, session);
         }
-        let mut task = BradleyTerryTask::new(pairs, tokenizer.pad);
+        let mut task = BradleyTerryTask::new(pairs, pad);
         checkpoint.decoder = session.train(Stage::Annotator, checkpoint.decoder, &mut task, order, &settings.training)?;
         session.state.report.annotator.steps = total;
-        session.export("annotator", &checkpoint, &files, Some(tokenizer.pad), settings.lora.merge)
+        session.export("annotator", &checkpoint, &files, Some(pad), settings.lora.merge)
     })
 }
 
@@ -51,9 +53,10 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
 fn labelled_pairs(
     session: &mut Session<'_>,
     prepared: &Prepared,
-    tokenizer: &Tokenizer,
+    encoder: &Encoder,
 ) -> Result<Vec<[Sequence; 2]>, RunError> {
-    let encoded = encode_pairs(tokenizer, &prepared.pairs, &prepared.split.labelled)?;
+    let names = ["annotator", "labelled"];
+    let encoded = encode(session, encoder, prepared, &prepared.split.labelled, names)?;
     let mut pairs = Vec::with_capacity(encoded.len());
     for pair in encoded {
         match pair.fit(Fit::Whole, session.recipe.data.max_length) {

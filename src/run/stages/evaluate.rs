@@ -4,14 +4,15 @@ use super::super::event::Stage;
 use super::super::session::{RunError, Session};
 use super::confidence::mean;
 use super::data::Prepared;
+use super::encode::encode;
 use super::policy::preference;
 use super::sft::{Material, reference};
 use crate::annotate::all_log_probs;
-use crate::evaluate::{GoldReport, gold_report};
+use crate::evaluate::{GoldReport, gold_report, sample};
 use crate::model::{Decoder, Sampling, load_as};
 use crate::run::find_model;
 use crate::run::stages::annotator::preferred_first;
-use crate::text::{Fit, Sequence, encode_pairs};
+use crate::text::{Fit, Sequence};
 
 pub(crate) fn run(
     session: &mut Session<'_>,
@@ -19,7 +20,9 @@ pub(crate) fn run(
     material: &Material,
 ) -> Result<(), RunError> {
     let mut pairs = Vec::new();
-    for pair in encode_pairs(&material.tokenizer, &prepared.pairs, &prepared.split.held_out)? {
+    let held_out_split = &prepared.split.held_out;
+    let names = ["policy", "held-out"];
+    for pair in encode(session, &material.encoder, prepared, held_out_split, names)? {
         let known = prepared.pairs[pair.pair].label.is_some();
         match pair.fit(Fit::Start, session.recipe.data.max_length) {
             Some(sides) if known => pairs.push(preferred_first(&prepared.pairs[pair.pair], sides)),
@@ -58,10 +61,13 @@ fn held_out(
     let mut log_probs = Vec::new();
     for (i, model) in models.into_iter().enumerate() {
         let base = (i * pairs.len()) as u64;
-        let values =
-            all_log_probs(model, &sequences, material.tokenizer.pad, batch_size, &mut |done| {
-                session.progress(Stage::Evaluate, base + done as u64 / 2, total)
-            })?;
+        let values = all_log_probs(
+            model,
+            &sequences,
+            material.encoder.tokenizer.pad,
+            batch_size,
+            &mut |done| session.progress(Stage::Evaluate, base + done as u64 / 2, total),
+        )?;
         log_probs.push(values);
     }
     let beta = preference(session).beta;
@@ -88,16 +94,14 @@ fn gold_samples(
         ..Sampling::default()
     };
     let prompts = crate::demo::held_out_prompts(settings.samples, session.recipe.seed);
+    let tokenizer = &material.encoder.tokenizer;
+    let ids = prompts.iter().map(|p| tokenizer.encode(p)).collect::<Result<Vec<_>, _>>()?;
+    let stop = material.encoder.stop();
     let models = [&base.decoder, before, policy];
     let mut samples = Vec::new();
     for model in models {
-        samples.push(crate::evaluate::sample(
-            model,
-            &material.tokenizer,
-            &prompts,
-            &sampling,
-            &mut || session.breathe(),
-        )?);
+        let breathe = &mut || session.breathe();
+        samples.push(sample(model, tokenizer, &stop, &ids, &sampling, breathe)?);
     }
     Ok(gold_report(&prompts, &samples, &crate::demo::gold_reward))
 }

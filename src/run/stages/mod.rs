@@ -3,6 +3,7 @@
 pub(super) mod annotator;
 pub(super) mod confidence;
 pub(super) mod data;
+pub(super) mod encode;
 pub(super) mod evaluate;
 pub(super) mod policy;
 pub(super) mod sft;
@@ -68,3 +69,4 @@ pub(super) fn run_all(session: &mut Session<'_>) -> Result<(), RunError> {
 }
 
 pub(crate) use annotator::normal;
+pub use encode::written;

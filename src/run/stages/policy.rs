@@ -37,7 +37,7 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
         };
         let weak = session.recipe.annotator.kind == AnnotatorKind::RewardHead;
         let weighting = weak.then(|| session.recipe.confidence.clone());
-        let pad = material.tokenizer.pad;
+        let pad = material.encoder.tokenizer.pad;
         let mut task =
             PreferenceTask::new(pairs.collect(), pad, preference(session), mean, weighting);
         let mut checkpoint = reference(session, material)?;
@@ -98,7 +98,7 @@ fn in_training_batches(
             let places: Vec<(usize, usize)> = side(0).chain(side(1)).collect();
             let sequences: Vec<&Sequence> =
                 places.iter().map(|&(i, k)| &material.pairs[i].0[k]).collect();
-            let sums = response_log_probs(reference, &sequences, material.tokenizer.pad)?;
+            let sums = response_log_probs(reference, &sequences, material.encoder.tokenizer.pad)?;
             for ((i, k), sum) in places.into_iter().zip(sums) {
                 values[2 * i + k] = sum;
             }
