@@ -144,10 +144,10 @@ pub(super) fn report_text(report: &Report, folder: &Path) -> String {
         format!("{}, {}", number(p.rewards_margin), share(p.rewards_accuracy)),
     );
     if let Some(gold) = &report.gold {
-        row(
-            "gold reward base → SFT → policy",
-            format!("{:.2} → {:.2} → {:.2}", gold.base, gold.sft, gold.policy),
-        );
+        row(&gold.title(), format!("{:.2} → {:.2} → {:.2}", gold.base, gold.sft, gold.policy));
+        if gold.accuracy.is_some() {
+            row("gold model agrees with humans", share(gold.accuracy));
+        }
         let [low, high] = gold.win_rate_interval.map(|v| 100.0 * v);
         row(
             "policy beats SFT",

@@ -8,6 +8,13 @@ use crate::text::{TextError, Tokenizer};
 /// Gold reward of sampled responses.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GoldReport {
+    /// The gold reward model; empty where the reward is that of the built-in world.
+    #[serde(default)]
+    pub model: String,
+    /// Share of the held-out pairs under the sampled prompts on which the gold model agrees with
+    /// the human label; ties count one half; `null` if there are none.
+    #[serde(default)]
+    pub accuracy: Option<f64>,
     /// Prompts sampled.
     pub prompts: usize,
     /// Mean gold reward before any training.
@@ -22,6 +29,19 @@ pub struct GoldReport {
     pub win_rate_interval: [f64; 2],
     /// A few prompts with the responses before and after.
     pub samples: Vec<GoldSample>,
+}
+
+impl GoldReport {
+    /// Whose reward it is, for a table.
+    pub fn title(&self) -> String {
+        match self.model.as_str() {
+            "" => "gold reward base → SFT → policy".to_owned(),
+            model => {
+                let name = model.rsplit(['/', '\\']).next().unwrap_or(model);
+                format!("{name}: base → SFT → policy")
+            }
+        }
+    }
 }
 
 /// One prompt with responses before and after alignment, each with its gold reward.
@@ -63,17 +83,13 @@ pub fn sample<E: From<ModelError> + From<TextError>>(
     Ok(texts)
 }
 
-/// Compare samples of [base, SFT, policy] under a reward of (prompt, response).
+/// Compare samples of [base, SFT, policy], each with its reward, prompt by prompt.
 pub fn gold_report(
     prompts: &[String],
-    samples: &[Vec<String>],
-    reward: &dyn Fn(&str, &str) -> f64,
+    samples: &[Vec<String>; 3],
+    rewards: &[Vec<f64>; 3],
 ) -> GoldReport {
-    let rewards: Vec<Vec<f64>> = samples
-        .iter()
-        .map(|texts| prompts.iter().zip(texts).map(|(p, t)| reward(p, t)).collect())
-        .collect();
-    let [base, before, after] = rewards.as_slice() else { return GoldReport::default() };
+    let [base, before, after] = rewards;
     let n = prompts.len().max(1) as f64;
     let mean = |values: &[f64]| values.iter().sum::<f64>() / n;
     let points = |(b, a): (&f64, &f64)| match a.total_cmp(b) {
@@ -84,6 +100,8 @@ pub fn gold_report(
     let wins: f64 = before.iter().zip(after).map(points).sum();
     let shown = 0..prompts.len().min(6);
     GoldReport {
+        model: String::new(),
+        accuracy: None,
         prompts: prompts.len(),
         base: mean(base),
         sft: mean(before),

@@ -15,6 +15,7 @@ mod lora;
 mod peft;
 mod precision;
 mod readout;
+mod reward;
 mod rotary;
 mod save;
 mod tensors;
@@ -36,6 +37,7 @@ pub use log_probs::{floats, input, sequence_log_probs, sequence_scores, token_lo
 pub use lora::Lora;
 pub use peft::{base_of, save_adapter};
 pub use precision::Precision;
+pub use reward::{is_reward_model, score_pad};
 pub use save::save;
 pub use tensors::{
     SavedTensor, Storage, collect_tensors, collect_trained, load_named, save_tensors, take_tensors,

@@ -105,7 +105,11 @@ pub struct PolicySettings {
 settings! {
     /// What is measured at the end.
     pub struct EvaluateSettings {
-        /// Prompts to which the base model, the SFT model and the policy each write a response, where a gold reward is known (the built-in demonstration).
+        /// A gold reward model, which judges sampled responses at the end: folder or hub name of a sequence classifier with one label; empty means none but that of the built-in demonstration.
+        pub gold: String = String::new(),
+        /// How the gold model's weights are stored: f32, f16, bf16, int8 or int4.
+        pub gold_precision: Precision = Precision::F32,
+        /// Held-out prompts to which the base model, the SFT model and the policy each write a response, where a gold reward is known.
         pub samples: usize = 96,
         /// Longest sampled response in tokens.
         pub max_new_tokens: usize = 96,
@@ -195,7 +199,7 @@ const TOP: &[Field] = &[
 const ANNOTATOR: &[Field] = &[
     Field {
         name: "kind",
-        doc: " reward-head: train a scalar head on the labelled split. human: take the human labels, weight 1.",
+        doc: " reward-head: train a scalar head on the labelled split; with annotator.epochs = 0, take a reward model as it is. human: take the human labels, weight 1.",
     },
     Field {
         name: "model",

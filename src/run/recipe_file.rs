@@ -197,7 +197,9 @@ impl Recipe {
             let key = format!("{section}.lora");
             let checked = lora.adapter(&key, "");
             checked.map_err(|e| invalid(e.to_string()))?;
-            if precision != Precision::F32 && lora.rank == 0 && !is_adapter(self.model(section)) {
+            let as_it_is = section == "annotator" && self.annotator.training.epochs == 0.0;
+            let trained = lora.rank == 0 && !as_it_is && !is_adapter(self.model(section));
+            if precision != Precision::F32 && trained {
                 return Err(invalid(format!(
                     "{section}.precision = \"{}\" stores weights that are not trained, but {section}.lora.rank = 0 trains all of them; set {section}.lora.rank (8, say), or precision = \"f32\"",
                     precision.name()
@@ -222,7 +224,8 @@ impl Recipe {
         let d = &mut self.data;
         d.files.iter_mut().chain(&mut d.unlabelled).chain(&mut d.held_out_files).for_each(resolve);
         resolve(&mut d.chat_template);
-        for model in [&mut self.annotator.model, &mut self.policy.model] {
+        let models = [&mut self.annotator.model, &mut self.policy.model, &mut self.evaluate.gold];
+        for model in models {
             // A name on the hub stays one, unless a folder of that name stands here.
             if folder.join(&*model).exists() || HubName::parse(model).is_none() {
                 resolve(model);

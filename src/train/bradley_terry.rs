@@ -11,16 +11,17 @@ use crate::text::{Batch, Sequence};
 /// Minimise −log σ(s⁺ − s⁻) over pairs (chosen, rejected).
 pub struct BradleyTerryTask {
     pairs: Vec<[Sequence; 2]>,
-    pad: u32,
+    pad: Option<u32>,
     count: f64,
     tokens: usize,
     margins: Vec<Tensor<1>>,
 }
 
 impl BradleyTerryTask {
-    /// Over these pairs, the preferred response first.
-    pub fn new(pairs: Vec<[Sequence; 2]>, pad: u32) -> Self {
-        Self { pairs, pad, count: 1.0, tokens: 0, margins: Vec::new() }
+    /// Over these pairs, the preferred response first; a score is read at the last token that
+    /// is not `pad`.
+    pub fn new(pairs: Vec<[Sequence; 2]>, pad: impl Into<Option<u32>>) -> Self {
+        Self { pairs, pad: pad.into(), count: 1.0, tokens: 0, margins: Vec::new() }
     }
 }
 

@@ -11,6 +11,7 @@ mod hub;
 mod models;
 mod preference;
 mod resume;
+mod reward;
 mod trl;
 mod window;
 mod world;

@@ -57,6 +57,7 @@ impl Panel for Settings {
                 group(ui, "Confidence", true, |ui| form.confidence(ui));
                 group(ui, "Fine-tuning (SFT)", false, |ui| form.sft(ui));
                 group(ui, "Policy", true, |ui| form.policy(ui));
+                group(ui, "Evaluation", false, |ui| form.evaluate(ui));
             });
         });
         let recipe = form.recipe;
@@ -221,6 +222,26 @@ impl Form<'_> {
                 line(ui, p, key, name, |ui| drop(ui.add(Label::new(list.join(", ")).truncate())));
             }
         }
+    }
+
+    fn evaluate(&mut self, ui: &mut Ui) {
+        let (p, e) = (self.problem, &mut self.recipe.evaluate);
+        line(ui, p, "evaluate.gold", "Gold reward model", |ui| {
+            let edit = TextEdit::singleline(&mut e.gold).hint_text("none");
+            ui.add(edit.desired_width(240.0));
+        });
+        if !e.gold.is_empty() {
+            line(ui, p, "evaluate.gold_precision", "Its weights", |ui| {
+                choice(ui, "gold precision", &mut e.gold_precision, &adapter::PRECISIONS);
+            });
+        }
+        line(ui, p, "evaluate.samples", "Prompts", |ui| integer(ui, &mut e.samples, 0));
+        line(ui, p, "evaluate.max_new_tokens", "Longest response", |ui| {
+            ui.add(DragValue::new(&mut e.max_new_tokens).range(1..=100_000).suffix(" tokens"));
+        });
+        line(ui, p, "evaluate.temperature", "Temperature", |ui| {
+            ui.add(DragValue::new(&mut e.temperature).range(0.0..=10.0).speed(0.01));
+        });
     }
 
     fn model(&mut self, ui: &mut Ui, role: Role) {

@@ -4,14 +4,13 @@ use std::path::PathBuf;
 
 use super::super::event::{Event, Stage};
 use super::super::session::{RunError, Session};
-use super::annotator::preferred_first;
+use super::annotator::{pad, preferred_first, trained_files};
 use super::data::Prepared;
 use super::encode::{encode, encoder};
 use crate::annotate::score_sequences;
 use crate::data::{AnnotatedPair, Pair, Side, read_annotations, write_annotations};
 use crate::model::{ModelFiles, load_as};
 use crate::preference::{calibration, confidence};
-use crate::run::find_model;
 use crate::text::{EncodedPair, Fit, Sequence, prompt_text};
 
 /// Where the annotations of a run are.
@@ -48,9 +47,9 @@ pub(crate) fn run(
     session: &mut Session<'_>,
     prepared: &Prepared,
 ) -> Result<Vec<Labelled>, RunError> {
-    let folder = session.folder.path().join("annotator");
-    let files = find_model(&folder.to_string_lossy())?;
+    let files = trained_files(session)?;
     let encoder = encoder(session, &files)?;
+    let pad = pad(&files, &encoder, session.state.report.annotator.steps)?;
     let max_length = session.recipe.data.max_length;
     let mut pairs = Vec::new();
     for (split, indexes) in
@@ -66,7 +65,7 @@ pub(crate) fn run(
     }
     let path = session.folder.path().join(FILE);
     session.stage(Stage::Confidence, pairs.len() as u64, |session| {
-        let scores = score(session, &files, encoder.tokenizer.pad, &pairs)?;
+        let scores = score(session, &files, pad, &pairs)?;
         let annotated: Vec<AnnotatedPair> =
             pairs.iter().zip(&scores).map(|(p, s)| annotate(prepared, p.pair, *s)).collect();
         write_annotations(&path, &annotated)?;
@@ -80,10 +79,16 @@ pub(crate) fn run(
 fn score(
     session: &mut Session<'_>,
     files: &ModelFiles,
-    pad: u32,
+    pad: Option<u32>,
     pairs: &[EncodedPair],
 ) -> Result<Vec<[f32; 2]>, RunError> {
     let annotator = load_as(files, &session.device, session.recipe.annotator.precision)?;
+    if annotator.decoder.score.is_none() {
+        return Err(RunError::Impossible(format!(
+            "{} has no score.weight, and annotator.epochs = 0; let it learn (annotator.epochs = 5, say)",
+            files.name()
+        )));
+    }
     let sequences: Vec<&Sequence> = pairs.iter().flat_map(|p| &p.sides).collect();
     let batch_size = 2 * session.recipe.annotator.training.batch_size;
     let total = pairs.len() as u64;

@@ -29,7 +29,8 @@ pub(crate) fn encoder(session: &mut Session<'_>, files: &ModelFiles) -> Result<E
 ///
 /// # Errors
 ///
-/// The template refuses all of them; the tokenizer fails.
+/// The template refuses all of them, unless they are there for evaluation alone; the tokenizer
+/// fails.
 pub(crate) fn encode(
     session: &mut Session<'_>,
     encoder: &Encoder,
@@ -41,7 +42,7 @@ pub(crate) fn encode(
     if let Some((first, error)) = encoded.refused.first() {
         let line = prepared.pairs[*first].source.line;
         let (refused, all) = (encoded.refused.len(), indexes.len());
-        if encoded.pairs.is_empty() {
+        if encoded.pairs.is_empty() && split != "held-out" {
             return Err(RunError::Impossible(format!(
                 "all {all} {split} pairs are refused by the chat template of the {model}, the first (line {line} of its file) so: {error}; try data.chat = \"hh\", or another template by data.chat_template"
             )));
@@ -59,13 +60,13 @@ pub(crate) fn encode(
         ))?;
     }
     if let Some(first) = encoded.pairs.first() {
-        tell(session, encoder, &prepared.pairs[first.pair], model)?;
+        told(session, encoder, &prepared.pairs[first.pair], model)?;
     }
     Ok(encoded.pairs)
 }
 
 /// Tell once how prompts are written for a model, with a pair as an example.
-fn tell(
+pub(crate) fn told(
     session: &mut Session<'_>,
     encoder: &Encoder,
     pair: &Pair,

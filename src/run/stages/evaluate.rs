@@ -5,11 +5,11 @@ use super::super::session::{RunError, Session};
 use super::confidence::mean;
 use super::data::Prepared;
 use super::encode::encode;
+use super::gold;
 use super::policy::preference;
 use super::sft::{Material, reference};
 use crate::annotate::all_log_probs;
-use crate::evaluate::{GoldReport, gold_report, sample};
-use crate::model::{Decoder, Sampling, load_as};
+use crate::model::{Decoder, load_as};
 use crate::run::find_model;
 use crate::run::stages::annotator::preferred_first;
 use crate::text::{Fit, Sequence};
@@ -32,8 +32,6 @@ pub(crate) fn run(
             }
         }
     }
-    let built_in = session.recipe.data.files.iter().any(|f| f.starts_with("builtin:"));
-    let gold = built_in && session.recipe.evaluate.samples > 0;
     let total = 2 * pairs.len() as u64;
     session.stage(Stage::Evaluate, total, |session| {
         let folder = session.folder.path().join("policy");
@@ -41,11 +39,7 @@ pub(crate) fn run(
         let policy = load_as(&find_model(&folder.to_string_lossy())?, &session.device, precision)?;
         let before = reference(session, material)?;
         held_out(session, material, &pairs, [&before.decoder, &policy.decoder])?;
-        if gold {
-            let report = gold_samples(session, material, &before.decoder, &policy.decoder)?;
-            session.state.report.gold = Some(report);
-        }
-        Ok(())
+        gold::run(session, prepared, material, [before.decoder, policy.decoder])
     })
 }
 
@@ -77,31 +71,4 @@ fn held_out(
     report.rewards_margin = mean(margins.iter().copied());
     report.rewards_accuracy = mean(margins.iter().map(|m| f64::from(u8::from(*m > 0.0))));
     Ok(())
-}
-
-fn gold_samples(
-    session: &mut Session<'_>,
-    material: &Material,
-    before: &Decoder,
-    policy: &Decoder,
-) -> Result<GoldReport, RunError> {
-    let base = load_as(&material.files, &session.device, session.recipe.policy.precision)?;
-    let settings = &session.recipe.evaluate;
-    let sampling = Sampling {
-        max_new_tokens: settings.max_new_tokens,
-        temperature: settings.temperature,
-        seed: session.recipe.seed,
-        ..Sampling::default()
-    };
-    let prompts = crate::demo::held_out_prompts(settings.samples, session.recipe.seed);
-    let tokenizer = &material.encoder.tokenizer;
-    let ids = prompts.iter().map(|p| tokenizer.encode(p)).collect::<Result<Vec<_>, _>>()?;
-    let stop = material.encoder.stop();
-    let models = [&base.decoder, before, policy];
-    let mut samples = Vec::new();
-    for model in models {
-        let breathe = &mut || session.breathe();
-        samples.push(sample(model, tokenizer, &stop, &ids, &sampling, breathe)?);
-    }
-    Ok(gold_report(&prompts, &samples, &crate::demo::gold_reward))
 }
