@@ -79,7 +79,8 @@ pub(super) fn pin_models(
 ) -> Result<(), RunError> {
     let needs_annotator = recipe.annotator.kind == super::AnnotatorKind::RewardHead;
     let annotator = needs_annotator.then_some(&mut recipe.annotator.model);
-    for field in annotator.into_iter().chain([&mut recipe.policy.model]) {
+    let gold = Some(&mut recipe.evaluate.gold).filter(|gold| !gold.is_empty());
+    for field in annotator.into_iter().chain([&mut recipe.policy.model]).chain(gold) {
         let model = field.clone();
         *field = fetch_model(&model, download, &mut |progress| {
             listener(Event::Fetching {

@@ -15,7 +15,7 @@ use crate::model::{
     Checkpoint, Decoder, Footprint, ModelError, ModelFiles, Needs, Storage, collect_trained,
     load_named, save, save_adapter, save_tensors, take_tensors,
 };
-use crate::text::{Sequence, TextError};
+use crate::text::{Sequence, TEMPLATE_FILE, TextError};
 use crate::train::{
     AdamW, Ended, Flow, Metrics, Observer, Order, Plan, Start, Task, TrainError, Training,
 };
@@ -83,6 +83,8 @@ pub(crate) struct Session<'a> {
     pub(crate) peak_memory: u64,
     /// Pairs dropped for their length, whoever dropped them.
     pub(crate) too_long: BTreeSet<usize>,
+    /// Pairs that a chat template refuses.
+    pub(crate) refused: BTreeSet<usize>,
 }
 
 impl Session<'_> {
@@ -148,6 +150,7 @@ impl Session<'_> {
     pub(crate) fn save_state(&mut self) -> Result<(), RunError> {
         self.state.seconds = self.seconds();
         self.state.report.data.too_long = self.too_long.len();
+        self.state.report.data.refused = self.refused.len();
         Ok(self.folder.save_state(&mut self.state)?)
     }
 
@@ -305,13 +308,18 @@ impl Session<'_> {
             for file in [
                 "tokenizer.json",
                 "tokenizer_config.json",
-                "chat_template.jinja",
+                TEMPLATE_FILE,
                 "generation_config.json",
                 "special_tokens_map.json",
             ] {
                 if let Some(bytes) = source.bytes(file).map_err(std::io::Error::other)? {
                     crate::files::write(&partial.join(file), &bytes)?;
                 }
+            }
+            // The model is to be asked in the way in which it was trained.
+            let own = &self.recipe.data.chat_template;
+            if !own.is_empty() {
+                crate::files::write(&partial.join(TEMPLATE_FILE), &std::fs::read(own)?)?;
             }
             Ok::<(), std::io::Error>(())
         })

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod adapters;
+mod chat;
 mod cli;
 mod common;
 mod data;
@@ -12,6 +13,7 @@ mod memory;
 mod models;
 mod preference;
 mod resume;
+mod reward;
 mod trl;
 mod window;
 mod world;

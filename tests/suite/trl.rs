@@ -177,7 +177,7 @@ fn the_annotator_reads_its_score_at_eos_where_padding_differs_from_it() {
 
 #[test]
 fn pairs_become_the_tokens_that_trl_trains_on() {
-    use confide::text::{Tokenizer, encode_pairs};
+    use confide::text::{Encoder, Tokenizer, encode_pairs};
     let (Some(model), Some(pairs)) =
         (shared("data/models/stories260K-hf"), shared("data/hh-harmless-base/test.jsonl.gz"))
     else {
@@ -189,7 +189,7 @@ fn pairs_become_the_tokens_that_trl_trains_on() {
     let pool = confide::data::read_files(&[pairs]).unwrap();
     let kept = ids(&trace["kept"]);
     let indexes: Vec<usize> = kept.iter().map(|i| *i as usize).collect();
-    let encoded = encode_pairs(&tokenizer, &pool.pairs, &indexes).unwrap();
+    let encoded = encode_pairs(&Encoder::plain(tokenizer), &pool.pairs, &indexes).unwrap().pairs;
     for (pair, lengths) in encoded.iter().zip(trace["lengths"].as_array().unwrap()) {
         let found = [
             pair.sides[0].prompt.len(),

@@ -3,7 +3,9 @@
 pub(super) mod annotator;
 pub(super) mod confidence;
 pub(super) mod data;
+pub(super) mod encode;
 pub(super) mod evaluate;
+pub(super) mod gold;
 pub(super) mod policy;
 pub(super) mod sft;
 
@@ -56,6 +58,7 @@ pub(crate) mod stream {
 /// All stages in order; `Ok` when the report is complete.
 pub(super) fn run_all(session: &mut Session<'_>) -> Result<(), RunError> {
     let prepared = data::run(session)?;
+    gold::check(session)?;
     let labels = match session.recipe.annotator.kind {
         super::AnnotatorKind::Human => confidence::human_labels(session, &prepared),
         super::AnnotatorKind::RewardHead => {
@@ -76,3 +79,4 @@ pub(super) fn run_all(session: &mut Session<'_>) -> Result<(), RunError> {
 }
 
 pub(crate) use annotator::normal;
+pub use encode::written;
