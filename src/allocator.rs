@@ -17,7 +17,8 @@ pub fn keep_freed_memory() {
     }
 }
 
-/// Give freed memory back to the system; worth it where shapes change.
+/// Give freed memory back to the system: once a step costs little, and keeps buffers of changing
+/// lengths from fragmenting what the process holds.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: releases only what the allocator holds as free.

@@ -94,7 +94,16 @@ pub fn peak_memory(device: &Device) -> Option<u64> {
     }
 }
 
-#[cfg(unix)]
+/// Linux's `ru_maxrss` begins with the peak of the program that started this one.
+#[cfg(target_os = "linux")]
+fn process_peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
 fn process_peak() -> Option<u64> {
     /// `ru_maxrss` counts kibibytes, and bytes on Apple's systems.
     const UNIT: u64 = if cfg!(target_vendor = "apple") { 1 } else { 1024 };

@@ -81,16 +81,17 @@ fn bad_arguments_and_bad_recipes_end_with_2() {
 fn what_cannot_be_found_ends_with_1_and_says_what() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = folder.path().join("r.toml");
-    let text = "device = 'cpu'\ndata = { files = ['none.jsonl'] }\npolicy = { model = 'm' }\nannotator = { kind = 'human' }";
-    std::fs::write(&recipe, text).unwrap();
-    let output = confide(&[
-        "run",
-        recipe.to_str().unwrap(),
-        "--out",
-        folder.path().join("o").to_str().unwrap(),
-    ]);
-    assert_eq!(code(&output), 1);
-    assert!(stderr(&output).contains("none.jsonl"), "{}", stderr(&output));
+    for (model, missing) in [("builtin:strong", "none.jsonl"), ("./no-model", "no-model")] {
+        let text = format!(
+            "device = 'cpu'\ndata = {{ files = ['none.jsonl'] }}\npolicy = {{ model = '{model}' }}\nannotator = {{ kind = 'human' }}"
+        );
+        std::fs::write(&recipe, text).unwrap();
+        let out = folder.path().join(missing);
+        let output =
+            confide(&["run", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+        assert_eq!(code(&output), 1);
+        assert!(stderr(&output).contains(missing), "{}", stderr(&output));
+    }
     for args in [["resume", "nowhere"], ["report", "nowhere"], ["inspect", "nowhere.jsonl"]] {
         let output = confide(&args);
         assert_eq!(code(&output), 1, "{args:?}");
