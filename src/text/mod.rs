@@ -4,6 +4,7 @@ mod batch;
 mod encode;
 mod prompt;
 mod tokenizer;
+mod vocabulary;
 
 pub use batch::{Batch, Segment, SegmentKind, bucket};
 pub use encode::{EncodedPair, Fit, Sequence, encode_pairs};

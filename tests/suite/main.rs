@@ -11,5 +11,6 @@ mod models;
 mod preference;
 mod resume;
 mod trl;
+mod vocabulary;
 mod window;
 mod world;
