@@ -13,7 +13,8 @@ use serde_json::Value;
 use crate::common::{fixture, ids, numbers, repository};
 
 /// Checkpoints whose fixtures hold everything.
-const FAMILIES: [&str; 13] = [
+const FAMILIES: [&str; 16] = [
+    "gemma3",
     "gpt2",
     "gpt2-bare",
     "llama",
@@ -21,11 +22,13 @@ const FAMILIES: [&str; 13] = [
     "llama-tied",
     "llama3-rope",
     "mistral",
+    "mistral-window",
     "opt",
     "opt-postln",
     "opt-untied",
     "qwen2",
     "qwen2-untied",
+    "qwen2-window",
     "qwen3",
 ];
 
@@ -33,7 +36,8 @@ const FAMILIES: [&str; 13] = [
 const HALVES: [&str; 2] = ["llama-tied-bf16", "llama-tied-f16"];
 
 /// Checkpoints of sequence classifiers.
-const SCORED: [&str; 7] = [
+const SCORED: [&str; 8] = [
+    "gemma3-score",
     "gpt2-score",
     "llama-score",
     "mistral-score",
