@@ -1,4 +1,4 @@
-//! Whether memory stays flat: `cargo bench --bench soak -- [MODEL] [--steps 1000] [--warmup 100]
+//! Whether memory stays flat: `cargo bench --bench soak -- [MODEL] [--steps 1000] [--warmup 300]
 //! [--longest 256] [--device cpu]`.
 //!
 //! Preference steps on pairs of varied lengths; prints the peak of memory after the warm-up and
@@ -23,6 +23,7 @@ mod shared;
 use shared::{pair, status};
 
 const BATCH: usize = 2;
+const SHORTEST: usize = 16;
 const MOST: f64 = 0.02;
 
 struct Options {
@@ -37,7 +38,7 @@ fn options() -> Options {
     let mut options = Options {
         model: "builtin:weak".to_owned(),
         steps: 1000,
-        warmup: 100,
+        warmup: 300,
         longest: 256,
         device: "cpu".to_owned(),
     };
@@ -119,9 +120,16 @@ fn main() {
     let vocabulary = model.config().vocabulary;
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
     let steps = options.warmup + options.steps;
-    let pairs = (0..BATCH * steps)
-        .map(|i| pair(i, rng.random_range(16..=options.longest), vocabulary))
-        .collect();
+    // The warm-up meets every length once, the longest first; what follows is random.
+    let lengths = |i: usize, rng: &mut rand_chacha::ChaCha8Rng| {
+        let step = i / BATCH;
+        if step < options.warmup {
+            let shorter = (options.longest - SHORTEST) * step / options.warmup;
+            return options.longest - shorter;
+        }
+        rng.random_range(SHORTEST..=options.longest)
+    };
+    let pairs = (0..BATCH * steps).map(|i| pair(i, lengths(i, &mut rng), vocabulary)).collect();
     let training = Training {
         batch_size: BATCH,
         accumulate: 1,

@@ -13,7 +13,7 @@ use confide::annotate::score_sequences;
 use confide::data::{Pair, read_files};
 use confide::model::{ModelError, ModelFiles, load};
 use confide::preference::{Objective, Preference};
-use confide::text::{Batch, EncodedPair, Fit, Sequence, Tokenizer, encode_pairs};
+use confide::text::{Batch, EncodedPair, Encoder, Fit, Sequence, Tokenizer, encode_pairs};
 use confide::train::{
     AdamW, Order, Plan, PolicyPair, PreferenceTask, Start, Training, WeightedMean, train,
 };
@@ -34,7 +34,8 @@ fn main() {
     println!("data and model: {source}");
     let begun = Instant::now();
     let indexes: Vec<usize> = (0..pairs.len()).collect();
-    let encoded = encode_pairs(&tokenizer, &pairs, &indexes).expect("tokens");
+    let encoded =
+        encode_pairs(&Encoder::plain(tokenizer.clone()), &pairs, &indexes).expect("tokens").pairs;
     rate("pairs tokenised per second", pairs.len(), begun);
     padding(&encoded, tokenizer.pad);
     let device = Device::flex();

@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::text::{Batch, Sequence};
 
-/// Scores of sequences, in their order.
+/// Scores of sequences, in their order, each read at the last token that is not `pad`.
 ///
 /// `progress` is told how many are done and may end the work with an error.
 ///
@@ -18,10 +18,11 @@ use crate::text::{Batch, Sequence};
 pub fn score_sequences<E: From<ModelError>>(
     decoder: &Decoder,
     sequences: &[&Sequence],
-    pad: u32,
+    pad: impl Into<Option<u32>>,
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
+    let pad = pad.into();
     over_batches(sequences, pad, batch_size, &|batch| sequence_scores(decoder, batch), progress)
 }
 
@@ -50,7 +51,8 @@ pub fn all_log_probs<E: From<ModelError>>(
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
-    over_batches(sequences, pad, batch_size, &|batch| sequence_log_probs(decoder, batch), progress)
+    let compute = |batch: &Batch| sequence_log_probs(decoder, batch);
+    over_batches(sequences, Some(pad), batch_size, &compute, progress)
 }
 
 fn numbers(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
@@ -60,7 +62,7 @@ fn numbers(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
 /// One number for each sequence, computed in batches of like length, so that little is padding.
 fn over_batches<E: From<ModelError>>(
     sequences: &[&Sequence],
-    pad: u32,
+    pad: Option<u32>,
     batch_size: usize,
     compute: &dyn Fn(&Batch) -> Tensor<1>,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,

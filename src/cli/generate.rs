@@ -1,20 +1,33 @@
 //! `generate`: sample a response from a model folder.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::json;
 
 use super::{DONE, say};
+use crate::data::{Message, Prompt, Role};
 use crate::device;
 use crate::model::{Sampling, generate as sample, load};
-use crate::text::Tokenizer;
+use crate::text::{Chat, ChatStyle, Encoder};
 
 #[derive(Debug, Args)]
 pub(super) struct GenerateArgs {
     /// Model folder (a run's `policy`, say), or builtin:weak, builtin:strong
     model: String,
-    /// Text to continue
+    /// What to ask a model that has a chat template; text to continue for another
     #[arg(long)]
     prompt: String,
+    /// A system message before the prompt
+    #[arg(long)]
+    system: Option<String>,
+    /// How the prompt is written: auto (by the chat template, where the model has one), template,
+    /// hh (a Human/Assistant transcript) or plain (text to continue)
+    #[arg(long, default_value = "auto")]
+    chat: ChatStyle,
+    /// File with a chat template, in place of the model's own
+    #[arg(long, value_name = "FILE")]
+    chat_template: Option<PathBuf>,
     /// Longest response in tokens
     #[arg(long, default_value_t = 128)]
     max_new_tokens: usize,
@@ -41,20 +54,21 @@ pub(super) struct GenerateArgs {
 pub(super) fn generate(args: &GenerateArgs) -> anyhow::Result<u8> {
     crate::run::fetch_model(&args.model, args.download, &mut |_| true)?;
     let files = crate::run::find_model(&args.model)?;
-    let tokenizer = Tokenizer::load(&files)?;
+    let chat = Chat { style: args.chat, template: args.chat_template.clone(), ..Chat::default() };
+    let encoder = Encoder::load(&files, &chat)?;
     let choice = device::find(&args.device).map_err(crate::run::RunError::from)?;
     let checkpoint = load(&files, &device::open(&choice.device)?)?;
-    let prompt = tokenizer.encode(&args.prompt)?;
+    let prompt = encoder.encode(&encoder.prompt(&asked(args, &encoder))?)?;
     let sampling = Sampling {
         max_new_tokens: args.max_new_tokens,
         temperature: args.temperature,
         top_p: args.top_p,
         seed: args.seed,
     };
-    let responses =
-        sample(&checkpoint.decoder, std::slice::from_ref(&prompt), &tokenizer.stop, &sampling)?;
+    let prompts = std::slice::from_ref(&prompt);
+    let responses = sample(&checkpoint.decoder, prompts, &encoder.stop(), &sampling)?;
     let response = responses.into_iter().next().unwrap_or_default();
-    let text = tokenizer.decode_after(&prompt, &response.tokens)?;
+    let text = encoder.tokenizer.decode_after(&prompt, &response.tokens)?;
     if args.json {
         let value =
             json!({"text": text, "tokens": response.tokens, "logprobs": response.log_probs});
@@ -63,4 +77,16 @@ pub(super) fn generate(args: &GenerateArgs) -> anyhow::Result<u8> {
         say(&text);
     }
     Ok(DONE)
+}
+
+/// The prompt as a conversation where one is asked for, by a system message or the model's own
+/// template; else as text.
+fn asked(args: &GenerateArgs, encoder: &Encoder) -> Prompt {
+    let talks = args.chat == ChatStyle::Auto && encoder.template().is_some();
+    if !talks && args.system.is_none() {
+        return Prompt::Text(args.prompt.clone());
+    }
+    let turn = |role, content: &String| Message { role, content: content.clone() };
+    let system = args.system.iter().map(|text| turn(Role::System, text));
+    Prompt::Messages(system.chain([turn(Role::User, &args.prompt)]).collect())
 }

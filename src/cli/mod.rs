@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::app;
 use crate::demo;
 use crate::run::{FolderError, Job, RecipeError, RunError, new_folder};
+use crate::text::ChatStyle;
 
 const ABOUT: &str = "Align a language model with preferences that a weaker one has labelled, trusting each label by how sure it was (CW-PO, arXiv 2603.04968)";
 
@@ -121,6 +122,15 @@ struct InspectArgs {
     /// Preference files: JSON, JSON lines, either with gzip, CSV, Parquet
     #[arg(required = true)]
     files: Vec<PathBuf>,
+    /// Show the first pair as this model would read it: a folder, a hub name or builtin:strong
+    #[arg(long)]
+    model: Option<String>,
+    /// How prompts are written for the model: auto, template, hh or plain
+    #[arg(long, default_value = "auto", requires = "model")]
+    chat: ChatStyle,
+    /// File with a chat template, in place of the model's own
+    #[arg(long, value_name = "FILE", requires = "model")]
+    chat_template: Option<PathBuf>,
     /// Print counts as JSON
     #[arg(long)]
     json: bool,
@@ -228,7 +238,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Resume(args)) => {
             run::run(Job::Resume { folder: args.folder, device: args.device }, args.json)
         }
-        Some(Command::Inspect(args)) => show::inspect(&args.files, args.json),
+        Some(Command::Inspect(args)) => show::inspect(&args),
         Some(Command::Estimate(args)) => {
             let recipe = match &args.recipe {
                 Some(path) => crate::run::Recipe::load(path, &args.set)?,

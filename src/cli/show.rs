@@ -1,24 +1,38 @@
 //! `inspect`, `devices` and `report`: facts as tables or JSON.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use serde_json::json;
 
-use super::{DONE, FAILED, say, tell};
+use super::{DONE, FAILED, InspectArgs, say, tell};
 use crate::data::inspect as inspect_files;
 use crate::device;
 use crate::run::{Recipe, Report};
+use crate::text::{Chat, Encoder};
 
 /// How many bad rows of a file are listed.
 const LISTED: usize = 10;
 
-pub(super) fn inspect(paths: &[PathBuf], as_json: bool) -> anyhow::Result<u8> {
-    let inspection = inspect_files(paths);
+pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<u8> {
+    let inspection = inspect_files(&args.files);
     let failed = inspection.files.iter().any(|file| file.error.is_some());
-    if as_json {
-        say(&serde_json::to_string_pretty(&inspection)?);
+    let written = match (&args.model, inspection.preview.first()) {
+        (Some(model), Some(pair)) => {
+            let template = args.chat_template.clone();
+            let chat = Chat { style: args.chat, template, ..Chat::default() };
+            let encoder = Encoder::load(&crate::run::find_model(model)?, &chat)?;
+            Some(crate::run::written(&encoder, pair)?)
+        }
+        _ => None,
+    };
+    if args.json {
+        let mut value = serde_json::to_value(&inspection)?;
+        if let Some(written) = &written {
+            value["prompts"] = json!(written);
+        }
+        say(&serde_json::to_string_pretty(&value)?);
         return Ok(if failed { FAILED } else { DONE });
     }
     for file in &inspection.files {
@@ -38,7 +52,17 @@ pub(super) fn inspect(paths: &[PathBuf], as_json: bool) -> anyhow::Result<u8> {
             say(&format!("    … and {} more", file.bad.len() - LISTED));
         }
     }
+    if let Some(written) = written {
+        say(&format!("prompts are written so: {}", written.style));
+        say(&format!("prompt of the first pair\n{}", indented(&written.prompt)));
+        say(&format!("first response, through its end\n{}", indented(&written.response)));
+    }
     Ok(if failed { FAILED } else { DONE })
+}
+
+/// Lines behind a bar, so that white space at both ends shows.
+fn indented(text: &str) -> String {
+    text.split('\n').map(|line| format!("  │{line}│")).collect::<Vec<_>>().join("\n")
 }
 
 pub(super) fn devices(request: &str, as_json: bool) -> anyhow::Result<u8> {
@@ -142,10 +166,13 @@ pub(super) fn report_text(report: &Report, folder: &Path) -> String {
     row(
         "pairs",
         format!(
-            "{} ({} bad rows skipped, {} too long)",
-            d.summary.pairs, d.summary.bad_rows, d.too_long
+            "{} ({} bad rows skipped, {} too long, {} refused by a chat template)",
+            d.summary.pairs, d.summary.bad_rows, d.too_long, d.refused
         ),
     );
+    for (model, written) in &report.prompts {
+        row(&format!("prompts of the {model}"), written.style.clone());
+    }
     row(
         "labelled / unlabelled / held out",
         format!("{} / {} / {}", d.summary.labelled, d.summary.unlabelled, d.summary.held_out),
@@ -174,10 +201,10 @@ pub(super) fn report_text(report: &Report, folder: &Path) -> String {
         format!("{}, {}", number(p.rewards_margin), share(p.rewards_accuracy)),
     );
     if let Some(gold) = &report.gold {
-        row(
-            "gold reward base → SFT → policy",
-            format!("{:.2} → {:.2} → {:.2}", gold.base, gold.sft, gold.policy),
-        );
+        row(&gold.title(), format!("{:.2} → {:.2} → {:.2}", gold.base, gold.sft, gold.policy));
+        if gold.accuracy.is_some() {
+            row("gold model agrees with humans", share(gold.accuracy));
+        }
         let [low, high] = gold.win_rate_interval.map(|v| 100.0 * v);
         row(
             "policy beats SFT",

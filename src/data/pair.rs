@@ -131,6 +131,15 @@ impl Role {
         }
     }
 
+    /// The name in messages, as chat templates know it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Assistant => "assistant",
+        }
+    }
+
     /// The name with which a turn begins in a transcript.
     fn speaker(self) -> &'static str {
         match self {

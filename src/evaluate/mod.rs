@@ -8,6 +8,13 @@ use crate::text::{TextError, Tokenizer};
 /// Gold reward of sampled responses.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GoldReport {
+    /// The gold reward model; empty where the reward is that of the built-in world.
+    #[serde(default)]
+    pub model: String,
+    /// Share of the held-out pairs under the sampled prompts on which the gold model agrees with
+    /// the human label; ties count one half; `null` if there are none.
+    #[serde(default)]
+    pub accuracy: Option<f64>,
     /// Prompts sampled.
     pub prompts: usize,
     /// Mean gold reward before any training.
@@ -24,6 +31,19 @@ pub struct GoldReport {
     pub samples: Vec<GoldSample>,
 }
 
+impl GoldReport {
+    /// Whose reward it is, for a table.
+    pub fn title(&self) -> String {
+        match self.model.as_str() {
+            "" => "gold reward base → SFT → policy".to_owned(),
+            model => {
+                let name = model.rsplit(['/', '\\']).next().unwrap_or(model);
+                format!("{name}: base → SFT → policy")
+            }
+        }
+    }
+}
+
 /// One prompt with responses before and after alignment, each with its gold reward.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GoldSample {
@@ -38,7 +58,7 @@ pub struct GoldSample {
 /// Prompts sampled at once.
 const BATCH: usize = 32;
 
-/// Sample one response to each prompt; `breathe` is called between batches and may end it.
+/// Sample one response to each prompt, given as tokens, ending at those of `stop`; `breathe` is called between batches and may end it.
 ///
 /// # Errors
 ///
@@ -46,16 +66,16 @@ const BATCH: usize = 32;
 pub fn sample<E: From<ModelError> + From<TextError>>(
     decoder: &Decoder,
     tokenizer: &Tokenizer,
-    prompts: &[String],
+    stop: &[u32],
+    prompts: &[Vec<u32>],
     sampling: &Sampling,
     breathe: &mut dyn FnMut() -> Result<(), E>,
 ) -> Result<Vec<String>, E> {
     let mut texts = Vec::with_capacity(prompts.len());
     for (i, part) in prompts.chunks(BATCH).enumerate() {
-        let ids = part.iter().map(|p| tokenizer.encode(p)).collect::<Result<Vec<_>, _>>()?;
         let sampling = Sampling { seed: sampling.seed.wrapping_add(i as u64), ..sampling.clone() };
-        let responses = generate(decoder, &ids, &tokenizer.stop, &sampling)?;
-        for (prompt, response) in ids.iter().zip(&responses) {
+        let responses = generate(decoder, part, stop, &sampling)?;
+        for (prompt, response) in part.iter().zip(&responses) {
             texts.push(tokenizer.decode_after(prompt, &response.tokens)?);
         }
         breathe()?;
@@ -63,17 +83,13 @@ pub fn sample<E: From<ModelError> + From<TextError>>(
     Ok(texts)
 }
 
-/// Compare samples of [base, SFT, policy] under a reward of (prompt, response).
+/// Compare samples of [base, SFT, policy], each with its reward, prompt by prompt.
 pub fn gold_report(
     prompts: &[String],
-    samples: &[Vec<String>],
-    reward: &dyn Fn(&str, &str) -> f64,
+    samples: &[Vec<String>; 3],
+    rewards: &[Vec<f64>; 3],
 ) -> GoldReport {
-    let rewards: Vec<Vec<f64>> = samples
-        .iter()
-        .map(|texts| prompts.iter().zip(texts).map(|(p, t)| reward(p, t)).collect())
-        .collect();
-    let [base, before, after] = rewards.as_slice() else { return GoldReport::default() };
+    let [base, before, after] = rewards;
     let n = prompts.len().max(1) as f64;
     let mean = |values: &[f64]| values.iter().sum::<f64>() / n;
     let points = |(b, a): (&f64, &f64)| match a.total_cmp(b) {
@@ -84,6 +100,8 @@ pub fn gold_report(
     let wins: f64 = before.iter().zip(after).map(points).sum();
     let shown = 0..prompts.len().min(6);
     GoldReport {
+        model: String::new(),
+        accuracy: None,
         prompts: prompts.len(),
         base: mean(base),
         sft: mean(before),

@@ -68,6 +68,8 @@ pub struct Adapter {
     pub alpha_pattern: Vec<(String, f64)>,
     /// The model it belongs to: a folder or a hub name.
     pub base: String,
+    /// The commit, branch or tag of a base on the hub.
+    pub revision: Option<String>,
 }
 
 impl LoraSettings {
@@ -92,6 +94,7 @@ impl LoraSettings {
             rank_pattern: pairs(&self.rank_pattern, section, "rank_pattern")?,
             alpha_pattern: pairs(&self.alpha_pattern, section, "alpha_pattern")?,
             base: base.to_owned(),
+            revision: None,
         };
         adapter.check(Path::new(section))?;
         Ok(Some(adapter))
@@ -128,9 +131,13 @@ impl Adapter {
             found,
             expected: expected.to_owned(),
         };
-        let ranks = self.rank_pattern.iter().map(|(_, r)| *r).chain([self.rank]);
-        if let Some(rank) = ranks.into_iter().find(|r| *r == 0 || *r > 1 << 16) {
+        let mut ranks = self.rank_pattern.iter().map(|(_, r)| *r).chain([self.rank]);
+        if let Some(rank) = ranks.find(|r| *r == 0 || *r > 1 << 16) {
             return Err(error(format!("rank {rank}"), "a rank from 1 to 65536"));
+        }
+        let mut alphas = self.alpha_pattern.iter().map(|(_, a)| *a).chain([self.alpha]);
+        if let Some(alpha) = alphas.find(|a| !a.is_finite()) {
+            return Err(error(format!("alpha {alpha}"), "a finite number"));
         }
         if !(0.0..1.0).contains(&self.dropout) {
             let found = format!("dropout {}", self.dropout);
@@ -172,10 +179,14 @@ impl Adapter {
             .then(|| first_match(&self.rank_pattern, name).copied().unwrap_or(self.rank))
     }
 
+    /// α of a module.
+    pub(crate) fn alpha_of(&self, name: &str) -> f64 {
+        first_match(&self.alpha_pattern, name).copied().unwrap_or(self.alpha)
+    }
+
     /// What its product is multiplied by.
     pub fn scale_of(&self, name: &str, rank: usize) -> f64 {
-        let alpha = first_match(&self.alpha_pattern, name).copied().unwrap_or(self.alpha);
-        alpha / if self.rslora { (rank as f64).sqrt() } else { rank as f64 }
+        self.alpha_of(name) / if self.rslora { (rank as f64).sqrt() } else { rank as f64 }
     }
 }
 

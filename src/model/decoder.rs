@@ -91,6 +91,12 @@ impl Layer {
 }
 
 impl Layer {
+    /// Whether an adapter of this layer drops inputs while it is trained.
+    pub(crate) fn drops_inputs(&self) -> bool {
+        let drops = |linear: &Linear| linear.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0);
+        self.linears().into_iter().any(|(_, linear)| drops(linear))
+    }
+
     fn linears(&self) -> Vec<(&'static str, &Linear)> {
         let (a, f) = (&self.attention, &self.ffn);
         let optional = [

@@ -92,12 +92,18 @@ impl Norm {
     /// `[…, width]` → the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         match self.kind {
-            NormKind::Layer => module::layer_norm(
-                x,
-                self.weight.val(),
-                self.bias.as_ref().map(Param::val),
-                self.eps,
-            ),
+            // Not burn's: it has other operations under autodiff, and a policy that equals its
+            // reference must give exactly the reference's log-probabilities.
+            NormKind::Layer => {
+                let centred = x.clone() - x.mean_dim(D - 1);
+                let variance = centred.clone().square().mean_dim(D - 1);
+                let y = centred / variance.add_scalar(self.eps).sqrt();
+                let y = y * self.weight.val().unsqueeze();
+                match &self.bias {
+                    Some(bias) => y + bias.val().unsqueeze(),
+                    None => y,
+                }
+            }
             NormKind::Rms | NormKind::RmsPlusOne => {
                 let scale = x.clone().square().mean_dim(D - 1).add_scalar(self.eps).sqrt();
                 let weight = self.weight.val();

@@ -46,6 +46,7 @@ pub fn load_as(
 ) -> Result<Checkpoint, ModelError> {
     let (family, config, json) = read_config(files)?;
     let weights = Weights::open(files.base())?;
+    super::reward::check_labels(&weights, files)?;
     let stored = Stored::new(&weights, family);
     // A sequence classifier's file has no language-model head.
     let headless = !weights.contains("lm_head.weight") && weights.contains("score.weight");

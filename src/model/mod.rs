@@ -17,6 +17,7 @@ mod parameters;
 mod peft;
 mod precision;
 mod readout;
+mod reward;
 mod rotary;
 mod save;
 mod tensors;
@@ -40,6 +41,9 @@ pub use lora::Lora;
 pub use parameters::{Parameter, ParameterKind, parameters};
 pub use peft::{base_of, read_adapter, save_adapter};
 pub use precision::Precision;
+#[doc(hidden)]
+pub use readout::readout_in_chunks;
+pub use reward::{is_reward_model, score_pad};
 pub use save::save;
 pub use tensors::{
     SavedTensor, Storage, collect_tensors, collect_trained, load_named, save_tensors, take_tensors,

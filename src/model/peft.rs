@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
 
 use super::adapter::{fresh, module_name, train_adapters_only};
 use super::config::Fields;
@@ -17,7 +19,8 @@ const WEIGHTS: &str = "adapter_model.safetensors";
 /// What PEFT puts before every name.
 const PREFIX: &str = "base_model.model.";
 
-/// The model that the adapter in a folder belongs to, if the folder holds one.
+/// The model that the adapter in a folder belongs to, if the folder holds one: a folder, or a hub
+/// name with its revision.
 ///
 /// # Errors
 ///
@@ -29,7 +32,10 @@ pub fn base_of(folder: &Path) -> Result<Option<String>, ModelError> {
     }
     let json = read_json(&path)?;
     match json.get("base_model_name_or_path").and_then(Value::as_str) {
-        Some(base) if !base.is_empty() => Ok(Some(base.to_owned())),
+        Some(base) if !base.is_empty() => Ok(Some(match revision(&json) {
+            Some(revision) if !Path::new(base).exists() => format!("{base}@{revision}"),
+            _ => base.to_owned(),
+        })),
         _ => Err(error(
             &path,
             "no “base_model_name_or_path”".to_owned(),
@@ -38,10 +44,16 @@ pub fn base_of(folder: &Path) -> Result<Option<String>, ModelError> {
     }
 }
 
+fn revision(json: &Value) -> Option<String> {
+    json.get("revision").and_then(Value::as_str).filter(|r| !r.is_empty()).map(str::to_owned)
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, ModelError> {
+    std::fs::read(path).map_err(|source| ModelError::Io { path: path.to_owned(), source })
+}
+
 fn read_json(path: &Path) -> Result<Value, ModelError> {
-    let bytes =
-        std::fs::read(path).map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
-    serde_json::from_slice(&bytes).map_err(|e| error(path, e.to_string(), "JSON"))
+    serde_json::from_slice(&bytes_of(path)?).map_err(|e| error(path, e.to_string(), "JSON"))
 }
 
 fn error(path: &Path, found: String, expected: &str) -> ModelError {
@@ -66,17 +78,21 @@ fn read_config(path: &Path) -> Result<Adapter, ModelError> {
         return Err(error(path, format!("peft_type “{kind}”"), "LORA"));
     }
     refuse(path, &json)?;
+    let patterns: Patterns = serde_json::from_slice(&bytes_of(path)?).map_err(|e| {
+        error(path, e.to_string(), "patterns with whole ranks and numbers as alphas")
+    })?;
     let adapter = Adapter {
         rank: fields.size_or("r", 8)?,
         alpha: fields.number_or("lora_alpha", 8.0)?,
         dropout: fields.number_or("lora_dropout", 0.0)?,
         rslora: fields.flag_or("use_rslora", false)?,
-        targets: targets(&json, "target_modules").unwrap_or(Targets::Names(Vec::new())),
-        layers: layers(&json),
-        excluded: targets(&json, "exclude_modules"),
-        rank_pattern: pattern(&json, "rank_pattern", |v| v.as_u64().map(|n| n as usize)),
-        alpha_pattern: pattern(&json, "alpha_pattern", Value::as_f64),
+        targets: targets(path, &json, "target_modules")?.unwrap_or(Targets::Names(Vec::new())),
+        layers: layers(path, &json)?,
+        excluded: targets(path, &json, "exclude_modules")?,
+        rank_pattern: patterns.rank_pattern.map_or_else(Vec::new, |entries| entries.0),
+        alpha_pattern: patterns.alpha_pattern.map_or_else(Vec::new, |entries| entries.0),
         base: json["base_model_name_or_path"].as_str().unwrap_or_default().to_owned(),
+        revision: revision(&json),
     };
     adapter.check(path)?;
     Ok(adapter)
@@ -84,56 +100,113 @@ fn read_config(path: &Path) -> Result<Adapter, ModelError> {
 
 /// What changes the computation in ways that are not supported.
 fn refuse(path: &Path, json: &Value) -> Result<(), ModelError> {
-    for (key, plain) in [
+    let plain = [
         ("use_dora", json!(false)),
+        ("use_qalora", json!(false)),
+        ("use_bdlora", json!(false)),
         ("bias", json!("none")),
         ("lora_bias", json!(false)),
         ("alora_invocation_tokens", Value::Null),
         ("trainable_token_indices", Value::Null),
         ("target_parameters", Value::Null),
+        ("layer_replication", Value::Null),
+        ("arrow_config", Value::Null),
+        ("kasa_config", Value::Null),
+        ("monteclora_config", Value::Null),
+        ("velora_config", Value::Null),
         ("megatron_config", Value::Null),
-    ] {
+    ];
+    for (key, plain) in plain {
         let found = json.get(key).unwrap_or(&Value::Null);
         let empty = found.as_array().is_some_and(Vec::is_empty);
         if !found.is_null() && !empty && *found != plain {
-            let expected = format!(
-                "{plain}: a plain LoRA adapter (merge it with PEFT's merge_and_unload and use the merged model)"
-            );
+            let expected = format!("{plain}: {MERGE}");
             return Err(error(path, format!("“{key}” is {found}"), &expected));
         }
+    }
+    // These begin by changing the base, which the file of an unconverted adapter does not tell.
+    let init = json.get("init_lora_weights").and_then(Value::as_str).unwrap_or("gaussian");
+    if !["gaussian", "eva", "orthogonal"].contains(&init) {
+        let found = format!("“init_lora_weights” is “{init}”, which changes the base's weights");
+        return Err(error(path, found, &format!("true: {MERGE}")));
     }
     Ok(())
 }
 
-fn targets(json: &Value, key: &str) -> Option<Targets> {
-    match json.get(key)? {
-        Value::String(word) if word == "all-linear" => Some(Targets::AllLinear),
-        Value::String(pattern) => Some(Targets::Pattern(pattern.clone())),
-        Value::Array(names) => Some(Targets::Names(
-            names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        )),
-        _ => None,
+/// Where an adapter does more than can be computed here.
+const MERGE: &str =
+    "a plain LoRA adapter (merge it with PEFT's merge_and_unload and use the merged model)";
+
+/// Patterns in the order of the file, which decides where several fit.
+#[derive(Deserialize)]
+struct Patterns {
+    rank_pattern: Option<Entries<usize>>,
+    alpha_pattern: Option<Entries<f64>>,
+}
+
+/// The entries of an object, in its order.
+struct Entries<T>(Vec<(String, T)>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Visit<T> {
+            type Value = Entries<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of patterns")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<T>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Visit(std::marker::PhantomData))
     }
 }
 
-fn layers(json: &Value) -> Option<Vec<usize>> {
+fn targets(path: &Path, json: &Value, key: &str) -> Result<Option<Targets>, ModelError> {
+    let value = json.get(key).unwrap_or(&Value::Null);
+    let wrong =
+        || error(path, format!("“{key}” is {value}"), "names of modules, or a regular expression");
+    match value {
+        Value::Null => Ok(None),
+        Value::String(word) if word == "all-linear" => Ok(Some(Targets::AllLinear)),
+        Value::String(pattern) => Ok(Some(Targets::Pattern(pattern.clone()))),
+        Value::Array(names) => {
+            let names: Option<_> = names.iter().map(|n| n.as_str().map(str::to_owned)).collect();
+            names.map(|names| Some(Targets::Names(names))).ok_or_else(wrong)
+        }
+        _ => Err(wrong()),
+    }
+}
+
+fn layers(path: &Path, json: &Value) -> Result<Option<Vec<usize>>, ModelError> {
+    let value = json.get("layers_to_transform").unwrap_or(&Value::Null);
     let one = |value: &Value| value.as_u64().map(|n| n as usize);
-    match json.get("layers_to_transform")? {
-        Value::Array(list) if !list.is_empty() => Some(list.iter().filter_map(one).collect()),
+    let list: Option<Vec<usize>> = match value {
+        Value::Null => return Ok(None),
+        Value::Array(list) if list.is_empty() => return Ok(None),
+        Value::Array(list) => list.iter().map(one).collect(),
         single => one(single).map(|layer| vec![layer]),
-    }
-}
-
-fn pattern<T>(json: &Value, key: &str, read: impl Fn(&Value) -> Option<T>) -> Vec<(String, T)> {
-    let entries = json.get(key).and_then(Value::as_object).into_iter().flatten();
-    entries.filter_map(|(k, v)| Some((k.clone(), read(v)?))).collect()
+    };
+    let wrong =
+        || error(path, format!("“layers_to_transform” is {value}"), "numbers of layers, from 0");
+    list.map(Some).ok_or_else(wrong)
 }
 
 /// Put the adapter of a folder onto its base; the base is frozen.
 ///
 /// # Errors
 ///
-/// A damaged file, an unsupported kind of adapter, tensors that do not fit the base.
+/// A damaged file, an unsupported kind of adapter, tensors that do not fit the base or the
+/// adapter's own settings.
 pub(crate) fn attach(mut checkpoint: Checkpoint, folder: &Path) -> Result<Checkpoint, ModelError> {
     let adapter = read_adapter(folder)?;
     let path = folder.join(WEIGHTS);
@@ -142,19 +215,10 @@ pub(crate) fn attach(mut checkpoint: Checkpoint, folder: &Path) -> Result<Checkp
     let device = checkpoint.decoder.device();
     for (ours, linear) in checkpoint.decoder.linears_mut() {
         let name = module_name(family, &ours);
-        let key = format!("{PREFIX}{name}");
-        let part = |tensors: &mut BTreeMap<_, _>, which: &str| {
-            tensors.remove(&format!("{key}.lora_{which}.weight"))
-        };
-        let (a, b) = (part(&mut tensors, "A"), part(&mut tensors, "B"));
-        let Some((a, b)) = both(&path, &key, a, b)? else { continue };
-        let [input, output] = linear.dims();
-        let rank = a.shape[0];
-        if a.shape != [rank, input] || b.shape != [output, rank] {
-            let found = format!("“{key}” has A {:?} and B {:?}", a.shape, b.shape);
-            let expected = format!("[r, {input}] and [{output}, r] (is this the adapter's base?)");
-            return Err(error(&path, found, &expected));
-        }
+        let module = Module { path: &path, key: format!("{PREFIX}{name}"), dims: linear.dims() };
+        let rank = adapter.rank_of(&name, family.adapted);
+        let Some((rank, a, b)) = module.take(&mut tensors, rank)? else { continue };
+        let [input, output] = module.dims;
         let scale = adapter.scale_of(&name, rank);
         let a = transpose(&a.values, rank, input);
         let b = transpose(&b.values, output, rank);
@@ -164,23 +228,57 @@ pub(crate) fn attach(mut checkpoint: Checkpoint, folder: &Path) -> Result<Checkp
     checkpoint.decoder = with_saved_head(checkpoint.decoder, &mut tensors, width, &path)?;
     if let Some(left) = tensors.keys().next() {
         let found = format!("tensor “{left}”, which fits no linear layer of the base");
-        return Err(error(&path, found, "lora_A and lora_B of linear layers, and score"));
+        let expected = format!("lora_A and lora_B of linear layers, and score: {MERGE}");
+        return Err(error(&path, found, &expected));
     }
     checkpoint.decoder = train_adapters_only(checkpoint.decoder);
     checkpoint.adapter = Some(adapter);
     Ok(checkpoint)
 }
 
-fn both(
-    path: &Path,
-    key: &str,
-    a: Option<SavedTensor>,
-    b: Option<SavedTensor>,
-) -> Result<Option<(SavedTensor, SavedTensor)>, ModelError> {
-    match (a, b) {
-        (None, None) => Ok(None),
-        (Some(a), Some(b)) if a.shape.len() == 2 && b.shape.len() == 2 => Ok(Some((a, b))),
-        _ => Err(error(path, format!("half of “{key}”"), "lora_A and lora_B, both matrices")),
+/// A linear layer of the base, by its name in the adapter's file.
+struct Module<'a> {
+    path: &'a Path,
+    key: String,
+    /// Inputs, outputs.
+    dims: [usize; 2],
+}
+
+impl Module<'_> {
+    /// Its rank, A `[r, in]` and B `[out, r]`; none where it is no target.
+    fn take(
+        &self,
+        tensors: &mut BTreeMap<String, SavedTensor>,
+        rank: Option<usize>,
+    ) -> Result<Option<(usize, SavedTensor, SavedTensor)>, ModelError> {
+        let Self { path, key, dims: [input, output] } = self;
+        let mut part = |which: &str| tensors.remove(&format!("{key}.lora_{which}.weight"));
+        match (rank, part("A"), part("B")) {
+            (None, None, None) => Ok(None),
+            (Some(rank), Some(a), Some(b)) => {
+                if a.shape == [rank, *input] && b.shape == [*output, rank] {
+                    return Ok(Some((rank, a, b)));
+                }
+                let found = format!("“{key}” has A {:?} and B {:?}", a.shape, b.shape);
+                let expected = format!(
+                    "[{rank}, {input}] and [{output}, {rank}], from the rank in {CONFIG} and the base's sizes (is this the adapter's base?)"
+                );
+                Err(error(path, found, &expected))
+            }
+            (Some(_), None, None) => {
+                let expected = format!(
+                    "its lora_A and lora_B, since it is a target in {CONFIG} (is the file complete, and this the adapter's base?)"
+                );
+                Err(error(path, format!("nothing for “{key}”"), &expected))
+            }
+            (None, _, _) => {
+                let expected = format!("modules that {CONFIG} names as targets");
+                Err(error(path, format!("“{key}”, which is no target"), &expected))
+            }
+            (Some(_), _, _) => {
+                Err(error(path, format!("half of “{key}”"), "both lora_A and lora_B"))
+            }
+        }
     }
 }
 
@@ -248,27 +346,57 @@ fn config_json(checkpoint: &Checkpoint, adapter: &Adapter) -> Value {
         Targets::Pattern(pattern) => json!(pattern),
         Targets::AllLinear => json!("all-linear"),
     };
-    let patterns = |entries: Vec<(String, Value)>| Value::Object(Map::from_iter(entries));
+    let ranks = |name: &str| adapter.rank_of(name, family.adapted);
+    let rank_pattern = in_any_order(checkpoint, &adapter.rank_pattern, &|name| {
+        ranks(name).filter(|rank| *rank != adapter.rank)
+    });
+    let alpha_pattern = in_any_order(checkpoint, &adapter.alpha_pattern, &|name| {
+        let alpha = ranks(name).map(|_| adapter.alpha_of(name));
+        alpha.filter(|alpha| *alpha != adapter.alpha)
+    });
     json!({
         "peft_type": "LORA",
         "task_type": if scored { "SEQ_CLS" } else { "CAUSAL_LM" },
         "base_model_name_or_path": adapter.base,
+        "revision": adapter.revision,
         "r": adapter.rank,
-        "lora_alpha": adapter.alpha,
+        "lora_alpha": number(adapter.alpha),
         "lora_dropout": adapter.dropout,
         "use_rslora": adapter.rslora,
         "use_dora": false,
         "target_modules": targets(&adapter.targets),
         "exclude_modules": adapter.excluded.as_ref().map(targets),
         "layers_to_transform": adapter.layers,
-        "rank_pattern": patterns(
-            adapter.rank_pattern.iter().map(|(k, v)| (k.clone(), json!(v))).collect()),
-        "alpha_pattern": patterns(
-            adapter.alpha_pattern.iter().map(|(k, v)| (k.clone(), json!(v))).collect()),
+        "rank_pattern": rank_pattern,
+        "alpha_pattern": alpha_pattern,
         "fan_in_fan_out": family.stored_in_out,
         "modules_to_save": scored.then(|| json!(["score"])),
         "bias": "none",
         "init_lora_weights": true,
         "inference_mode": true,
     })
+}
+
+/// PEFT's alphas are whole numbers, where they can be.
+fn number(alpha: f64) -> Value {
+    if alpha.fract() == 0.0 && alpha.abs() < 1e9 { json!(alpha as i64) } else { json!(alpha) }
+}
+
+/// Patterns as an object, whose order says nothing: several patterns, of which the first that
+/// fits counts, become one entry for each module.
+fn in_any_order<T: Serialize + Clone>(
+    checkpoint: &Checkpoint,
+    patterns: &[(String, T)],
+    of: &dyn Fn(&str) -> Option<T>,
+) -> Value {
+    let entries: Vec<(String, T)> = match patterns {
+        [] | [_] => patterns.to_vec(),
+        _ => {
+            let linears = checkpoint.decoder.linears().into_iter();
+            let names = linears.map(|(ours, _)| module_name(checkpoint.family, &ours));
+            // A dot stands for any character too; no other module differs in only that.
+            names.filter_map(|name| of(&name).map(|value| (name, value))).collect()
+        }
+    };
+    Value::Object(entries.into_iter().map(|(key, value)| (key, json!(value))).collect())
 }

@@ -44,22 +44,21 @@ impl Precision {
     ///
     /// The device lacks the type.
     pub fn check(self, device: &Device) -> Result<(), ModelError> {
-        let needed = match self {
-            Self::F16 => Some(FloatDType::F16),
-            Self::Bf16 => Some(FloatDType::BF16),
-            Self::F32 | Self::Int8 | Self::Int4 => None,
-        };
-        match needed {
-            Some(dtype) if !device.supports_dtype(dtype) => Err(ModelError::Precision {
-                found: self.name(),
-                supported: Self::ALL
-                    .into_iter()
-                    .filter(|other| other.check(device).is_ok())
-                    .map(Self::name)
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            }),
-            _ => Ok(()),
+        if self.is_held_by(device) {
+            return Ok(());
+        }
+        let held = Self::ALL.into_iter().filter(|other| other.is_held_by(device));
+        Err(ModelError::Precision {
+            found: self.name(),
+            supported: held.map(Self::name).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    fn is_held_by(self, device: &Device) -> bool {
+        match self {
+            Self::F16 => device.supports_dtype(FloatDType::F16),
+            Self::Bf16 => device.supports_dtype(FloatDType::BF16),
+            Self::F32 | Self::Int8 | Self::Int4 => true,
         }
     }
 

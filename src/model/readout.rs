@@ -185,6 +185,23 @@ impl Head {
     }
 }
 
+/// What a head says of targets when its chunks hold `chunk` logits: log-probabilities `[M]`, their
+/// gradients `[M, E]`, and that of Σ cotangent·log p with respect to the head, `[V, E]`.
+#[doc(hidden)]
+pub fn readout_in_chunks(
+    decoder: &Decoder,
+    hidden: &Tensor<2>,
+    targets: &[u32],
+    cotangent: &Tensor<1>,
+    chunk: usize,
+) -> (Tensor<1>, Tensor<2>, Tensor<2>) {
+    let head = Head { chunk, ..Head::of(decoder) };
+    let found = head.log_probs(hidden, targets, true);
+    let gradient = head.weight_gradient(hidden, targets, &found, cotangent);
+    let jacobian = found.jacobian.unwrap_or_else(|| hidden.zeros_like());
+    (found.values, jacobian, gradient)
+}
+
 /// What a walk over the vocabulary has seen: numerators relative to the highest logit so far.
 struct Walk {
     /// `[M, 1]`.

@@ -126,8 +126,9 @@ impl ModuleVisitor for Visit<'_> {
         }
         let shape = value.dims().to_vec();
         let value = value.inner();
-        let value = match *shape.as_slice() {
-            [rows, columns] => HandleValue::Matrix(value.reshape([rows, columns])),
+        let value = match D {
+            // To reshape a packed matrix, even to its own shape, would pack it once more.
+            2 => HandleValue::Matrix(Tensor::from_dispatch(value.into_dispatch())),
             _ => HandleValue::Vector(value.flatten(0, D - 1)),
         };
         (self.tell)(self.path.join("."), Handle { shape, value });

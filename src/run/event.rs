@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Recipe, Report};
+use super::{PromptsReport, Recipe, Report};
 use crate::data::BadRow;
 use crate::model::Needs;
 use crate::train::{Metrics, Plan};
@@ -132,6 +132,13 @@ pub enum Event {
     Data {
         /// Counts.
         summary: DataSummary,
+    },
+    /// How a model sees prompts.
+    Prompts {
+        /// `annotator`, `policy` or `gold`.
+        model: String,
+        /// The style, and one pair written in it.
+        written: PromptsReport,
     },
     /// A stage began.
     StageStarted {

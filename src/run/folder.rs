@@ -53,6 +53,10 @@ pub(crate) struct State {
     /// How stages are computed, once that is decided.
     #[serde(default)]
     pub plans: BTreeMap<Stage, Plan>,
+    /// When the run began: what chat templates take for the present time, so that a run that
+    /// is resumed on another day reads the same prompts.
+    #[serde(default)]
+    pub began: String,
     /// What is known of the outcome.
     pub report: Report,
 }

@@ -23,10 +23,13 @@ pub use recipe::{
     PolicySettings, Recipe, SftSettings,
 };
 pub use recipe_file::RecipeError;
-pub use report::{AnnotatorReport, ConfidenceReport, DataReport, PolicyReport, Report};
+pub use report::{
+    AnnotatorReport, ConfidenceReport, DataReport, PolicyReport, PromptsReport, Report,
+};
 pub use session::RunError;
 pub(crate) use session::Session;
 pub(crate) use stages::normal;
+pub use stages::written;
 pub use view::{Curves, Level, LogLine, RunView, StageState, Status};
 pub use worker::{Job, RunHandle, execute, spawn};
 

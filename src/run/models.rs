@@ -8,19 +8,16 @@ use super::{Control, Event, Recipe};
 use crate::hub::{self, HubName, HubSettings};
 use crate::model::{ModelFiles, base_of};
 
-/// Adapters over adapters end somewhere.
-const DEPTH: usize = 4;
-
 /// The files of a model field; nothing is fetched.
 ///
 /// # Errors
 ///
 /// Nothing of that name is here; see [`crate::model::ModelError`] and [`hub::HubError`].
 pub fn find_model(field: &str) -> Result<ModelFiles, RunError> {
-    find(field, DEPTH)
+    find(field, true)
 }
 
-fn find(field: &str, depth: usize) -> Result<ModelFiles, RunError> {
+fn find(field: &str, adapters: bool) -> Result<ModelFiles, RunError> {
     if let Some(name) = field.strip_prefix("builtin:") {
         return crate::demo::model(name).ok_or_else(|| {
             RunError::Impossible(format!(
@@ -34,14 +31,14 @@ fn find(field: &str, depth: usize) -> Result<ModelFiles, RunError> {
     };
     let folder = resolved.as_deref().unwrap_or(Path::new(field));
     match base_of(folder)? {
-        Some(_) if depth == 0 => Err(RunError::Impossible(format!(
-            "{field}: an adapter whose base is an adapter, {DEPTH} deep; merge them first"
+        Some(base) if !adapters => Err(RunError::Impossible(format!(
+            "{field} is the base of an adapter, but is itself an adapter of {base}; expected a whole model (merge it with PEFT's merge_and_unload, or use policy.lora.merge = true)"
         ))),
         Some(base) => {
             // A relative name may be a folder beside the adapter.
             let beside = folder.join(&base);
             let base = if beside.is_dir() { beside.to_string_lossy().into_owned() } else { base };
-            Ok(ModelFiles::adapted(folder, find(&base, depth - 1)?))
+            Ok(ModelFiles::adapted(folder, find(&base, false)?))
         }
         None => Ok(ModelFiles::folder(folder)?),
     }
@@ -82,7 +79,8 @@ pub(super) fn pin_models(
 ) -> Result<(), RunError> {
     let needs_annotator = recipe.annotator.kind == super::AnnotatorKind::RewardHead;
     let annotator = needs_annotator.then_some(&mut recipe.annotator.model);
-    for field in annotator.into_iter().chain([&mut recipe.policy.model]) {
+    let gold = Some(&mut recipe.evaluate.gold).filter(|gold| !gold.is_empty());
+    for field in annotator.into_iter().chain([&mut recipe.policy.model]).chain(gold) {
         let model = field.clone();
         *field = fetch_model(&model, download, &mut |progress| {
             listener(Event::Fetching {

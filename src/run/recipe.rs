@@ -6,6 +6,7 @@ use crate::device::{Candidate, Memory};
 use crate::model::{LoraSettings, Precision};
 use crate::preference::{Objective, Weighting};
 use crate::settings::{Field, settings};
+use crate::text::ChatStyle;
 use crate::train::{Schedule, Training};
 
 /// Who labels the unlabelled split.
@@ -43,6 +44,10 @@ settings! {
         pub labelled: f64 = 0.3,
         /// Share of all prompts kept for evaluation.
         pub held_out: f64 = 0.1,
+        /// How prompts are written. auto: messages by the model's chat template, or as a Human/Assistant transcript where it has none; plain text as it is. template: everything by the chat template (transcripts are cut into turns, other text is what a user says). hh: everything as a transcript. plain: the words alone.
+        pub chat: ChatStyle = ChatStyle::Auto,
+        /// File with a chat template (Jinja) for all models, in place of their own; empty means each model's own.
+        pub chat_template: String = String::new(),
         /// Longest prompt + response in tokens.
         pub max_length: usize = 512,
         /// Use only the first so many readable pairs; 0 means all.
@@ -101,7 +106,11 @@ pub struct PolicySettings {
 settings! {
     /// What is measured at the end.
     pub struct EvaluateSettings {
-        /// Prompts to which the base model, the SFT model and the policy each write a response, where a gold reward is known (the built-in demonstration).
+        /// A gold reward model, which judges sampled responses at the end: folder or hub name of a sequence classifier with one label; empty means none but that of the built-in demonstration.
+        pub gold: String = String::new(),
+        /// How the gold model's weights are stored: f32, f16, bf16, int8 or int4.
+        pub gold_precision: Precision = Precision::F32,
+        /// Held-out prompts to which the base model, the SFT model and the policy each write a response, where a gold reward is known.
         pub samples: usize = 96,
         /// Longest sampled response in tokens.
         pub max_new_tokens: usize = 96,
@@ -198,7 +207,7 @@ const TOP: &[Field] = &[
 const ANNOTATOR: &[Field] = &[
     Field {
         name: "kind",
-        doc: " reward-head: train a scalar head on the labelled split. human: take the human labels, weight 1.",
+        doc: " reward-head: train a scalar head on the labelled split; with annotator.epochs = 0, take a reward model as it is. human: take the human labels, weight 1.",
     },
     Field {
         name: "model",

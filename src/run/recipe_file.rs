@@ -164,6 +164,12 @@ impl Recipe {
             d.held_out,
             "a share from 0 to below 1",
         )?;
+        if !d.chat_template.is_empty() && !Path::new(&d.chat_template).is_file() {
+            return Err(invalid(format!(
+                "data.chat_template = \"{}\": there is no such file; expected a chat template in Jinja, or \"\" for each model's own",
+                d.chat_template
+            )));
+        }
         need(d.max_length >= 2, "data.max_length", d.max_length as f64, "at least 2 tokens")?;
         need(
             (0.0..=1.0).contains(&c.threshold),
@@ -197,7 +203,9 @@ impl Recipe {
             let key = format!("{section}.lora");
             let checked = lora.adapter(&key, "");
             checked.map_err(|e| invalid(e.to_string()))?;
-            if precision != Precision::F32 && lora.rank == 0 && !is_adapter(self.model(section)) {
+            let as_it_is = section == "annotator" && self.annotator.training.epochs == 0.0;
+            let trained = lora.rank == 0 && !as_it_is && !is_adapter(self.model(section));
+            if precision != Precision::F32 && trained {
                 return Err(invalid(format!(
                     "{section}.precision = \"{}\" stores weights that are not trained, but {section}.lora.rank = 0 trains all of them; set {section}.lora.rank (8, say), or precision = \"f32\"",
                     precision.name()
@@ -207,7 +215,8 @@ impl Recipe {
         Ok(())
     }
 
-    fn model(&self, section: &str) -> &str {
+    /// The model field of a section, `annotator` or `policy`.
+    pub(super) fn model(&self, section: &str) -> &str {
         if section == "annotator" { &self.annotator.model } else { &self.policy.model }
     }
 
@@ -221,7 +230,9 @@ impl Recipe {
         };
         let d = &mut self.data;
         d.files.iter_mut().chain(&mut d.unlabelled).chain(&mut d.held_out_files).for_each(resolve);
-        for model in [&mut self.annotator.model, &mut self.policy.model] {
+        resolve(&mut d.chat_template);
+        let models = [&mut self.annotator.model, &mut self.policy.model, &mut self.evaluate.gold];
+        for model in models {
             // A name on the hub stays one, unless a folder of that name stands here.
             if folder.join(&*model).exists() || HubName::parse(model).is_none() {
                 resolve(model);

@@ -1,5 +1,7 @@
 //! What came out of a run: the content of `report.json`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::DataSummary;
@@ -14,6 +16,20 @@ pub struct DataReport {
     pub summary: DataSummary,
     /// Pairs dropped because they exceed the length limit.
     pub too_long: usize,
+    /// Pairs dropped because a chat template refuses them.
+    #[serde(default)]
+    pub refused: usize,
+}
+
+/// How prompts were written for one model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptsReport {
+    /// The style, in words.
+    pub style: String,
+    /// The first pair's prompt as the model reads it.
+    pub prompt: String,
+    /// The response that follows it, through its end.
+    pub response: String,
 }
 
 /// Annotator part of a report.
@@ -64,6 +80,9 @@ pub struct Report {
     pub name: String,
     /// The data.
     pub data: DataReport,
+    /// How prompts were written for `annotator`, `policy` and `gold`.
+    #[serde(default)]
+    pub prompts: BTreeMap<String, PromptsReport>,
     /// The annotator.
     pub annotator: AnnotatorReport,
     /// Its confidence.

@@ -15,7 +15,7 @@ use crate::model::{
     Checkpoint, Decoder, Footprint, ModelError, ModelFiles, Needs, Storage, collect_trained,
     load_named, save, save_adapter, save_tensors, take_tensors,
 };
-use crate::text::{Sequence, TextError};
+use crate::text::{Sequence, TEMPLATE_FILE, TextError};
 use crate::train::{
     AdamW, Ended, Flow, Metrics, Observer, Order, Plan, Start, Task, TrainError, Training,
 };
@@ -79,8 +79,12 @@ pub(crate) struct Session<'a> {
     pub(crate) begun: Instant,
     /// Seconds of earlier sittings.
     pub(crate) earlier: f64,
+    /// The most memory seen so far; pools give pages back, so that it is looked at often.
+    pub(crate) peak_memory: u64,
     /// Pairs dropped for their length, whoever dropped them.
     pub(crate) too_long: BTreeSet<usize>,
+    /// Pairs that a chat template refuses.
+    pub(crate) refused: BTreeSet<usize>,
 }
 
 impl Session<'_> {
@@ -98,6 +102,11 @@ impl Session<'_> {
         }
         self.state.report.warnings.push(message.clone());
         self.emit(Event::Warning { message })
+    }
+
+    fn note_memory(&mut self) {
+        let now = device::peak_memory(&self.device).unwrap_or(0);
+        self.peak_memory = self.peak_memory.max(now);
     }
 
     pub(crate) fn seconds(&self) -> f64 {
@@ -124,7 +133,8 @@ impl Session<'_> {
             self.emit(Event::StageStarted { stage, total })?;
         }
         work(self)?;
-        let peak_memory = device::peak_memory(&self.device);
+        self.note_memory();
+        let peak_memory = (self.peak_memory > 0).then_some(self.peak_memory);
         let seconds = begun.elapsed().as_secs_f64();
         self.emit(Event::StageEnded { stage, seconds, peak_memory })?;
         // The next stage has other shapes: what this one left in pools is of no use to it.
@@ -140,6 +150,7 @@ impl Session<'_> {
     pub(crate) fn save_state(&mut self) -> Result<(), RunError> {
         self.state.seconds = self.seconds();
         self.state.report.data.too_long = self.too_long.len();
+        self.state.report.data.refused = self.refused.len();
         Ok(self.folder.save_state(&mut self.state)?)
     }
 
@@ -166,6 +177,7 @@ impl Session<'_> {
 
     /// Report progress of a stage without optimiser steps, and let the user interrupt it.
     pub(crate) fn progress(&mut self, stage: Stage, done: u64, total: u64) -> Result<(), RunError> {
+        self.note_memory();
         self.emit(Event::Progress { stage, done, total })?;
         self.breathe()
     }
@@ -296,6 +308,7 @@ impl Session<'_> {
             for file in [
                 "tokenizer.json",
                 "tokenizer_config.json",
+                TEMPLATE_FILE,
                 "generation_config.json",
                 "special_tokens_map.json",
                 "added_tokens.json",
@@ -305,6 +318,11 @@ impl Session<'_> {
                 if let Some(bytes) = source.bytes(file).map_err(std::io::Error::other)? {
                     crate::files::write(&partial.join(file), &bytes)?;
                 }
+            }
+            // The model is to be asked in the way in which it was trained.
+            let own = &self.recipe.data.chat_template;
+            if !own.is_empty() {
+                crate::files::write(&partial.join(TEMPLATE_FILE), &std::fs::read(own)?)?;
             }
             Ok::<(), std::io::Error>(())
         })
@@ -380,6 +398,7 @@ impl Observer for StageObserver<'_, '_> {
 
     fn after_step(&mut self, step: u64, total: u64, metrics: &Metrics) {
         self.tokens = metrics.get("num_tokens").unwrap_or(0.0) as u64;
+        self.session.note_memory();
         let told = self
             .session
             .emit(Event::Step { stage: self.stage, step, metrics: metrics.clone() })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{DataSummary, Event, Metrics, Recipe, Report, Stage};
+use super::{DataSummary, Event, Metrics, PromptsReport, Recipe, Report, Stage};
 use crate::model::Needs;
 use crate::train::Plan;
 
@@ -90,6 +90,8 @@ pub struct RunView {
     pub latest: BTreeMap<Stage, (u64, Metrics)>,
     /// The data.
     pub data: Option<DataSummary>,
+    /// How prompts are written for each model.
+    pub prompts: BTreeMap<String, PromptsReport>,
     /// Annotations file, once written.
     pub annotations: Option<PathBuf>,
     /// The threshold in force.
@@ -155,6 +157,10 @@ impl RunView {
                 self.fetching = Some((model, done, total));
             }
             Event::Data { summary } => self.data = Some(summary),
+            Event::Prompts { model, written } => {
+                self.info(format!("Prompts of the {model}: {}", written.style));
+                self.prompts.insert(model, written);
+            }
             Event::StageStarted { stage, total } => {
                 let state = self.stages.entry(stage).or_default();
                 let needs = state.needs;

@@ -138,7 +138,9 @@ fn open<'a>(
                 listener,
                 begun: Instant::now(),
                 earlier,
+                peak_memory: 0,
                 too_long: std::collections::BTreeSet::new(),
+                refused: std::collections::BTreeSet::new(),
             };
             session.state.report.name.clone_from(&session.recipe.name);
             session.state.report.device = choice.device.describe();
@@ -204,6 +206,7 @@ fn try_open(
 fn work(session: &mut Session<'_>) -> Result<Report, RunError> {
     run_all(session)?;
     session.state.report.data.too_long = session.too_long.len();
+    session.state.report.data.refused = session.refused.len();
     session.state.report.seconds = session.seconds();
     let report = session.state.report.clone();
     session.folder.save_report(&report)?;

@@ -56,7 +56,7 @@ pub struct Batch {
     pub segments: Vec<Segment>,
     /// S, the number of sequences.
     pub sequences: usize,
-    pad: u32,
+    pad: Option<u32>,
 }
 
 /// The padded length for `n` positions: at most an eighth longer, eight values an octave.
@@ -69,12 +69,14 @@ pub fn bucket(n: usize) -> usize {
 }
 
 impl Batch {
-    /// One sequence to a row, in order.
-    pub fn one_per_row(sequences: &[&Sequence], pad: u32) -> Self {
+    /// One sequence to a row, in order. `pad` fills the rows and is no end of a sequence;
+    /// without one, a sequence ends at its last token, whatever that is.
+    pub fn one_per_row(sequences: &[&Sequence], pad: impl Into<Option<u32>>) -> Self {
+        let pad = pad.into();
         let longest = sequences.iter().map(|s| s.len()).max().unwrap_or(1);
         let length = bucket(longest);
         let rows = sequences.len();
-        let mut tokens = vec![pad; rows * length];
+        let mut tokens = vec![pad.unwrap_or(0); rows * length];
         let mut positions = vec![0; rows * length];
         let mut segments = Vec::with_capacity(2 * rows);
         for (row, sequence) in sequences.iter().enumerate() {
@@ -140,7 +142,7 @@ impl Batch {
                 .iter()
                 .flat_map(|s| (s.start..s.end).rev())
                 .map(|i| base + i)
-                .find(|&i| self.tokens[i] != self.pad)
+                .find(|&i| self.pad != Some(self.tokens[i]))
                 .unwrap_or(base);
         }
         ends

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::prompt::response_text;
-use super::{TextError, Tokenizer, prompt_text};
+use super::{Encoder, TextError};
 use crate::data::Pair;
 
 /// A prompt and one response.
@@ -76,34 +75,53 @@ impl EncodedPair {
     }
 }
 
+/// Pairs as tokens, and those that the chat template refuses.
+#[derive(Debug, Default)]
+pub struct Encoded {
+    /// In the order asked for.
+    pub pairs: Vec<EncodedPair>,
+    /// Indexes of the pairs that the template refuses or cannot render, with its words.
+    pub refused: Vec<(usize, TextError)>,
+}
+
+impl Encoded {
+    /// Pairs whose prompt has other tokens alone than before a response.
+    pub fn merged(&self) -> usize {
+        self.pairs.iter().filter(|pair| pair.merged).count()
+    }
+}
+
 /// Encode chosen pairs of a pool, in parallel, in order.
 ///
-/// EOS is appended to the text of every response that does not end in it. The prompt of a
-/// pair is what its own tokens share with those of prompt + response, on both sides; each
-/// response is what follows.
+/// The prompt of a pair is what its own tokens share with those of prompt + response, on both
+/// sides; each response is what follows. How they are written says [`Encoder::whole`].
 ///
 /// # Errors
 ///
 /// The tokenizer's own failure.
 pub fn encode_pairs(
-    tokenizer: &Tokenizer,
+    encoder: &Encoder,
     pairs: &[Pair],
     indexes: &[usize],
-) -> Result<Vec<EncodedPair>, TextError> {
-    indexes.par_iter().map(|&i| encode_pair(tokenizer, i, &pairs[i])).collect()
+) -> Result<Encoded, TextError> {
+    let each: Vec<_> =
+        indexes.par_iter().map(|&i| (i, encode_pair(encoder, i, &pairs[i]))).collect();
+    let mut encoded = Encoded::default();
+    for (i, outcome) in each {
+        match outcome {
+            Ok(pair) => encoded.pairs.push(pair),
+            Err(error @ (TextError::Template { .. } | TextError::Refused { .. })) => {
+                encoded.refused.push((i, error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(encoded)
 }
 
-fn encode_pair(tokenizer: &Tokenizer, index: usize, pair: &Pair) -> Result<EncodedPair, TextError> {
-    let prompt = prompt_text(&pair.prompt);
-    let alone = tokenizer.encode(&prompt)?;
-    let whole = |response: &str| {
-        let mut text = prompt.clone();
-        text.push_str(&response_text(&pair.prompt, response));
-        if !text.ends_with(&tokenizer.eos_text) {
-            text.push_str(&tokenizer.eos_text);
-        }
-        tokenizer.encode(&text)
-    };
+fn encode_pair(encoder: &Encoder, index: usize, pair: &Pair) -> Result<EncodedPair, TextError> {
+    let alone = encoder.encode(&encoder.prompt(&pair.prompt)?)?;
+    let whole = |response: &str| encoder.encode(&encoder.whole(&pair.prompt, response)?);
     let both = [whole(&pair.responses[0])?, whole(&pair.responses[1])?];
     let shared = both.iter().map(|all| common_prefix(&alone, all)).min().unwrap_or(0);
     let head: Arc<[u32]> = alone[..shared].into();
@@ -111,6 +129,6 @@ fn encode_pair(tokenizer: &Tokenizer, index: usize, pair: &Pair) -> Result<Encod
     Ok(EncodedPair { pair: index, sides, merged: shared < alone.len() })
 }
 
-fn common_prefix(a: &[u32], b: &[u32]) -> usize {
+pub(super) fn common_prefix(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }

@@ -1,12 +1,16 @@
 //! From pairs to tokens to batches.
 
 mod batch;
+mod chat;
 mod encode;
+mod encoder;
 mod prompt;
 mod tokenizer;
 mod vocabulary;
 
 pub use batch::{Batch, Segment, SegmentKind, bucket};
-pub use encode::{EncodedPair, Fit, Sequence, encode_pairs};
+pub use chat::{ChatTemplate, Special, TEMPLATE_FILE, special_tokens};
+pub use encode::{Encoded, EncodedPair, Fit, Sequence, encode_pairs};
+pub use encoder::{Chat, ChatStyle, Encoder, Rendered};
 pub use prompt::{TextError, prompt_text};
 pub use tokenizer::Tokenizer;

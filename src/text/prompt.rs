@@ -1,8 +1,8 @@
-//! Prompts as text.
+//! Prompts as text, in the ways that need no template.
 
 use std::path::PathBuf;
 
-use crate::data::{Prompt, Role};
+use crate::data::{Message, Prompt, Role};
 use crate::model::ModelError;
 
 /// Why text could not become tokens.
@@ -32,42 +32,106 @@ pub enum TextError {
         /// The tokenizer's words.
         found: String,
     },
+    /// The chat template is damaged, or cannot be rendered.
+    #[error("{path}{}: {found}", in_line(*line))]
+    Template {
+        /// The file.
+        path: PathBuf,
+        /// Line of the template, from 1; 0 if unknown.
+        line: usize,
+        /// What is wrong, and what to try.
+        found: String,
+    },
+    /// The chat template refuses the conversation.
+    #[error("{path}{}: the chat template refuses this conversation: {words}", in_line(*line))]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Line of the template, from 1; 0 if unknown.
+        line: usize,
+        /// The template's own words.
+        words: String,
+    },
+    /// A template is asked for, and there is none.
+    #[error(
+        "{path} has no chat template, which data.chat = \"template\" asks for; name one with data.chat_template, or set data.chat = \"auto\""
+    )]
+    NoTemplate {
+        /// The model.
+        path: String,
+    },
     /// A model file could not be read.
     #[error(transparent)]
     Model(#[from] ModelError),
 }
 
-/// The text before the response.
+fn in_line(line: usize) -> String {
+    if line == 0 { String::new() } else { format!(", template line {line}") }
+}
+
+/// The text before the response, for a person or a base model.
 ///
 /// Text stays as it is. Messages become a transcript in the HH-RLHF manner, which every
 /// base model can read: `\n\nHuman: …\n\nAssistant:`; a system message stands first.
 pub fn prompt_text(prompt: &Prompt) -> String {
     match prompt {
         Prompt::Text(text) => text.clone(),
-        Prompt::Messages(messages) => {
-            let mut text = String::new();
-            for message in messages {
-                let speaker = match message.role {
-                    Role::System => "System",
-                    Role::User => "Human",
-                    Role::Assistant => "Assistant",
-                };
-                text.push_str("\n\n");
-                text.push_str(speaker);
-                text.push_str(": ");
-                text.push_str(&message.content);
-            }
-            text.push_str("\n\nAssistant:");
-            text
-        }
+        Prompt::Messages(messages) => transcript(messages),
     }
 }
 
-/// The response as it follows its prompt: after a transcript of messages, one space in.
-pub(crate) fn response_text(prompt: &Prompt, response: &str) -> String {
-    match prompt {
-        Prompt::Text(_) => response.to_owned(),
-        Prompt::Messages(_) if response.starts_with(char::is_whitespace) => response.to_owned(),
-        Prompt::Messages(_) => format!(" {response}"),
+const SPEAKERS: [(Role, &str); 3] =
+    [(Role::System, "System:"), (Role::User, "Human:"), (Role::Assistant, "Assistant:")];
+
+/// Messages as an HH-RLHF transcript, up to where the assistant speaks.
+pub(super) fn transcript(messages: &[Message]) -> String {
+    let mut text = String::new();
+    for message in messages {
+        let speaker = SPEAKERS.iter().find(|(role, _)| *role == message.role);
+        text.push_str("\n\n");
+        text.push_str(speaker.map_or("", |(_, name)| name));
+        text.push(' ');
+        text.push_str(&message.content);
     }
+    text.push_str("\n\nAssistant:");
+    text
+}
+
+/// The response as it follows a transcript: one space in.
+pub(super) fn after_transcript(response: &str) -> String {
+    if response.starts_with(char::is_whitespace) {
+        response.to_owned()
+    } else {
+        format!(" {response}")
+    }
+}
+
+/// Whether a text is an HH-RLHF transcript that ends where the assistant speaks.
+pub(super) fn is_transcript(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with("Human:") && text.ends_with("\n\nAssistant:")
+}
+
+/// The turns of an HH-RLHF transcript, each without the white space around it; `None` for
+/// another text.
+pub(super) fn turns(text: &str) -> Option<Vec<Message>> {
+    if !is_transcript(text) {
+        return None;
+    }
+    let text = format!("\n\n{}", text.trim());
+    let markers = SPEAKERS.map(|(role, name)| (role, format!("\n\n{name}")));
+    let mut starts: Vec<(usize, usize, Role)> = markers
+        .iter()
+        .flat_map(|(role, marker)| {
+            text.match_indices(marker).map(|(at, found)| (at, at + found.len(), *role))
+        })
+        .collect();
+    starts.sort_unstable_by_key(|(at, ..)| *at);
+    let ends = starts.iter().skip(1).map(|(at, ..)| *at);
+    let turn = |(&(_, from, role), to): (&(usize, usize, Role), usize)| Message {
+        role,
+        content: text[from..to].trim().to_owned(),
+    };
+    // The last one is the turn that the response fills.
+    Some(starts.iter().zip(ends).map(turn).collect())
 }

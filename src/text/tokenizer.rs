@@ -77,7 +77,20 @@ impl Tokenizer {
     ///
     /// The tokenizer's own failure.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TextError> {
-        let encoding = self.inner.encode_fast(text, true);
+        self.encode_as(text, true)
+    }
+
+    /// Token ids of a text that has its special tokens already, a rendered conversation.
+    ///
+    /// # Errors
+    ///
+    /// The tokenizer's own failure.
+    pub fn encode_bare(&self, text: &str) -> Result<Vec<u32>, TextError> {
+        self.encode_as(text, false)
+    }
+
+    fn encode_as(&self, text: &str, add_special: bool) -> Result<Vec<u32>, TextError> {
+        let encoding = self.inner.encode_fast(text, add_special);
         encoding
             .map(|e| e.get_ids().to_vec())
             .map_err(|e| TextError::Encode { found: e.to_string() })
@@ -106,6 +119,11 @@ impl Tokenizer {
             Some(rest) => Ok(rest.to_owned()),
             None => self.decode(ids),
         }
+    }
+
+    /// Whether a token is an added one, none that text of its own is cut into.
+    pub fn is_added(&self, id: u32) -> bool {
+        self.inner.get_added_tokens_decoder().contains_key(&id)
     }
 
     /// Size of the vocabulary, added tokens included.

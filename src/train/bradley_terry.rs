@@ -11,15 +11,16 @@ use crate::text::Sequence;
 /// Minimise −log σ(s⁺ − s⁻) over pairs (chosen, rejected).
 pub struct BradleyTerryTask {
     pairs: Vec<[Sequence; 2]>,
-    pad: u32,
+    pad: Option<u32>,
     count: f64,
     margins: Vec<Tensor<1>>,
 }
 
 impl BradleyTerryTask {
-    /// Over these pairs, the preferred response first.
-    pub fn new(pairs: Vec<[Sequence; 2]>, pad: u32) -> Self {
-        Self { pairs, pad, count: 1.0, margins: Vec::new() }
+    /// Over these pairs, the preferred response first; a score is read at the last token that
+    /// is not `pad`.
+    pub fn new(pairs: Vec<[Sequence; 2]>, pad: impl Into<Option<u32>>) -> Self {
+        Self { pairs, pad: pad.into(), count: 1.0, margins: Vec::new() }
     }
 }
 
@@ -42,7 +43,7 @@ impl Task for BradleyTerryTask {
         side(0).chain(side(1)).collect()
     }
 
-    fn pad(&self) -> u32 {
+    fn pad(&self) -> Option<u32> {
         self.pad
     }
 

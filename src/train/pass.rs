@@ -137,7 +137,10 @@ impl<'a> Pass<'a> {
 }
 
 fn run_layer(model: &Decoder, i: usize, x: Tensor<3>, context: &Context) -> Tensor<3> {
-    context.enter_layer(i, &x.device().without_autodiff());
+    // The generator belongs to the whole process: leave it alone where nothing is drawn.
+    if model.layers[i].drops_inputs() {
+        context.enter_layer(i, &x.device().without_autodiff());
+    }
     model.layers[i].forward(x, context, None)
 }
 

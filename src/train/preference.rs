@@ -114,8 +114,8 @@ impl Task for PreferenceTask {
         side(0).chain(side(1)).collect()
     }
 
-    fn pad(&self) -> u32 {
-        self.pad
+    fn pad(&self) -> Option<u32> {
+        Some(self.pad)
     }
 
     fn loss(&mut self, items: &[usize], outputs: Tensor<1>) -> Tensor<1> {

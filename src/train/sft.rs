@@ -38,8 +38,8 @@ impl Task for SftTask {
         items.iter().map(|&i| &self.sequences[i]).collect()
     }
 
-    fn pad(&self) -> u32 {
-        self.pad
+    fn pad(&self) -> Option<u32> {
+        Some(self.pad)
     }
 
     fn loss(&mut self, _items: &[usize], outputs: Tensor<1>) -> Tensor<1> {

@@ -39,8 +39,9 @@ pub trait Task {
     /// [`Task::loss`] expects their outputs.
     fn sequences(&self, items: &[usize]) -> Vec<&Sequence>;
 
-    /// Fills rows.
-    fn pad(&self) -> u32;
+    /// What fills rows and is no end of a sequence; without one, a sequence ends at its last
+    /// token, whatever that is.
+    fn pad(&self) -> Option<u32>;
 
     /// The share of a part of the step's items in the step's loss, `[1]`, from what was read of
     /// its batch, `[S]`; shares add up.

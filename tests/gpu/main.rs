@@ -6,14 +6,18 @@
 #[path = "../suite/common.rs"]
 #[allow(dead_code)]
 mod common;
+#[path = "../suite/adapters/shared.rs"]
+#[allow(dead_code)]
+mod shared;
 
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use common::{assert_close, repository};
 use confide::device::{Class, list, open};
 use confide::model::{
-    Decoder, ModelFiles, Sampling, generate, load, sequence_log_probs, sequence_scores,
+    Decoder, ModelError, ModelFiles, Precision, Sampling, Storage, Targets, collect_tensors,
+    generate, load, load_as, save, sequence_log_probs, sequence_scores,
 };
 use confide::run::{Control, Event, Job, Recipe, execute};
 use confide::text::{Batch, Sequence};
@@ -78,9 +82,65 @@ fn two_steps(mut model: Decoder) -> Vec<f64> {
 #[test]
 fn training_steps_agree_with_the_cpu() {
     let Some(device) = gpu() else { return };
-    for family in ["llama-tied", "gpt2", "opt-postln"] {
+    for family in ["llama-tied", "gpt2", "opt-postln", "gemma3"] {
         let found = two_steps(model(family, &device));
         assert_close(&found, &two_steps(model(family, &Device::flex())), 1e-3, family);
+    }
+}
+
+/// A model whose weights the precision can hold exactly, so that every device stores the same.
+fn exact_in(precision: Precision) -> tempfile::TempDir {
+    let (folder, rounded) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // 16 key and value outputs are half a block; everything else is whole blocks of 32.
+    let files = shared::tiny_llama(folder.path(), [32, 64, 65]);
+    let checkpoint = load_as(&files, &Device::flex(), precision).unwrap();
+    save(rounded.path(), &checkpoint, None, Storage::F32).unwrap();
+    rounded
+}
+
+fn narrow(folder: &std::path::Path, device: &Device, precision: Precision) -> Decoder {
+    let files = ModelFiles::folder(folder).unwrap();
+    let checkpoint = load_as(&files, device, precision).unwrap();
+    let adapter = shared::plain(4, Targets::AllLinear);
+    shared::shaken(shared::with_adapter(checkpoint, adapter)).decoder
+}
+
+#[test]
+fn adapters_on_narrow_weights_agree_with_the_cpu() {
+    let Some(device) = gpu() else { return };
+    for precision in Precision::ALL {
+        let name = precision.name();
+        let folder = exact_in(precision);
+        if let Err(error) = precision.check(&device) {
+            let files = ModelFiles::folder(folder.path()).unwrap();
+            let refused = load_as(&files, &device, precision).unwrap_err();
+            assert!(matches!(refused, ModelError::Precision { .. }), "{refused}");
+            for word in [name, "f32", "device = \"cpu\""] {
+                assert!(error.to_string().contains(word), "{error}");
+            }
+            eprintln!("{error}");
+            continue;
+        }
+        let begun = std::time::Instant::now();
+        let (on_gpu, on_cpu) = (
+            narrow(folder.path(), &device, precision),
+            narrow(folder.path(), &Device::flex(), precision),
+        );
+        let output = &on_gpu.layers[0].attention.output.weight.val();
+        let packed = matches!(output.dtype(), DType::QFloat(_));
+        assert_eq!(packed, matches!(precision, Precision::Int8 | Precision::Int4), "{name}");
+        let (stored, wanted) = (collect_tensors(&on_gpu), collect_tensors(&on_cpu));
+        for (path, tensor) in &stored {
+            let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+            assert_close(
+                &wide(&tensor.values),
+                &wide(&wanted[path].values),
+                1e-6,
+                &format!("{path} as {name} stores it"),
+            );
+        }
+        assert_close(&two_steps(on_gpu), &two_steps(on_cpu), 1e-3, name);
+        eprintln!("{name} agrees after {:.1} s", begun.elapsed().as_secs_f64());
     }
 }
 
@@ -90,12 +150,14 @@ fn scores_and_samples_agree_with_the_cpu() {
     let (on_gpu, on_cpu) = (model("llama-score", &device), model("llama-score", &Device::flex()));
     let scores = |m: &Decoder| vector(sequence_scores(m, &batch()));
     assert_close(&scores(&on_gpu), &scores(&on_cpu), 1e-3, "scores");
-    let (on_gpu, on_cpu) = (model("qwen2", &device), model("qwen2", &Device::flex()));
     let greedy = Sampling { max_new_tokens: 6, temperature: 0.0, ..Sampling::default() };
     let sample = |m: &Decoder| generate(m, &[vec![5, 9, 11], vec![2]], &[], &greedy).unwrap();
-    for (found, wanted) in sample(&on_gpu).iter().zip(sample(&on_cpu)) {
-        assert_eq!(found.tokens, wanted.tokens);
-        assert_close(&found.log_probs, &wanted.log_probs, 1e-3, "log-probabilities");
+    for family in ["qwen2", "mistral-window"] {
+        let (on_gpu, on_cpu) = (model(family, &device), model(family, &Device::flex()));
+        for (found, wanted) in sample(&on_gpu).iter().zip(sample(&on_cpu)) {
+            assert_eq!(found.tokens, wanted.tokens, "{family}");
+            assert_close(&found.log_probs, &wanted.log_probs, 1e-3, family);
+        }
     }
 }
 

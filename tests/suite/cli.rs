@@ -26,9 +26,10 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn every_command_teaches() {
-    for command in
-        ["demo", "run", "resume", "inspect", "devices", "report", "generate", "window", "pretrain"]
-    {
+    for command in [
+        "demo", "run", "resume", "inspect", "estimate", "devices", "report", "generate", "window",
+        "pretrain",
+    ] {
         let output = confide(&[command, "--help"]);
         assert_eq!(code(&output), 0, "{command}");
         assert!(output.stdout.len() > 200, "{command} says little");

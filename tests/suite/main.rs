@@ -3,13 +3,17 @@
 //! Tests that read `../shared` say that they are skipped where it is absent.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod adapters;
+mod chat;
 mod cli;
 mod common;
 mod data;
 mod hub;
+mod memory;
 mod models;
 mod preference;
 mod resume;
+mod reward;
 mod trl;
 mod vocabulary;
 mod window;

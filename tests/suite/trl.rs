@@ -38,21 +38,24 @@ fn compare(steps: &[(Stage, confide::run::Metrics)], stage: Stage, trace: &Value
 }
 
 fn policy_trace(name: &str, settings: &str) {
-    let (Some(model), Some(pairs)) =
-        (shared("data/models/stories260K-hf"), shared("data/hh-harmless-base/test.jsonl.gz"))
-    else {
-        return;
-    };
+    let Some(model) = shared("data/models/stories260K-hf") else { return };
+    policy_trace_from(&model, name, settings, |_, _| ());
+}
+
+/// `look` is given the trace and the run's folder.
+fn policy_trace_from(model: &Path, name: &str, settings: &str, look: impl FnOnce(&Value, &Path)) {
+    let Some(pairs) = shared("data/hh-harmless-base/test.jsonl.gz") else { return };
     let trace = fixture(&format!("trl/{name}.json"));
     let out = tempfile::tempdir().unwrap();
     let text = format!(
         "device = 'cpu'\ndata = {{ files = ['{}'], labelled = 1.0, held_out = 0.0, shuffle = false, limit = {} }}\n\
          annotator = {{ kind = 'human' }}\nsft = {{ epochs = 0 }}\n\
-         [policy]\nmodel = '{}'\nsteps = 20\nlearning_rate = 2e-4\nbatch_size = 4\naccumulate = 1\n\
+         [policy]\nmodel = '{}'\nsteps = 20\nlearning_rate = {:?}\nbatch_size = 4\naccumulate = 1\n\
          schedule = 'constant'\nwarmup_steps = 0\nweight_decay = 0.0\nmax_grad_norm = 0.0\n{settings}",
         pairs.display(),
         trace["settings"]["limit"],
         model.display(),
+        trace["settings"]["lr"].as_f64().unwrap(),
     );
     let steps = run(&text, out.path().join("run").as_path());
     assert_eq!(steps.len(), 20);
@@ -68,6 +71,7 @@ fn policy_trace(name: &str, settings: &str) {
         "num_tokens",
     ];
     compare(&steps, Stage::Policy, &trace, &names);
+    look(&trace, &out.path().join("run"));
 }
 
 #[test]
@@ -83,6 +87,30 @@ fn ipo_follows_trl_for_20_steps() {
 #[test]
 fn rdpo_follows_trl_for_20_steps() {
     policy_trace("dpo_robust_beta0.1", "beta = 0.1\nobjective = 'rdpo'\nlabel_noise = 0.1");
+}
+
+/// What the adapter has become after the last step.
+fn compare_adapters(trace: &Value, run: &Path) {
+    let path = run.join("policy/adapter_model.safetensors");
+    let found = confide::model::load_named(&path).unwrap();
+    let wanted = trace["final"].as_object().unwrap();
+    assert!(found.keys().eq(wanted.keys()), "{:?}", found.keys());
+    for (name, tensor) in found {
+        let norm = tensor.values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+        let wanted = wanted[&name][1].as_f64().unwrap();
+        assert!((norm - wanted).abs() <= TOLERANCE * wanted, "{name}: {norm}, not {wanted}");
+    }
+}
+
+#[test]
+fn dpo_of_an_adapter_follows_trl_for_20_steps() {
+    // Its base is in `../shared`, seen from the repository.
+    if shared("data/models/stories260K-hf").is_none() {
+        return;
+    }
+    let adapter = crate::common::repository("tests/fixtures/trl/dpo_lora");
+    let settings = "beta = 0.1\nrecompute = 'always'";
+    policy_trace_from(&adapter, "dpo_lora", settings, compare_adapters);
 }
 
 /// The pretrained model with the scalar head of the trace.
@@ -149,7 +177,7 @@ fn the_annotator_reads_its_score_at_eos_where_padding_differs_from_it() {
 
 #[test]
 fn pairs_become_the_tokens_that_trl_trains_on() {
-    use confide::text::{Tokenizer, encode_pairs};
+    use confide::text::{Encoder, Tokenizer, encode_pairs};
     let (Some(model), Some(pairs)) =
         (shared("data/models/stories260K-hf"), shared("data/hh-harmless-base/test.jsonl.gz"))
     else {
@@ -161,7 +189,7 @@ fn pairs_become_the_tokens_that_trl_trains_on() {
     let pool = confide::data::read_files(&[pairs]).unwrap();
     let kept = ids(&trace["kept"]);
     let indexes: Vec<usize> = kept.iter().map(|i| *i as usize).collect();
-    let encoded = encode_pairs(&tokenizer, &pool.pairs, &indexes).unwrap();
+    let encoded = encode_pairs(&Encoder::plain(tokenizer), &pool.pairs, &indexes).unwrap().pairs;
     for (pair, lengths) in encoded.iter().zip(trace["lengths"].as_array().unwrap()) {
         let found = [
             pair.sides[0].prompt.len(),

@@ -12,7 +12,7 @@ use confide::data::{AnnotatedPair, Side};
 use confide::demo;
 use confide::device::{self, Class};
 use confide::preference::{Scheme, Weighting};
-use confide::run::{Event, Level, Recipe, Stage, Status};
+use confide::run::{Event, Level, PromptsReport, Recipe, Stage, Status};
 use egui::{Role, Theme, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
@@ -211,6 +211,36 @@ fn started(recipe: &Recipe, folder: &Path) -> Event {
         version: "0".to_owned(),
         time: "2026-01-01T00:00:00Z".to_owned(),
     }
+}
+
+#[test]
+fn how_prompts_are_written_is_on_show_and_can_be_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = PromptsReport {
+        style: "messages by the chat template in x.jinja, plain text as it is".to_owned(),
+        prompt: "<user>Tea?</user>\n<assistant>".to_owned(),
+        response: "Yes.</assistant>".to_owned(),
+    };
+    let events = [
+        started(&demo::recipe(), folder.path()),
+        Event::Prompts { model: "policy".to_owned(), written },
+        Event::Stopped,
+    ];
+    let lines: Vec<String> =
+        events.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
+    std::fs::write(folder.path().join("events.jsonl"), lines.join("\n") + "\n").unwrap();
+    let mut window = open(demo());
+    send(&mut window, Command::OpenRun(folder.path().to_owned()));
+    until(&mut window, 10, "opening", |w| w.state().state().view.status == Status::Stopped);
+    send(&mut window, Command::Show("Data"));
+    assert!(shows(&window, "policy: messages by the chat template in x.jinja"));
+    window.get_by_label("The first pair, for the policy").click();
+    window.run_steps(20);
+    assert!(shows(&window, "<user>Tea?</user>↵") && shows(&window, "Yes.</assistant>"));
+
+    send(&mut window, Command::Show("Settings"));
+    assert!(shows(&window, "Write prompts") && shows(&window, "Chat template"));
+    assert!(Recipe::explain("data.chat").unwrap().contains("Human/Assistant transcript"));
 }
 
 #[test]

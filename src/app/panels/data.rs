@@ -1,5 +1,6 @@
 //! The preference files: what they hold, what was skipped and why, and pairs to read.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use egui::{Align2, FontId, Label, RichText, Sense, Stroke, StrokeKind, Ui, vec2};
@@ -11,7 +12,7 @@ use crate::app::inspection::{FilePreview, PairPreview, Preview};
 use crate::app::state::{DataState, Scene};
 use crate::app::theme::Palette;
 use crate::app::{format, widgets};
-use crate::run::DataSummary;
+use crate::run::{DataSummary, PromptsReport};
 
 /// The data of the next run.
 #[derive(Default)]
@@ -31,6 +32,7 @@ impl Panel for Data {
             if let Some(summary) = &scene.state.view.data {
                 split(ui, summary);
             }
+            prompts(ui, &scene.state.view.prompts);
             match &scene.state.data {
                 DataState::Empty => widgets::empty(
                     ui,
@@ -141,6 +143,28 @@ fn split(ui: &mut Ui, s: &DataSummary) {
         ];
         widgets::stats(ui, 90.0, &numbers);
         share_bar(ui, [s.labelled, s.unlabelled, s.held_out]);
+    });
+}
+
+/// How the models of the run on show read prompts, with a pair as an example.
+fn prompts(ui: &mut Ui, prompts: &BTreeMap<String, PromptsReport>) {
+    if prompts.is_empty() {
+        return;
+    }
+    let palette = Palette::get(ui);
+    widgets::card(ui, |ui| {
+        ui.strong("As the models read them");
+        for (model, written) in prompts {
+            widgets::weak(ui, format!("{model}: {}", written.style));
+            egui::CollapsingHeader::new(format!("The first pair, for the {model}"))
+                .id_salt(model)
+                .show(ui, |ui| {
+                    let visible = |text: &str| text.replace('\n', "↵\n");
+                    widgets::passage(ui, "Prompt", "", &visible(&written.prompt), palette.weak);
+                    let response = visible(&written.response);
+                    widgets::passage(ui, "Response", "", &response, palette.chosen);
+                });
+        }
     });
 }
 

@@ -142,6 +142,10 @@ fn annotator(state: &State) -> String {
             "The human labels are used as they are, each with weight 1; no annotator is trained."
                 .to_owned()
         }
+        AnnotatorKind::RewardHead if a.training.epochs == 0.0 => format!(
+            "The reward model {} scores responses as it is; it learns nothing here.",
+            model(&a.model)
+        ),
         AnnotatorKind::RewardHead => format!(
             "The weak model {} learns to score responses from the human labels: {}.",
             model(&a.model),
@@ -192,10 +196,13 @@ fn align(state: &State) -> String {
 }
 
 fn evaluate(state: &State) -> String {
-    let gold = if state.is_demo() {
-        " In this small world the true reward is known, so samples are judged by it too."
-    } else {
-        ""
+    let gold = match state.recipe.evaluate.gold.as_str() {
+        "" if state.is_demo() => {
+            " In this small world the true reward is known, so samples are judged by it too."
+                .to_owned()
+        }
+        "" => String::new(),
+        name => format!(" The reward model {} judges samples.", model(name)),
     };
     format!(
         "Annotator and policy are measured on the held-out pairs, which nothing was trained on.{gold}"
@@ -267,7 +274,7 @@ fn outcome(ui: &mut Ui, scene: &mut Scene<'_>, report: &Report) {
         ),
     ];
     if let Some(gold) = &report.gold {
-        stats.push(("Wins against SFT", format::percent(gold.win_rate), "Prompts on which the aligned policy's sample has the higher true reward; ties count one half"));
+        stats.push(("Wins against SFT", format::percent(gold.win_rate), "Prompts on which the aligned policy's sample has the higher gold reward; ties count one half"));
     }
     widgets::card(ui, |ui| {
         widgets::stats(ui, 130.0, &stats);

@@ -92,25 +92,40 @@ fn verdict(ui: &mut Ui, gold: &GoldReport) {
                 ui.label(RichText::new("of samples beat those of the fine-tuned model").strong());
                 widgets::weak(
                     ui,
-                    format!("{} prompts, true reward; {interval}", format::count(gold.prompts)),
+                    format!("{} prompts, {}; {interval}", format::count(gold.prompts), judge(gold)),
                 );
             });
         });
-        let rewards = [
+        let mut rewards = vec![
             (
                 "Before training",
                 format::number(gold.base),
-                "Mean true reward of the stronger model as it came",
+                "Mean gold reward of the stronger model as it came",
             ),
-            ("After fine-tuning", format::number(gold.sft), "Mean true reward of the reference"),
+            ("After fine-tuning", format::number(gold.sft), "Mean gold reward of the reference"),
             (
                 "After alignment",
                 format::number(gold.policy),
-                "Mean true reward of the aligned policy",
+                "Mean gold reward of the aligned policy",
             ),
         ];
+        if gold.accuracy.is_some() {
+            rewards.push((
+                "Gold model right",
+                share(gold.accuracy),
+                "Held-out pairs under the sampled prompts on which the gold model agrees with the humans",
+            ));
+        }
         widgets::stats(ui, 110.0, &rewards);
     });
+}
+
+/// Whose reward it is.
+fn judge(gold: &GoldReport) -> String {
+    match gold.model.as_str() {
+        "" => "true reward".to_owned(),
+        model => format!("judged by {}", format::file_name(model.as_ref())),
+    }
 }
 
 fn annotator(ui: &mut Ui, report: &crate::run::Report) {
@@ -176,6 +191,7 @@ fn data(ui: &mut Ui, report: &crate::run::Report) {
         ("Held out", s.held_out, "For evaluation"),
         ("Skipped rows", s.bad_rows, "Rows that could not be read"),
         ("Too long", d.too_long, "Pairs beyond data.max_length"),
+        ("Refused", d.refused, "Pairs that a chat template refuses"),
     ];
     widgets::card(ui, |ui| {
         ui.strong("Data");
@@ -189,7 +205,7 @@ fn sample(ui: &mut Ui, sample: &GoldSample) {
     let palette = Palette::get(ui);
     ui.add_space(2.0);
     ui.add(Label::new(RichText::new(&sample.prompt).strong()).wrap());
-    let note = |reward: f64| format!("true reward {}", format::number(reward));
+    let note = |reward: f64| format!("gold reward {}", format::number(reward));
     let (before, after) = (note(sample.before.1), note(sample.after.1));
     widgets::two_passages(
         ui,

@@ -16,6 +16,7 @@ use crate::app::{format, widgets};
 use crate::hub::HubName;
 use crate::preference::{Objective, Scheme};
 use crate::run::{AnnotatorKind, Normalisation, Recipe};
+use crate::text::ChatStyle;
 use crate::train::{Recompute, Schedule, Training};
 
 /// All settings of the next run.
@@ -56,6 +57,7 @@ impl Panel for Settings {
                 group(ui, "Confidence", true, |ui| form.confidence(ui));
                 group(ui, "Fine-tuning (SFT)", false, |ui| form.sft(ui));
                 group(ui, "Policy", true, |ui| form.policy(ui));
+                group(ui, "Evaluation", false, |ui| form.evaluate(ui));
             });
         });
         let recipe = form.recipe;
@@ -190,6 +192,19 @@ impl Form<'_> {
         line(ui, p, "data.max_length", "Longest pair", |ui| {
             ui.add(DragValue::new(&mut d.max_length).range(2..=1_000_000).suffix(" tokens"));
         });
+        line(ui, p, "data.chat", "Write prompts", |ui| {
+            let options = [
+                (ChatStyle::Auto, "as the model's template has it"),
+                (ChatStyle::Template, "all by a chat template"),
+                (ChatStyle::Hh, "all as Human/Assistant"),
+                (ChatStyle::Plain, "as the words alone"),
+            ];
+            choice(ui, "chat", &mut d.chat, &options);
+        });
+        line(ui, p, "data.chat_template", "Chat template", |ui| {
+            let edit = TextEdit::singleline(&mut d.chat_template).hint_text("the model's own");
+            ui.add(edit.desired_width(240.0));
+        });
         line(ui, p, "data.limit", "Use at most", |ui| {
             let text =
                 |n: f64, _| if n == 0.0 { "all pairs".to_owned() } else { format!("{n:.0} pairs") };
@@ -207,6 +222,26 @@ impl Form<'_> {
                 line(ui, p, key, name, |ui| drop(ui.add(Label::new(list.join(", ")).truncate())));
             }
         }
+    }
+
+    fn evaluate(&mut self, ui: &mut Ui) {
+        let (p, e) = (self.problem, &mut self.recipe.evaluate);
+        line(ui, p, "evaluate.gold", "Gold reward model", |ui| {
+            let edit = TextEdit::singleline(&mut e.gold).hint_text("none");
+            ui.add(edit.desired_width(240.0));
+        });
+        if !e.gold.is_empty() {
+            line(ui, p, "evaluate.gold_precision", "Its weights", |ui| {
+                choice(ui, "gold precision", &mut e.gold_precision, &adapter::PRECISIONS);
+            });
+        }
+        line(ui, p, "evaluate.samples", "Prompts", |ui| integer(ui, &mut e.samples, 0));
+        line(ui, p, "evaluate.max_new_tokens", "Longest response", |ui| {
+            ui.add(DragValue::new(&mut e.max_new_tokens).range(1..=100_000).suffix(" tokens"));
+        });
+        line(ui, p, "evaluate.temperature", "Temperature", |ui| {
+            ui.add(DragValue::new(&mut e.temperature).range(0.0..=10.0).speed(0.01));
+        });
     }
 
     fn model(&mut self, ui: &mut Ui, role: Role) {

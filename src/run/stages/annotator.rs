@@ -8,11 +8,12 @@ use burn::tensor::{Tensor, TensorData};
 use super::super::event::Stage;
 use super::super::session::{RunError, Session};
 use super::data::Prepared;
+use super::encode::{encode, encoder};
 use super::{load_to_train, stream};
 use crate::data::Pair;
-use crate::model::{Checkpoint, Footprint};
+use crate::model::{Checkpoint, Footprint, ModelFiles, is_reward_model, score_pad};
 use crate::run::find_model;
-use crate::text::{Fit, Sequence, Tokenizer, encode_pairs};
+use crate::text::{Encoder, Fit, Sequence};
 use crate::train::{BradleyTerryTask, Order};
 
 /// Standard deviation of a fresh scalar head.
@@ -21,8 +22,11 @@ const HEAD_SD: f64 = 0.02;
 pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), RunError> {
     let settings = session.recipe.annotator.clone();
     let files = find_model(&settings.model)?;
-    let tokenizer = Tokenizer::load(&files)?;
-    let pairs = labelled_pairs(session, prepared, &tokenizer)?;
+    if settings.training.epochs <= 0.0 {
+        return as_it_is(session, &files);
+    }
+    let encoder = encoder(session, &files)?;
+    let pairs = labelled_pairs(session, prepared, &encoder)?;
     let order = Order::new(
         pairs.len(),
         &settings.training,
@@ -31,6 +35,7 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
         stream::ANNOTATOR,
     );
     let total = order.total;
+    let pad = pad(&files, &encoder, total)?;
     session.stage(Stage::Annotator, total, |session| {
         let mut checkpoint =
             load_to_train(session, &files, "annotator", settings.precision, &settings.lora)?;
@@ -40,7 +45,7 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
             }
             checkpoint = with_fresh_head(checkpoint, session);
         }
-        let mut task = BradleyTerryTask::new(pairs, tokenizer.pad);
+        let mut task = BradleyTerryTask::new(pairs, pad);
         let footprint = Footprint::of(&checkpoint, settings.precision);
         let plan = session.plan(Stage::Annotator, &footprint, &task, &order, &settings.training)?;
         checkpoint.decoder = session.train(
@@ -52,17 +57,48 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
             plan,
         )?;
         session.state.report.annotator.steps = total;
-        session.export("annotator", &checkpoint, &files, Some(tokenizer.pad), settings.lora.merge)
+        session.export("annotator", &checkpoint, &files, pad, settings.lora.merge)
     })
+}
+
+/// What is skipped where the annotator's score is read, after so many steps of training: a model
+/// that names nothing of the kind learns, as in TRL, to skip what its tokenizer pads with.
+pub(crate) fn pad(
+    files: &ModelFiles,
+    encoder: &Encoder,
+    steps: u64,
+) -> Result<Option<u32>, RunError> {
+    let own = score_pad(files, encoder.tokenizer.pad)?;
+    Ok(own.or((steps > 0).then_some(encoder.tokenizer.pad)))
+}
+
+/// The files that the annotator is read from: those that were trained, or the model as it is.
+pub(crate) fn trained_files(session: &Session<'_>) -> Result<ModelFiles, RunError> {
+    if session.recipe.annotator.training.epochs <= 0.0 {
+        return find_model(&session.recipe.annotator.model);
+    }
+    find_model(&session.folder.path().join("annotator").to_string_lossy())
+}
+
+/// Nothing to train: the model must be able to score already.
+fn as_it_is(session: &mut Session<'_>, files: &ModelFiles) -> Result<(), RunError> {
+    if is_reward_model(files)? || files.adapter().is_some() {
+        return session.stage(Stage::Annotator, 0, |_| Ok(()));
+    }
+    Err(RunError::Impossible(format!(
+        "annotator.epochs = 0, but {} is no reward model: it has no score.weight; name a sequence classifier with one label, or let it learn (annotator.epochs = 5, say)",
+        files.name()
+    )))
 }
 
 /// Labelled pairs that fit, the preferred response first.
 fn labelled_pairs(
     session: &mut Session<'_>,
     prepared: &Prepared,
-    tokenizer: &Tokenizer,
+    encoder: &Encoder,
 ) -> Result<Vec<[Sequence; 2]>, RunError> {
-    let encoded = encode_pairs(tokenizer, &prepared.pairs, &prepared.split.labelled)?;
+    let names = ["annotator", "labelled"];
+    let encoded = encode(session, encoder, prepared, &prepared.split.labelled, names)?;
     let mut pairs = Vec::with_capacity(encoded.len());
     for pair in encoded {
         match pair.fit(Fit::Whole, session.recipe.data.max_length) {

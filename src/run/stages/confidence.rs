@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use super::super::event::{Event, Stage};
 use super::super::session::{RunError, Session};
-use super::annotator::preferred_first;
+use super::annotator::{pad, preferred_first, trained_files};
 use super::data::Prepared;
+use super::encode::{encode, encoder};
 use crate::annotate::score_sequences;
 use crate::data::{AnnotatedPair, Pair, Side, read_annotations, write_annotations};
 use crate::model::{Footprint, ModelFiles, load_as};
 use crate::preference::{calibration, confidence};
-use crate::run::find_model;
-use crate::text::{EncodedPair, Fit, Sequence, Tokenizer, encode_pairs, prompt_text};
+use crate::text::{EncodedPair, Fit, Sequence, prompt_text};
 
 /// Where the annotations of a run are.
 const FILE: &str = "annotations.parquet";
@@ -47,13 +47,15 @@ pub(crate) fn run(
     session: &mut Session<'_>,
     prepared: &Prepared,
 ) -> Result<Vec<Labelled>, RunError> {
-    let folder = session.folder.path().join("annotator");
-    let files = find_model(&folder.to_string_lossy())?;
-    let tokenizer = Tokenizer::load(&files)?;
+    let files = trained_files(session)?;
+    let encoder = encoder(session, &files)?;
+    let pad = pad(&files, &encoder, session.state.report.annotator.steps)?;
     let max_length = session.recipe.data.max_length;
     let mut pairs = Vec::new();
-    for indexes in [&prepared.split.unlabelled, &prepared.split.held_out] {
-        for pair in encode_pairs(&tokenizer, &prepared.pairs, indexes)? {
+    for (split, indexes) in
+        [("unlabelled", &prepared.split.unlabelled), ("held-out", &prepared.split.held_out)]
+    {
+        for pair in encode(session, &encoder, prepared, indexes, ["annotator", split])? {
             if pair.fit(Fit::Whole, max_length).is_some() {
                 pairs.push(pair);
             } else {
@@ -63,7 +65,7 @@ pub(crate) fn run(
     }
     let path = session.folder.path().join(FILE);
     session.stage(Stage::Confidence, pairs.len() as u64, |session| {
-        let scores = score(session, &files, &tokenizer, &pairs)?;
+        let scores = score(session, &files, pad, &pairs)?;
         let annotated: Vec<AnnotatedPair> =
             pairs.iter().zip(&scores).map(|(p, s)| annotate(prepared, p.pair, *s)).collect();
         write_annotations(&path, &annotated)?;
@@ -77,10 +79,16 @@ pub(crate) fn run(
 fn score(
     session: &mut Session<'_>,
     files: &ModelFiles,
-    tokenizer: &Tokenizer,
+    pad: Option<u32>,
     pairs: &[EncodedPair],
 ) -> Result<Vec<[f32; 2]>, RunError> {
     let annotator = load_as(files, &session.device, session.recipe.annotator.precision)?;
+    if annotator.decoder.score.is_none() {
+        return Err(RunError::Impossible(format!(
+            "{} has no score.weight, and annotator.epochs = 0; let it learn (annotator.epochs = 5, say)",
+            files.name()
+        )));
+    }
     let sequences: Vec<&Sequence> = pairs.iter().flat_map(|p| &p.sides).collect();
     let settings = &session.recipe.annotator;
     let footprint = Footprint::of(&annotator, settings.precision);
@@ -88,10 +96,9 @@ fn score(
     let batch_size =
         session.scoring_batch(Stage::Confidence, &footprint, true, &sequences, wanted)?;
     let total = pairs.len() as u64;
-    let scores =
-        score_sequences(&annotator.decoder, &sequences, tokenizer.pad, batch_size, &mut |done| {
-            session.progress(Stage::Confidence, done as u64 / 2, total)
-        })?;
+    let scores = score_sequences(&annotator.decoder, &sequences, pad, batch_size, &mut |done| {
+        session.progress(Stage::Confidence, done as u64 / 2, total)
+    })?;
     Ok(scores.as_chunks::<2>().0.to_vec())
 }
 

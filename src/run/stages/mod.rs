@@ -3,12 +3,15 @@
 pub(super) mod annotator;
 pub(super) mod confidence;
 pub(super) mod data;
+pub(super) mod encode;
 pub(super) mod evaluate;
+pub(super) mod gold;
 pub(super) mod policy;
 pub(super) mod sft;
 
 use super::Session;
 use super::session::RunError;
+use crate::hub::HubName;
 use crate::model::{Checkpoint, LoraSettings, ModelFiles, Precision, add_adapter, load_as};
 
 /// A model as a stage trains it: all of it in f32, or an adapter on frozen weights, which the
@@ -21,14 +24,21 @@ pub(crate) fn load_to_train(
     lora: &LoraSettings,
 ) -> Result<Checkpoint, RunError> {
     let mut checkpoint = load_as(files, &session.device, precision)?;
-    let base = files.base().name();
     if let Some(adapter) = &mut checkpoint.adapter {
-        adapter.base = base;
+        // A relative name means nothing in the run's folder.
+        if HubName::of_field(&adapter.base).is_none() {
+            adapter.base = files.base().name();
+        }
         return Ok(checkpoint);
     }
     let key = format!("{section}.lora");
+    let hub = HubName::of_field(session.recipe.model(section));
+    let base = hub.as_ref().map_or_else(|| files.name(), |hub| hub.org_and_name().to_owned());
     match lora.adapter(&key, &base)? {
-        Some(adapter) => Ok(add_adapter(checkpoint, adapter, session.recipe.seed, key.as_ref())?),
+        Some(mut adapter) => {
+            adapter.revision = hub.and_then(|hub| hub.revision().map(str::to_owned));
+            Ok(add_adapter(checkpoint, adapter, session.recipe.seed, key.as_ref())?)
+        }
         None => Ok(checkpoint),
     }
 }
@@ -48,6 +58,7 @@ pub(crate) mod stream {
 /// All stages in order; `Ok` when the report is complete.
 pub(super) fn run_all(session: &mut Session<'_>) -> Result<(), RunError> {
     let prepared = data::run(session)?;
+    gold::check(session)?;
     let labels = match session.recipe.annotator.kind {
         super::AnnotatorKind::Human => confidence::human_labels(session, &prepared),
         super::AnnotatorKind::RewardHead => {
@@ -68,3 +79,4 @@ pub(super) fn run_all(session: &mut Session<'_>) -> Result<(), RunError> {
 }
 
 pub(crate) use annotator::normal;
+pub use encode::written;

@@ -43,7 +43,7 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
             plan,
         )?;
         session.state.report.policy.steps = total;
-        let pad = Some(material.tokenizer.pad);
+        let pad = Some(material.encoder.tokenizer.pad);
         session.export("policy", &checkpoint, &material.files, pad, settings.lora.merge)
     })
 }
@@ -61,7 +61,7 @@ fn task(session: &Session<'_>, material: &Material) -> PreferenceTask {
     };
     let weak = session.recipe.annotator.kind == AnnotatorKind::RewardHead;
     let weighting = weak.then(|| session.recipe.confidence.clone());
-    let pad = material.tokenizer.pad;
+    let pad = material.encoder.tokenizer.pad;
     PreferenceTask::new(pairs.collect(), pad, preference(session), mean, weighting)
 }
 
@@ -111,7 +111,7 @@ fn in_training_batches(
             let places: Vec<(usize, usize)> = side(0).chain(side(1)).collect();
             let sequences: Vec<&Sequence> =
                 places.iter().map(|&(i, k)| &material.pairs[i].0[k]).collect();
-            let sums = response_log_probs(reference, &sequences, material.tokenizer.pad)?;
+            let sums = response_log_probs(reference, &sequences, material.encoder.tokenizer.pad)?;
             for ((i, k), sum) in places.into_iter().zip(sums) {
                 values[2 * i + k] = sum;
             }

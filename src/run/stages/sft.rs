@@ -6,6 +6,7 @@ use super::super::event::Stage;
 use super::super::session::{RunError, Session};
 use super::confidence::Labelled;
 use super::data::Prepared;
+use super::encode::{encode, encoder};
 use super::{load_to_train, stream};
 use crate::data::Side;
 use crate::model::{
@@ -13,15 +14,15 @@ use crate::model::{
     take_tensors,
 };
 use crate::run::find_model;
-use crate::text::{Fit, Sequence, Tokenizer, encode_pairs};
+use crate::text::{Encoder, Fit, Sequence};
 use crate::train::{Order, SftTask};
 
 /// The labelled pairs in the policy's tokens.
 pub(crate) struct Material {
     /// The policy's files.
     pub(crate) files: ModelFiles,
-    /// Its tokenizer.
-    pub(crate) tokenizer: Tokenizer,
+    /// Its tokenizer and its way of writing prompts.
+    pub(crate) encoder: Encoder,
     /// Pairs that fit: chosen first.
     pub(crate) pairs: Vec<([Sequence; 2], Labelled)>,
 }
@@ -33,12 +34,14 @@ impl Material {
         labels: &[Labelled],
     ) -> Result<Self, RunError> {
         let files = find_model(&session.recipe.policy.model)?;
-        let tokenizer = Tokenizer::load(&files)?;
+        let encoder = encoder(session, &files)?;
         let indexes: Vec<usize> = labels.iter().map(|l| l.pair).collect();
-        let encoded = encode_pairs(&tokenizer, &prepared.pairs, &indexes)?;
-        let merged = encoded.iter().filter(|p| p.merged).count();
+        let encoded = encode(session, &encoder, prepared, &indexes, ["policy", "training"])?;
         let mut pairs = Vec::with_capacity(encoded.len());
-        for (pair, label) in encoded.into_iter().zip(labels) {
+        // Some pairs may have been refused; the others stand in the order of their labels.
+        let mut labels = labels.iter();
+        for pair in encoded {
+            let Some(label) = labels.find(|label| label.pair == pair.pair) else { break };
             match pair.fit(Fit::Start, session.recipe.data.max_length) {
                 Some([first, second]) => {
                     let sides =
@@ -50,16 +53,13 @@ impl Material {
                 }
             }
         }
-        if merged > 0 && !session.is_done(Stage::Sft) {
-            session.warn(format!("in {merged} pairs the tokenizer merges the end of the prompt with the response; the tokens of both together are used"))?;
-        }
         if pairs.is_empty() {
             return Err(RunError::Impossible(format!(
                 "no pair fits into max_length = {}; raise data.max_length",
                 session.recipe.data.max_length
             )));
         }
-        Ok(Self { files, tokenizer, pairs })
+        Ok(Self { files, encoder, pairs })
     }
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
     session.stage(Stage::Sft, order.total, |session| {
         let checkpoint = reference(session, material)?;
         let sequences = material.pairs.iter().map(|(sides, _)| sides[0].clone()).collect();
-        let mut task = SftTask::new(sequences, material.tokenizer.pad);
+        let mut task = SftTask::new(sequences, material.encoder.tokenizer.pad);
         let footprint = Footprint::of(&checkpoint, session.recipe.policy.precision);
         let plan = session.plan(Stage::Sft, &footprint, &task, &order, &training)?;
         let decoder = checkpoint.decoder;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Device;
-use confide::model::{ModelFiles, Storage, collect_tensors, load, parameters, read_config, save};
+use confide::model::{
+    DecoderConfig, ModelFiles, Storage, collect_tensors, load, parameters, read_config, save,
+};
 
 use super::{FAMILIES, HALVES, SCORED, files, open};
 use crate::common::repository;
@@ -86,5 +88,53 @@ fn an_unknown_family_is_refused_with_the_known_ones() {
     assert!(error.contains("config.json") && error.contains("“mamba”"), "{error}");
     for family in ["llama", "mistral", "qwen2", "qwen3", "gemma3_text", "gpt2", "opt"] {
         assert!(error.contains(family), "{error}");
+    }
+}
+
+/// The settings of a fixture with one of them changed, or without it.
+fn changed(name: &str, key: &str, value: Option<&str>) -> Result<DecoderConfig, String> {
+    let mut json = files(name).config().unwrap();
+    let object = json.as_object_mut().unwrap();
+    match value {
+        Some(value) => object.insert(key.to_owned(), serde_json::from_str(value).unwrap()),
+        None => object.remove(key),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("config.json"), json.to_string()).unwrap();
+    let read = read_config(&ModelFiles::folder(folder.path()).unwrap());
+    read.map(|(_, config, _)| config).map_err(|e| e.to_string())
+}
+
+/// What transformers makes of settings that say nothing, or switch windows off.
+#[test]
+fn windows_are_where_settings_put_them() {
+    let window = |name: &str, key: &str, value: Option<&str>| {
+        let window = changed(name, key, value).unwrap().window;
+        window.map(|w| (w.tokens, w.layers))
+    };
+    assert_eq!(window("mistral", "sliding_window", None), Some((4096, vec![true; 2])));
+    assert_eq!(window("mistral", "sliding_window", Some("null")), None);
+    let upper = Some((8, vec![false, true]));
+    assert_eq!(window("qwen2-window", "unknown", None), upper);
+    assert_eq!(window("qwen2-window", "layer_types", None), upper);
+    assert_eq!(window("qwen2-window", "use_sliding_window", Some("false")), None);
+    let mut every = vec![true; 7];
+    every[5] = false;
+    assert_eq!(window("gemma3", "layer_types", None), Some((8, every)));
+}
+
+#[test]
+fn settings_that_this_decoder_lacks_are_refused_by_name() {
+    for (name, key, value) in [
+        ("gemma3", "final_logit_softcapping", "30.0"),
+        ("gemma3", "attn_logit_softcapping", "50.0"),
+        ("gemma3", "use_bidirectional_attention", "true"),
+        ("gemma3", "layer_types", "[\"full_attention\"]"),
+        ("qwen2-window", "layer_types", "[\"full_attention\", \"linear_attention\"]"),
+        ("qwen2-window", "sliding_window", "0"),
+        ("mistral", "sliding_window", "-1"),
+    ] {
+        let error = changed(name, key, Some(value)).expect_err(key);
+        assert!(error.contains("config.json") && error.contains(key), "{error}");
     }
 }

@@ -7,6 +7,15 @@ use crate::app::state::Problem;
 use crate::app::widgets;
 use crate::model::{LoraSettings, Precision};
 
+/// How weights that are not trained may be stored.
+pub(super) const PRECISIONS: [(Precision, &str); 5] = [
+    (Precision::F32, "32-bit floats"),
+    (Precision::F16, "16-bit floats (f16)"),
+    (Precision::Bf16, "16-bit floats (bf16)"),
+    (Precision::Int8, "8 bits"),
+    (Precision::Int4, "4 bits"),
+];
+
 /// The rows of an adapter's settings; most appear once there is one.
 pub(super) fn rows(
     ui: &mut Ui,
@@ -52,14 +61,7 @@ pub(super) fn rows(
         }
     });
     line(ui, problem, &format!("{section}.precision"), "Other weights", |ui| {
-        let options = [
-            (Precision::F32, "32-bit floats"),
-            (Precision::F16, "16-bit floats (f16)"),
-            (Precision::Bf16, "16-bit floats (bf16)"),
-            (Precision::Int8, "8 bits"),
-            (Precision::Int4, "4 bits"),
-        ];
-        choice(ui, &format!("{section}.precision"), precision, &options);
+        choice(ui, &format!("{section}.precision"), precision, &PRECISIONS);
     });
     line(ui, problem, &key("merge"), "Export", |ui| {
         ui.checkbox(&mut lora.merge, "also the merged model");

@@ -1,0 +1,111 @@
+//! Pairs in the tokens of one model, with what there is to say about it.
+
+use std::path::PathBuf;
+
+use jiff::Zoned;
+
+use super::super::event::Event;
+use super::super::session::{RunError, Session};
+use super::super::{PromptsReport, Recipe};
+use super::data::Prepared;
+use crate::data::Pair;
+use crate::model::ModelFiles;
+use crate::text::{Chat, EncodedPair, Encoder, TextError, encode_pairs};
+
+/// The encoder of a model, in the recipe's style.
+pub(crate) fn encoder(session: &mut Session<'_>, files: &ModelFiles) -> Result<Encoder, RunError> {
+    let began = session.state.began.parse::<Zoned>();
+    let now = began.unwrap_or_else(|_| Zoned::now());
+    session.state.began = now.to_string();
+    encoder_at(&session.recipe, files, now)
+}
+
+/// The encoder of a model in a recipe's style; `now` is the present time of chat templates.
+pub(crate) fn encoder_at(
+    recipe: &Recipe,
+    files: &ModelFiles,
+    now: Zoned,
+) -> Result<Encoder, RunError> {
+    let own = Some(PathBuf::from(&recipe.data.chat_template));
+    let template = own.filter(|path| !path.as_os_str().is_empty());
+    Ok(Encoder::load(files, &Chat { style: recipe.data.chat, template, now })?)
+}
+
+/// Encode pairs of a split; `model` names the reader, `split` the pairs.
+///
+/// Pairs that the chat template refuses are left out, counted and named.
+///
+/// # Errors
+///
+/// The template refuses all of them, unless they are there for evaluation alone; the tokenizer
+/// fails.
+pub(crate) fn encode(
+    session: &mut Session<'_>,
+    encoder: &Encoder,
+    prepared: &Prepared,
+    indexes: &[usize],
+    [model, split]: [&str; 2],
+) -> Result<Vec<EncodedPair>, RunError> {
+    let encoded = encode_pairs(encoder, &prepared.pairs, indexes)?;
+    if let Some((first, error)) = encoded.refused.first() {
+        let line = prepared.pairs[*first].source.line;
+        let (refused, all) = (encoded.refused.len(), indexes.len());
+        if encoded.pairs.is_empty() && split != "held-out" {
+            return Err(RunError::Impossible(format!(
+                "all {all} {split} pairs are refused by the chat template of the {model}, the first (line {line} of its file) so: {error}; try data.chat = \"hh\", or another template by data.chat_template"
+            )));
+        }
+        session.warn(format!(
+            "{refused} of {all} {split} pairs are left out, because the chat template of the {model} refuses them, the first (line {line} of its file) so: {error}"
+        ))?;
+        session.refused.extend(encoded.refused.iter().map(|(i, _)| i));
+    }
+    let merged = encoded.merged();
+    if merged > 0 {
+        session.warn(format!(
+            "in {merged} of {} {split} pairs the {model} reads the end of the prompt in other tokens before a response than alone (the tokenizer merges them, or the chat template writes them differently); the tokens of both together are used",
+            encoded.pairs.len()
+        ))?;
+    }
+    if let Some(first) = encoded.pairs.first() {
+        told(session, encoder, &prepared.pairs[first.pair], model)?;
+    }
+    Ok(encoded.pairs)
+}
+
+/// Tell once how prompts are written for a model, with a pair as an example.
+pub(crate) fn told(
+    session: &mut Session<'_>,
+    encoder: &Encoder,
+    pair: &Pair,
+    model: &str,
+) -> Result<(), RunError> {
+    if session.state.report.prompts.contains_key(model) {
+        return Ok(());
+    }
+    let written = written(encoder, pair)?;
+    session.state.report.prompts.insert(model.to_owned(), written.clone());
+    session.emit(Event::Prompts { model: model.to_owned(), written })
+}
+
+/// How an encoder writes: the style, and the first side of a pair written in it.
+///
+/// # Errors
+///
+/// The template's.
+pub fn written(encoder: &Encoder, pair: &Pair) -> Result<PromptsReport, TextError> {
+    let alone = encoder.prompt(&pair.prompt)?.text;
+    let whole = encoder.whole(&pair.prompt, &pair.responses[0])?.text;
+    let same = |((_, x), (_, y)): &((usize, char), (usize, char))| x == y;
+    let shared: usize = alone
+        .char_indices()
+        .zip(whole.char_indices())
+        .take_while(same)
+        .map(|((_, c), _)| c.len_utf8())
+        .sum();
+    Ok(PromptsReport {
+        style: encoder.describe(),
+        prompt: whole[..shared].to_owned(),
+        response: whole[shared..].to_owned(),
+    })
+}

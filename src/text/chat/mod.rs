@@ -1,0 +1,284 @@
+//! Chat templates: a model's own way of writing a conversation, in Jinja.
+//!
+//! Rendered as transformers' `apply_chat_template` renders them, but under limits: a template
+//! is a program from somewhere else. It sees no file, and fuel bounds its time and memory. What
+//! fuel does not bound is `~` beside a value that was nested in itself on purpose.
+
+mod python;
+mod special;
+mod syntax;
+
+use std::path::{Path, PathBuf};
+
+use jiff::Zoned;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, Error, ErrorKind, Value};
+
+use super::TextError;
+use crate::data::Message;
+use crate::model::ModelFiles;
+
+pub use special::special_tokens;
+
+/// The file that a template may have of its own; it goes before `tokenizer_config.json`.
+pub const TEMPLATE_FILE: &str = "chat_template.jinja";
+
+/// Longest template in bytes; the longest known ones have some ten thousand.
+const MAX_TEMPLATE: usize = 1 << 18;
+/// Steps of any rendering; each also pays for 64 bytes of text.
+const FUEL: u64 = 200_000;
+/// Steps for each message more.
+const FUEL_PER_MESSAGE: u64 = 500;
+/// Steps of the longest conversation.
+const MAX_FUEL: u64 = 1_000_000;
+/// Stack for compiling and rendering: an expression can be nested once for each byte of the
+/// template, a value in itself once for a few steps, and both are walked and dropped by
+/// recursion. Pages that are not touched cost nothing.
+const STACK: usize = 512 << 20;
+/// Longest rendered text in bytes, beyond sixteen times the conversation.
+const MAX_OUTPUT: usize = 1 << 20;
+/// Calls within calls.
+const MAX_DEPTH: usize = 100;
+/// The name of the one template in its environment.
+const NAME: &str = "chat";
+
+/// Names such as `eos_token`, with the texts of those tokens.
+pub type Special = Vec<(String, String)>;
+
+/// A compiled chat template with the special tokens and the time that it may ask for.
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    path: PathBuf,
+    source: String,
+    special: Special,
+}
+
+impl std::fmt::Debug for ChatTemplate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChatTemplate").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl ChatTemplate {
+    /// The template of a model, if it has one: `chat_template.jinja`, else `chat_template` of
+    /// `tokenizer_config.json`, a text or a list of named ones, of which `default` counts.
+    ///
+    /// `now` is what the template takes for the present time.
+    ///
+    /// # Errors
+    ///
+    /// A damaged file, a template that is no Jinja, named templates without a default.
+    pub fn of_model(files: &ModelFiles, now: &Zoned) -> Result<Option<Self>, TextError> {
+        let special = special_tokens(files)?;
+        if let Some(bytes) = files.bytes(TEMPLATE_FILE)? {
+            let path = files.path(TEMPLATE_FILE);
+            return Self::from_bytes(&bytes, path, special, now).map(Some);
+        }
+        let config = files.json("tokenizer_config.json")?.unwrap_or_default();
+        let path = files.path("tokenizer_config.json");
+        match named_default(config.get("chat_template"), &path)? {
+            Some(source) => Self::new(&source, path, special, now).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A template file of the user's own, with the special tokens of a model.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or is no Jinja.
+    pub fn of_file(path: &Path, files: &ModelFiles, now: &Zoned) -> Result<Self, TextError> {
+        let bytes = std::fs::read(path).map_err(|e| TextError::Template {
+            path: path.to_owned(),
+            line: 0,
+            found: format!("{e}; expected a chat template in Jinja (data.chat_template)"),
+        })?;
+        Self::from_bytes(&bytes, path.to_owned(), special_tokens(files)?, now)
+    }
+
+    fn from_bytes(
+        bytes: &[u8],
+        path: PathBuf,
+        special: Special,
+        now: &Zoned,
+    ) -> Result<Self, TextError> {
+        match std::str::from_utf8(bytes) {
+            Ok(source) => Self::new(source, path, special, now),
+            Err(e) => {
+                let line = 1 + bytes[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count();
+                let found = "this is no UTF-8; expected a chat template in Jinja".to_owned();
+                Err(TextError::Template { path, line, found })
+            }
+        }
+    }
+
+    /// Compile a template; `path` is where it stands, `special` maps names such as `eos_token`
+    /// to texts, `now` is what `strftime_now` tells.
+    ///
+    /// # Errors
+    ///
+    /// It is too long or no Jinja.
+    pub fn new(
+        source: &str,
+        path: PathBuf,
+        special: Special,
+        now: &Zoned,
+    ) -> Result<Self, TextError> {
+        if source.len() > MAX_TEMPLATE {
+            let found = format!(
+                "the template has {} bytes; expected at most {MAX_TEMPLATE} (is this a chat template?)",
+                source.len()
+            );
+            return Err(TextError::Template { path, line: 0, found });
+        }
+        let plain = match syntax::plain(source) {
+            Ok(plain) => plain,
+            Err(line) => {
+                let found = format!(
+                    "a tag of more than {} bytes; expected a chat template in Jinja",
+                    syntax::MAX_TAG
+                );
+                return Err(TextError::Template { path, line, found });
+            }
+        };
+        let compile = || {
+            let mut environment = Environment::new();
+            let rules = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?;
+            environment.set_syntax(rules);
+            environment.set_recursion_limit(MAX_DEPTH);
+            python::add(&mut environment, now.clone());
+            environment.add_template_owned(NAME, plain)?;
+            Ok(environment)
+        };
+        let environment = with_large_stack(&path, compile)?.map_err(|e| failure(&path, &e))?;
+        Ok(Self { environment, path, source: source.to_owned(), special })
+    }
+
+    /// The file that it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The template's text.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// A conversation as text; with `add_generation_prompt`, up to where the assistant speaks.
+    ///
+    /// # Errors
+    ///
+    /// The template refuses the conversation, is not one that can be rendered here, or takes
+    /// more steps, depth or text than the limits allow.
+    pub fn render(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<String, TextError> {
+        let length: usize = messages.iter().map(|m| m.content.len()).sum();
+        // Long conversations may cost more: every message may be handled a few times.
+        let fuel = FUEL + FUEL_PER_MESSAGE * messages.len() as u64 + length as u64 / 2;
+        let work = || self.render_here(messages, add_generation_prompt, fuel.min(MAX_FUEL));
+        let rendered = with_large_stack(&self.path, work)??;
+        let limit = MAX_OUTPUT + 16 * length;
+        if rendered.len() > limit {
+            return Err(self.wrong(format!(
+                "the template makes {} bytes of a conversation of {length}; expected at most {limit} (try another data.chat_template, or data.chat = \"hh\")",
+                rendered.len()
+            )));
+        }
+        Ok(rendered)
+    }
+
+    fn render_here(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+        fuel: u64,
+    ) -> Result<String, TextError> {
+        let turn = |m: &Message| {
+            Value::from_pairs([("role", m.role.key()), ("content", m.content.as_str())])
+        };
+        let text = |(name, token): &(String, String)| (name.clone(), Value::from(token.as_str()));
+        let mut variables: Vec<(String, Value)> = self.special.iter().map(text).collect();
+        let mut set = |name: &str, value: Value| variables.push((name.to_owned(), value));
+        set("messages", messages.iter().map(turn).collect::<Vec<_>>().into());
+        set("add_generation_prompt", add_generation_prompt.into());
+        set("tools", Value::from(()));
+        set("documents", Value::from(()));
+        let mut environment = self.environment.clone();
+        environment.set_fuel(Some(fuel));
+        environment
+            .get_template(NAME)
+            .and_then(|template| template.render(Value::from_pairs(variables)))
+            .map_err(|e| failure(&self.path, &e))
+    }
+
+    fn wrong(&self, found: String) -> TextError {
+        TextError::Template { path: self.path.clone(), line: 0, found }
+    }
+}
+
+/// `chat_template` of `tokenizer_config.json`: a text, or the default of a list of named ones.
+fn named_default(
+    value: Option<&serde_json::Value>,
+    path: &Path,
+) -> Result<Option<String>, TextError> {
+    use serde_json::Value::{Array, Null, String as Text};
+    let wrong = |found: String| Err(TextError::Template { path: path.to_owned(), line: 0, found });
+    match value {
+        None | Some(Null) => Ok(None),
+        Some(Text(source)) => Ok(Some(source.clone())),
+        Some(Array(list)) => {
+            let text = |item: &serde_json::Value, key: &str| {
+                item.get(key).and_then(serde_json::Value::as_str).map(str::to_owned)
+            };
+            let named = |item| Some((text(item, "name")?, text(item, "template")?));
+            let templates: Vec<(String, String)> = list.iter().filter_map(named).collect();
+            match templates.iter().find(|(name, _)| name == "default") {
+                Some((_, source)) => Ok(Some(source.clone())),
+                None => {
+                    let names: Vec<&str> = templates.iter().map(|(name, _)| &**name).collect();
+                    wrong(format!(
+                        "chat_template names {} but no “default”; set data.chat_template to a file with the one to use",
+                        if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+                    ))
+                }
+            }
+        }
+        Some(_) => wrong("chat_template is neither a text nor a list of {name, template}; set data.chat_template to a file, or data.chat = \"hh\"".to_owned()),
+    }
+}
+
+/// Do work that recurses as deep as a template nests, on a thread that has the stack for it.
+fn with_large_stack<T: Send>(path: &Path, work: impl FnOnce() -> T + Send) -> Result<T, TextError> {
+    let ended = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        thread.map(std::thread::ScopedJoinHandle::join)
+    });
+    let found = match ended {
+        Ok(Ok(outcome)) => return Ok(outcome),
+        Ok(Err(_)) => "the template breaks the program that renders it; try another data.chat_template, or data.chat = \"hh\"".to_owned(),
+        Err(e) => format!("{e}; is there memory for one more thread?"),
+    };
+    Err(TextError::Template { path: path.to_owned(), line: 0, found })
+}
+
+/// What went wrong, with what to try.
+fn failure(path: &Path, error: &Error) -> TextError {
+    let line = error.line().unwrap_or(0);
+    let path = path.to_owned();
+    let refused =
+        std::error::Error::source(error).and_then(|e| e.downcast_ref::<python::Refused>());
+    if let Some(python::Refused(words)) = refused {
+        return TextError::Refused { path, line, words: words.clone() };
+    }
+    let found = match error.kind() {
+        ErrorKind::OutOfFuel => "the template takes more steps or memory than a chat template may (does it loop for ever?); try another data.chat_template, or data.chat = \"hh\"".to_owned(),
+        kind => {
+            let detail = error.detail().map(|d| format!(": {d}")).unwrap_or_default();
+            format!("{kind}{detail}; try another data.chat_template, or data.chat = \"hh\"")
+        }
+    };
+    TextError::Template { path, line, found }
+}

@@ -1,0 +1,257 @@
+//! How the prompts and responses of a pool become the text that one model reads.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use jiff::Zoned;
+use serde::{Deserialize, Serialize};
+
+use super::encode::common_prefix;
+use super::prompt::{after_transcript, is_transcript, transcript, turns};
+use super::{ChatTemplate, Sequence, TextError, Tokenizer};
+use crate::data::{Message, Prompt, Role};
+use crate::model::ModelFiles;
+
+/// In which style prompts are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChatStyle {
+    /// Messages by the model's chat template, or as a transcript where it has none; text as it is.
+    #[default]
+    Auto,
+    /// Everything by the chat template: transcripts are cut into turns, other text is what a
+    /// user says.
+    Template,
+    /// Everything as an HH-RLHF transcript.
+    Hh,
+    /// The words alone: text as it is, messages one after the other.
+    Plain,
+}
+
+impl ChatStyle {
+    /// All styles.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Template, Self::Hh, Self::Plain];
+
+    /// The name, as a recipe spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Template => "template",
+            Self::Hh => "hh",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+impl FromStr for ChatStyle {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|style| style.name() == name);
+        found.ok_or_else(|| "expected auto, template, hh or plain".to_owned())
+    }
+}
+
+/// What decides how prompts are written.
+#[derive(Clone, Debug)]
+pub struct Chat {
+    /// The style.
+    pub style: ChatStyle,
+    /// A template in place of the model's own.
+    pub template: Option<PathBuf>,
+    /// What templates take for the present time.
+    pub now: Zoned,
+}
+
+impl Default for Chat {
+    fn default() -> Self {
+        Self { style: ChatStyle::Auto, template: None, now: Zoned::now() }
+    }
+}
+
+/// A text on its way to a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// The text.
+    pub text: String,
+    /// Whether special tokens are in it already, so that the tokenizer must add none.
+    pub complete: bool,
+}
+
+/// A model's tokenizer with its way of writing conversations.
+#[derive(Debug)]
+pub struct Encoder {
+    /// The tokenizer.
+    pub tokenizer: Tokenizer,
+    style: ChatStyle,
+    template: Option<ChatTemplate>,
+}
+
+/// A prompt in the style that it will be written in.
+enum Form<'a> {
+    Conversation(&'a ChatTemplate, Cow<'a, [Message]>),
+    Transcript(String),
+    Words(String),
+}
+
+impl Encoder {
+    /// A tokenizer without a chat template.
+    pub fn plain(tokenizer: Tokenizer) -> Self {
+        Self { tokenizer, style: ChatStyle::Auto, template: None }
+    }
+
+    /// The tokenizer and the chat template of a model.
+    ///
+    /// # Errors
+    ///
+    /// A file is damaged; a template is asked for and there is none.
+    pub fn load(files: &ModelFiles, chat: &Chat) -> Result<Self, TextError> {
+        let tokenizer = Tokenizer::load(files)?;
+        let template = match (chat.style, &chat.template) {
+            (ChatStyle::Hh | ChatStyle::Plain, _) => None,
+            (_, Some(path)) => Some(ChatTemplate::of_file(path, files, &chat.now)?),
+            (_, None) => ChatTemplate::of_model(files, &chat.now)?,
+        };
+        if chat.style == ChatStyle::Template && template.is_none() {
+            return Err(TextError::NoTemplate { path: files.name() });
+        }
+        Ok(Self { tokenizer, style: chat.style, template })
+    }
+
+    /// The chat template, where one is in use.
+    pub fn template(&self) -> Option<&ChatTemplate> {
+        self.template.as_ref()
+    }
+
+    /// The style in words.
+    pub fn describe(&self) -> String {
+        let template = self.template.as_ref().map(|t| t.path().display().to_string());
+        match (self.style, template) {
+            (ChatStyle::Auto, Some(path)) => {
+                format!("messages by the chat template in {path}, plain text as it is")
+            }
+            (ChatStyle::Auto, None) => {
+                "messages as a Human/Assistant transcript (there is no chat template), plain text as it is".to_owned()
+            }
+            (ChatStyle::Template, path) => {
+                format!("all prompts by the chat template in {}", path.unwrap_or_default())
+            }
+            (ChatStyle::Hh, _) => "all prompts as Human/Assistant transcripts".to_owned(),
+            (ChatStyle::Plain, _) => "the words of the prompts alone".to_owned(),
+        }
+    }
+
+    fn form<'a>(&'a self, prompt: &'a Prompt) -> Form<'a> {
+        match (self.style, prompt, &self.template) {
+            (ChatStyle::Auto | ChatStyle::Template, Prompt::Messages(messages), Some(template)) => {
+                Form::Conversation(template, messages.into())
+            }
+            (ChatStyle::Template, Prompt::Text(text), Some(template)) => {
+                let user = || vec![Message { role: Role::User, content: text.clone() }];
+                Form::Conversation(template, turns(text).unwrap_or_else(user).into())
+            }
+            (ChatStyle::Plain, Prompt::Messages(messages), _) => {
+                let contents: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
+                Form::Words(contents.join("\n\n") + "\n\n")
+            }
+            (_, Prompt::Messages(messages), _) => Form::Transcript(transcript(messages)),
+            (ChatStyle::Hh, Prompt::Text(text), _) if is_transcript(text) => {
+                Form::Transcript(text.clone())
+            }
+            (ChatStyle::Hh, Prompt::Text(text), _) => {
+                let said = Message { role: Role::User, content: text.clone() };
+                Form::Transcript(transcript(&[said]))
+            }
+            (_, Prompt::Text(text), _) => Form::Words(text.clone()),
+        }
+    }
+
+    /// The text up to where the response begins.
+    ///
+    /// # Errors
+    ///
+    /// The template's.
+    pub fn prompt(&self, prompt: &Prompt) -> Result<Rendered, TextError> {
+        Ok(match self.form(prompt) {
+            Form::Conversation(template, messages) => {
+                Rendered { text: template.render(&messages, true)?, complete: true }
+            }
+            Form::Transcript(text) | Form::Words(text) => Rendered { text, complete: false },
+        })
+    }
+
+    /// Prompt and response as one text. A chat template ends it as it likes; other text ends
+    /// with EOS. These are TRL's conventions for conversations and for text.
+    ///
+    /// # Errors
+    ///
+    /// The template's.
+    pub fn whole(&self, prompt: &Prompt, response: &str) -> Result<Rendered, TextError> {
+        let mut text = match self.form(prompt) {
+            Form::Conversation(template, messages) => {
+                let mut messages = messages.into_owned();
+                // What parts turns in a transcript is no part of what is said.
+                let content = match prompt {
+                    Prompt::Text(text) if is_transcript(text) => response.trim(),
+                    _ => response,
+                };
+                messages.push(Message { role: Role::Assistant, content: content.to_owned() });
+                return Ok(Rendered { text: template.render(&messages, false)?, complete: true });
+            }
+            Form::Transcript(text) => text + &after_transcript(response),
+            Form::Words(text) => text + response,
+        };
+        if !text.ends_with(&self.tokenizer.eos_text) {
+            text.push_str(&self.tokenizer.eos_text);
+        }
+        Ok(Rendered { text, complete: false })
+    }
+
+    /// Token ids of a text.
+    ///
+    /// # Errors
+    ///
+    /// The tokenizer's own failure.
+    pub fn encode(&self, rendered: &Rendered) -> Result<Vec<u32>, TextError> {
+        if rendered.complete {
+            self.tokenizer.encode_bare(&rendered.text)
+        } else {
+            self.tokenizer.encode(&rendered.text)
+        }
+    }
+
+    /// A prompt with one response.
+    ///
+    /// # Errors
+    ///
+    /// As [`Encoder::whole`] and [`Encoder::encode`].
+    pub fn sequence(&self, prompt: &Prompt, response: &str) -> Result<Sequence, TextError> {
+        let alone = self.encode(&self.prompt(prompt)?)?;
+        let all = self.encode(&self.whole(prompt, response)?)?;
+        let shared = common_prefix(&alone, &all);
+        Ok(Sequence { prompt: alone[..shared].into(), response: all[shared..].to_vec() })
+    }
+
+    /// Ids that end a generated response: those of the model, and the one with which the chat
+    /// template ends a turn.
+    pub fn stop(&self) -> Vec<u32> {
+        let mut stop = self.tokenizer.stop.clone();
+        if let Some(id) = self.end_of_turn().filter(|id| !stop.contains(id)) {
+            stop.push(id);
+        }
+        stop
+    }
+
+    /// The added token that follows what the assistant says.
+    fn end_of_turn(&self) -> Option<u32> {
+        const SAID: &str = "word";
+        let template = self.template.as_ref()?;
+        let turn = |role, content: &str| Message { role, content: content.to_owned() };
+        let talk = [turn(Role::User, "question"), turn(Role::Assistant, SAID)];
+        let text = template.render(&talk, false).ok()?;
+        let after = &text[text.rfind(SAID)? + SAID.len()..];
+        let ids = self.tokenizer.encode_bare(after).ok()?;
+        ids.into_iter().find(|&id| self.tokenizer.is_added(id))
+    }
+}
