@@ -113,11 +113,15 @@ fn config(kind: &str, s: Shape) -> DecoderConfig {
         norm: if llama { NormKind::Rms } else { NormKind::Layer },
         norm_eps: 1e-5,
         norm_first: true,
+        norm_after: false,
+        embedding_scale: None,
         position: if llama {
             Position::Rotary { theta: 1e4, scaling: RotaryScaling::None }
         } else {
             Position::Learned { offset: 0 }
         },
+        window: None,
+        attention_scale: None,
         activation: match kind {
             "llama" => Activation::Silu,
             "opt" => Activation::Relu,

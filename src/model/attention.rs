@@ -39,6 +39,12 @@ pub struct Attention {
     pub(crate) kv_heads: usize,
     #[module(skip)]
     pub(crate) head_dim: usize,
+    /// What scores are multiplied by, if not head_dim^−½.
+    #[module(skip)]
+    pub(crate) scale: Option<f64>,
+    /// Queries see the last tokens only.
+    #[module(skip)]
+    pub(crate) windowed: bool,
 }
 
 impl Attention {
@@ -59,16 +65,18 @@ impl Attention {
         let mut query = normed(heads(query, self.heads), &self.query_norm).swap_dims(1, 2);
         let mut key = normed(heads(key, self.kv_heads), &self.key_norm).swap_dims(1, 2);
         let mut value = heads(value, self.kv_heads).swap_dims(1, 2);
-        if let Some(angles) = &context.angles {
+        let sight = context.sight(self.windowed);
+        if let Some(angles) = &sight.angles {
             query = angles.rotate(query);
             key = angles.rotate(key);
         }
         if let Some((cache, layer)) = cache {
             (key, value) = cache.extend(layer, key, value);
         }
-        let hidden = context.hidden.clone();
+        let hidden = sight.hidden.clone();
         let options = AttentionModuleOptions {
             is_causal: hidden.is_none(),
+            scale: self.scale,
             ..AttentionModuleOptions::default()
         };
         // The same sequence of operations with and without autodiff: a policy that equals its

@@ -78,7 +78,8 @@ impl Builder<'_> {
         })
     }
 
-    fn attention(&self, path: &str, c: &DecoderConfig) -> Result<Attention, ModelError> {
+    fn attention(&self, i: usize, c: &DecoderConfig) -> Result<Attention, ModelError> {
+        let path = format!("layers.{i}.attention");
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let projection = |part: &str, width: usize, wanted: bool| {
             wanted
@@ -99,15 +100,20 @@ impl Builder<'_> {
             heads: c.heads,
             kv_heads: c.kv_heads,
             head_dim: c.head_dim,
+            scale: c.attention_scale,
+            windowed: c.has_window(i),
         })
     }
 
     fn layer(&self, i: usize, c: &DecoderConfig) -> Result<Layer, ModelError> {
         let at = |part: &str| format!("layers.{i}.{part}");
+        let norm_after =
+            |part: &str| c.norm_after.then(|| self.norm(&at(part), c.hidden, c)).transpose();
         let into_ffn = |part: &str| self.linear(&at(part), c.hidden, c.ffn, c.ffn_bias);
         Ok(Layer {
             attention_norm: self.norm(&at("attention_norm"), c.hidden, c)?,
-            attention: self.attention(&at("attention"), c)?,
+            attention: self.attention(i, c)?,
+            attention_norm_after: norm_after("attention_norm_after")?,
             ffn_norm: self.norm(&at("ffn_norm"), c.hidden, c)?,
             ffn: FeedForward {
                 gate: c.gated.then(|| into_ffn("ffn.gate")).transpose()?,
@@ -115,6 +121,7 @@ impl Builder<'_> {
                 down: self.linear(&at("ffn.down"), c.ffn, c.hidden, c.ffn_bias)?,
                 activation: c.activation,
             },
+            ffn_norm_after: norm_after("ffn_norm_after")?,
             norm_first: c.norm_first,
         })
     }

@@ -123,6 +123,8 @@ pub enum ModelError {
 pub enum NormKind {
     /// x / rms(x) · weight.
     Rms,
+    /// x / rms(x) · (1 + weight).
+    RmsPlusOne,
     /// (x − mean) / sd · weight + bias.
     Layer,
 }
@@ -180,6 +182,17 @@ pub enum Position {
     },
 }
 
+/// Layers whose queries see the last tokens only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Window {
+    /// How many tokens a query sees, its own among them.
+    pub tokens: usize,
+    /// Whether each layer is one of them.
+    pub layers: Vec<bool>,
+    /// Where positions enter them.
+    pub position: Position,
+}
+
 /// A decoder's shape; sizes in elements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecoderConfig {
@@ -207,8 +220,16 @@ pub struct DecoderConfig {
     pub norm_eps: f64,
     /// Normalise before each block (and once at the end), or after each residual sum.
     pub norm_first: bool,
+    /// Normalise each block's output too, before its residual sum.
+    pub norm_after: bool,
+    /// What embeddings are multiplied by.
+    pub embedding_scale: Option<f64>,
     /// Where positions enter.
     pub position: Position,
+    /// Layers that see the last tokens only; without it all layers see everything before.
+    pub window: Option<Window>,
+    /// What scores are multiplied by; without it head_dim^−½.
+    pub attention_scale: Option<f64>,
     /// Non-linearity.
     pub activation: Activation,
     /// down(act(gate(x)) · up(x)) instead of down(act(up(x))).
@@ -305,6 +326,12 @@ impl Fields<'_> {
 }
 
 impl DecoderConfig {
+    /// Whether a layer sees the last tokens only.
+    pub(crate) fn has_window(&self, layer: usize) -> bool {
+        let window = self.window.as_ref();
+        window.and_then(|window| window.layers.get(layer)).copied().unwrap_or(false)
+    }
+
     /// Whether the sizes fit together; families call this last.
     pub(crate) fn checked(self, fields: &Fields<'_>) -> Result<Self, ModelError> {
         if !self.heads.is_multiple_of(self.kv_heads) {

@@ -49,10 +49,14 @@ pub struct Layer {
     pub attention_norm: Norm,
     /// Self-attention.
     pub attention: Attention,
+    /// Between attention and its residual sum, beside the norm before it (Gemma).
+    pub attention_norm_after: Option<Norm>,
     /// Before the feed-forward block, or after its residual sum.
     pub ffn_norm: Norm,
     /// Feed-forward block.
     pub ffn: FeedForward,
+    /// Between the feed-forward block and its residual sum.
+    pub ffn_norm_after: Option<Norm>,
     #[module(skip)]
     pub(crate) norm_first: bool,
 }
@@ -68,11 +72,16 @@ impl Layer {
         context: &Context,
         cache: Option<(&mut Cache, usize)>,
     ) -> Tensor<3> {
+        let after = |x: Tensor<3>, norm: &Option<Norm>| match norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        };
         if self.norm_first {
             let mixed =
                 self.attention.forward(self.attention_norm.forward(x.clone()), context, cache);
-            let x = x + mixed;
-            x.clone() + self.ffn.forward(self.ffn_norm.forward(x), context.training())
+            let x = x + after(mixed, &self.attention_norm_after);
+            let fed = self.ffn.forward(self.ffn_norm.forward(x.clone()), context.training());
+            x + after(fed, &self.ffn_norm_after)
         } else {
             let mixed = self.attention.forward(x.clone(), context, cache);
             let x = self.attention_norm.forward(x + mixed);
@@ -122,16 +131,29 @@ impl Layer {
 /// What every layer of a pass shares.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
+    /// Of layers that see everything before.
+    all: Sight,
+    /// Of layers that see the last tokens only.
+    window: Option<Sight>,
+    /// Seed of what adapters drop; none outside training.
+    dropout: Option<u64>,
+}
+
+/// What queries see, and from where.
+#[derive(Clone, Debug)]
+pub(crate) struct Sight {
     /// Of rotary positions.
     pub(crate) angles: Option<Angles>,
     /// Which keys each query must not see, `[B, heads, T, S]`; without it a query sees itself and
     /// everything before it in its row.
     pub(crate) hidden: Option<Tensor<4, Bool>>,
-    /// Seed of what adapters drop; none outside training.
-    pub(crate) dropout: Option<u64>,
 }
 
 impl Context {
+    pub(crate) fn sight(&self, windowed: bool) -> &Sight {
+        self.window.as_ref().filter(|_| windowed).unwrap_or(&self.all)
+    }
+
     pub(crate) fn training(&self) -> bool {
         self.dropout.is_some()
     }
@@ -194,7 +216,8 @@ impl Decoder {
     ///
     /// With a cache, `input` holds the new tokens and `hidden_keys` spans the whole cache.
     pub fn hidden(&self, input: &DecoderInput, mut cache: Option<&mut Cache>) -> Tensor<3> {
-        let context = self.context(input, None);
+        let stored = cache.as_ref().map_or(0, |cache| cache.length);
+        let context = self.context_after(stored, input, None);
         let mut x = self.embed(input);
         for (i, layer) in self.layers.iter().enumerate() {
             let cache = cache.as_deref_mut().map(|cache| (cache, i));
@@ -205,20 +228,33 @@ impl Decoder {
 
     /// What the layers share; `dropout` is the seed of what adapters drop in training.
     pub(crate) fn context(&self, input: &DecoderInput, dropout: Option<u64>) -> Context {
-        let angles = match self.config.position {
-            Position::Rotary { theta, scaling } => {
-                let frequencies = rotary::frequencies(self.config.head_dim, theta, scaling);
-                Some(Angles::new(input.positions.clone(), &frequencies))
-            }
-            Position::Learned { .. } => None,
+        self.context_after(0, input, dropout)
+    }
+
+    /// As [`Decoder::context`], after so many columns of a cache.
+    fn context_after(&self, stored: usize, input: &DecoderInput, dropout: Option<u64>) -> Context {
+        let sight = |position: Position, hidden: Option<Tensor<3, Bool>>| Sight {
+            angles: self.angles(position, input),
+            hidden: hidden.map(|mask| self.for_heads(mask)),
         };
-        let hidden = input.hidden_keys.clone().map(|mask| self.for_heads(mask));
-        Context { angles, hidden, dropout }
+        let all = sight(self.config.position, input.hidden_keys.clone());
+        let window = self.config.window.as_ref();
+        let window = window.map(|w| sight(w.position, hidden_outside(w.tokens, stored, input)));
+        Context { all, window, dropout }
+    }
+
+    fn angles(&self, position: Position, input: &DecoderInput) -> Option<Angles> {
+        let Position::Rotary { theta, scaling } = position else { return None };
+        let frequencies = rotary::frequencies(self.config.head_dim, theta, scaling);
+        Some(Angles::new(input.positions.clone(), &frequencies))
     }
 
     /// What enters the first layer, `[B, T, D]`.
     pub(crate) fn embed(&self, input: &DecoderInput) -> Tensor<3> {
         let mut x = self.embedding.forward(input.tokens.clone());
+        if let Some(scale) = self.config.embedding_scale {
+            x = x.mul_scalar(scale);
+        }
         if let Some(project) = &self.project_in {
             x = project.forward(x, false);
         }
@@ -297,4 +333,28 @@ impl Decoder {
         let [b, t, s] = mask.dims();
         mask.unsqueeze_dim::<4>(1).expand([b, self.config.heads, t, s])
     }
+}
+
+/// Which keys each query must not see where it sees its last `window` columns only; a row's
+/// tokens stand side by side, so that columns are as far apart as positions.
+fn hidden_outside(window: usize, stored: usize, input: &DecoderInput) -> Option<Tensor<3, Bool>> {
+    let [_, t] = input.tokens.dims();
+    let keys = input.hidden_keys.as_ref().map_or(t, |mask| mask.dims()[2]);
+    if keys <= window {
+        return input.hidden_keys.clone();
+    }
+    let device = input.tokens.device();
+    let column = |range: std::ops::Range<usize>| {
+        Tensor::<1, Int>::arange(range.start as i64..range.end as i64, &device)
+    };
+    let query = column(stored..stored + t).reshape([1, t, 1]).expand([1, t, keys]);
+    let key = column(0..keys).reshape([1, 1, keys]).expand([1, t, keys]);
+    let far = key.clone().lower_equal(query.clone().sub_scalar(window as i64));
+    Some(match &input.hidden_keys {
+        Some(mask) => mask.clone().bool_or(far.expand(mask.dims())),
+        None => {
+            let [b, _] = input.tokens.dims();
+            far.bool_or(key.greater(query)).expand([b, t, keys])
+        }
+    })
 }

@@ -104,9 +104,14 @@ impl Norm {
                     None => y,
                 }
             }
-            NormKind::Rms => {
+            NormKind::Rms | NormKind::RmsPlusOne => {
                 let scale = x.clone().square().mean_dim(D - 1).add_scalar(self.eps).sqrt();
-                x / scale * self.weight.val().unsqueeze()
+                let weight = self.weight.val();
+                let weight = match self.kind {
+                    NormKind::RmsPlusOne => weight.add_scalar(1.0),
+                    _ => weight,
+                };
+                x / scale * weight.unsqueeze()
             }
         }
     }

@@ -27,7 +27,7 @@ pub use adapter::{Adapter, LoraSettings, Targets, add_adapter};
 pub use attention::{Attention, Cache};
 pub use build::{Get, build};
 pub use config::{
-    Activation, DecoderConfig, ModelError, NormKind, Position, RotaryScaling, SpecialTokens,
+    Activation, DecoderConfig, ModelError, NormKind, Position, RotaryScaling, SpecialTokens, Window,
 };
 pub use decoder::{Decoder, DecoderInput, LayerStack};
 pub use families::{FAMILIES, Family, family_of};

@@ -109,11 +109,17 @@ impl List {
             self.norm(&at("attention.query_norm"), c.head_dim);
             self.norm(&at("attention.key_norm"), c.head_dim);
         }
+        if c.norm_after {
+            self.norm(&at("attention_norm_after"), c.hidden);
+        }
         self.norm(&at("ffn_norm"), c.hidden);
         if c.gated {
             self.linear(&at("ffn.gate"), c.hidden, c.ffn, c.ffn_bias);
         }
         self.linear(&at("ffn.up"), c.hidden, c.ffn, c.ffn_bias);
         self.linear(&at("ffn.down"), c.ffn, c.hidden, c.ffn_bias);
+        if c.norm_after {
+            self.norm(&at("ffn_norm_after"), c.hidden);
+        }
     }
 }

@@ -311,6 +311,9 @@ impl Session<'_> {
                 TEMPLATE_FILE,
                 "generation_config.json",
                 "special_tokens_map.json",
+                "added_tokens.json",
+                "vocab.json",
+                "merges.txt",
             ] {
                 if let Some(bytes) = source.bytes(file).map_err(std::io::Error::other)? {
                     crate::files::write(&partial.join(file), &bytes)?;

@@ -6,6 +6,7 @@ mod encode;
 mod encoder;
 mod prompt;
 mod tokenizer;
+mod vocabulary;
 
 pub use batch::{Batch, Segment, SegmentKind, bucket};
 pub use chat::{ChatTemplate, Special, TEMPLATE_FILE, special_tokens};

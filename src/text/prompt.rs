@@ -16,6 +16,16 @@ pub enum TextError {
         /// What is wrong.
         found: String,
     },
+    /// A file of a tokenizer that comes in parts is missing or damaged.
+    #[error("{path}: {found}; expected {expected} (download it again?)")]
+    Vocabulary {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and in which line.
+        found: String,
+        /// What would be right.
+        expected: String,
+    },
     /// A text could not be encoded or decoded.
     #[error("the tokenizer failed: {found}; is tokenizer.json from the same model?")]
     Encode {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::TextError;
+use super::{TextError, vocabulary};
 use crate::model::ModelFiles;
 
 /// A tokenizer with its end and padding tokens.
@@ -26,10 +26,11 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 impl Tokenizer {
-    /// Read `tokenizer.json` and the special tokens of a model.
+    /// Read `tokenizer.json`, else `vocab.json` with `merges.txt`, and the special tokens of a
+    /// model.
     ///
-    /// EOS comes from `tokenizer_config.json`, else `generation_config.json`, else
-    /// `config.json`.
+    /// EOS comes from `tokenizer_config.json`, else `special_tokens_map.json`, else
+    /// `generation_config.json`, else `config.json`.
     ///
     /// # Errors
     ///
@@ -37,22 +38,28 @@ impl Tokenizer {
     pub fn load(files: &ModelFiles) -> Result<Self, TextError> {
         let path = files.path("tokenizer.json");
         let failed = |found: String| TextError::Tokenizer { path: path.clone(), found };
-        let bytes = files
-            .bytes("tokenizer.json")?
-            .ok_or_else(|| failed("there is no such file".to_owned()))?;
-        let mut inner =
-            tokenizers::Tokenizer::from_bytes(&*bytes).map_err(|e| failed(e.to_string()))?;
+        let mut inner = match files.bytes("tokenizer.json")? {
+            Some(bytes) => {
+                tokenizers::Tokenizer::from_bytes(&*bytes).map_err(|e| failed(e.to_string()))?
+            }
+            None => vocabulary::read(files)?.ok_or_else(|| {
+                failed("there is no such file, nor vocab.json with merges.txt".to_owned())
+            })?,
+        };
         // Rows are padded and cut here, by rules of our own.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|e| failed(e.to_string()))?;
 
         let config = files.json("tokenizer_config.json")?.unwrap_or(Value::Null);
         let special = files.special_tokens()?;
-        let named =
-            |key: &str| token_text(config.get(key)).and_then(|text| inner.token_to_id(&text));
+        let map = files.json("special_tokens_map.json")?.unwrap_or(Value::Null);
+        let named = |key: &str| {
+            let text = token_text(config.get(key)).or_else(|| token_text(map.get(key)));
+            text.and_then(|text| inner.token_to_id(&text))
+        };
         let eos = named("eos_token")
             .or_else(|| special.eos.first().copied())
-            .ok_or_else(|| failed("no end-of-text token is named in tokenizer_config.json, generation_config.json or config.json".to_owned()))?;
+            .ok_or_else(|| failed("no end-of-text token is named in tokenizer_config.json, special_tokens_map.json, generation_config.json or config.json".to_owned()))?;
         let eos_text = inner.id_to_token(eos).ok_or_else(|| {
             failed(format!("the end-of-text token {eos} is not in the vocabulary"))
         })?;

@@ -82,7 +82,7 @@ fn two_steps(mut model: Decoder) -> Vec<f64> {
 #[test]
 fn training_steps_agree_with_the_cpu() {
     let Some(device) = gpu() else { return };
-    for family in ["llama-tied", "gpt2", "opt-postln"] {
+    for family in ["llama-tied", "gpt2", "opt-postln", "gemma3"] {
         let found = two_steps(model(family, &device));
         assert_close(&found, &two_steps(model(family, &Device::flex())), 1e-3, family);
     }
@@ -150,12 +150,14 @@ fn scores_and_samples_agree_with_the_cpu() {
     let (on_gpu, on_cpu) = (model("llama-score", &device), model("llama-score", &Device::flex()));
     let scores = |m: &Decoder| vector(sequence_scores(m, &batch()));
     assert_close(&scores(&on_gpu), &scores(&on_cpu), 1e-3, "scores");
-    let (on_gpu, on_cpu) = (model("qwen2", &device), model("qwen2", &Device::flex()));
     let greedy = Sampling { max_new_tokens: 6, temperature: 0.0, ..Sampling::default() };
     let sample = |m: &Decoder| generate(m, &[vec![5, 9, 11], vec![2]], &[], &greedy).unwrap();
-    for (found, wanted) in sample(&on_gpu).iter().zip(sample(&on_cpu)) {
-        assert_eq!(found.tokens, wanted.tokens);
-        assert_close(&found.log_probs, &wanted.log_probs, 1e-3, "log-probabilities");
+    for family in ["qwen2", "mistral-window"] {
+        let (on_gpu, on_cpu) = (model(family, &device), model(family, &Device::flex()));
+        for (found, wanted) in sample(&on_gpu).iter().zip(sample(&on_cpu)) {
+            assert_eq!(found.tokens, wanted.tokens, "{family}");
+            assert_close(&found.log_probs, &wanted.log_probs, 1e-3, family);
+        }
     }
 }
 

@@ -15,5 +15,6 @@ mod preference;
 mod resume;
 mod reward;
 mod trl;
+mod vocabulary;
 mod window;
 mod world;

@@ -1,10 +1,12 @@
 //! Llama (SmolLM2), Mistral, Qwen2 and Qwen3: RMS norm, rotary positions, gated
-//! feed-forward, grouped heads.
+//! feed-forward, grouped heads, and windows in some.
 
 use serde_json::Value;
 
 use super::Family;
-use crate::model::config::{DecoderConfig, Fields, ModelError, NormKind, Position, RotaryScaling};
+use crate::model::config::{
+    DecoderConfig, Fields, ModelError, NormKind, Position, RotaryScaling, Window,
+};
 
 const NAMES: &[(&str, &str)] = &[
     ("embedding", "embed_tokens"),
@@ -22,7 +24,7 @@ const NAMES: &[(&str, &str)] = &[
     ("norm", "norm"),
 ];
 
-const BASE: Family = Family {
+pub(super) const BASE: Family = Family {
     model_types: &[],
     prefixes: &["model.", ""],
     score_prefixes: &["model.", ""],
@@ -41,13 +43,21 @@ pub(super) static LLAMA: Family = Family {
     ..BASE
 };
 
-/// Mistral, as Llama; with full attention only.
+/// Mistral, as Llama; a window, where there is one, is every layer's.
 pub(super) static MISTRAL: Family = Family {
     model_types: &["mistral"],
     architectures: ["MistralForCausalLM", "MistralForSequenceClassification"],
     config: |fields| {
-        full_attention(fields, "sliding_window")?;
-        config(fields, Biases { qkv: false, output: false })
+        let config = config(fields, Biases { qkv: false, output: false })?;
+        let window = match fields.json.get("sliding_window") {
+            Some(Value::Null) => None,
+            _ => Some(Window {
+                tokens: fields.size_or("sliding_window", 4096)?,
+                layers: vec![true; config.layers],
+                position: config.position,
+            }),
+        };
+        Ok(DecoderConfig { window, ..config })
     },
     ..BASE
 };
@@ -56,7 +66,10 @@ pub(super) static MISTRAL: Family = Family {
 pub(super) static QWEN2: Family = Family {
     model_types: &["qwen2"],
     architectures: ["Qwen2ForCausalLM", "Qwen2ForSequenceClassification"],
-    config: |fields| config(fields, Biases { qkv: true, output: false }),
+    config: |fields| {
+        let config = config(fields, Biases { qkv: true, output: false })?;
+        Ok(DecoderConfig { window: upper_window(fields, &config)?, ..config })
+    },
     ..BASE
 };
 
@@ -68,41 +81,69 @@ pub(super) static QWEN3: Family = Family {
         // The family's own default, whatever the hidden width.
         let head_dim = fields.size_or("head_dim", 128)?;
         let config = config(fields, Biases::both(fields)?)?;
-        Ok(DecoderConfig { head_norm: true, head_dim, ..config })
+        let window = upper_window(fields, &config)?;
+        Ok(DecoderConfig { head_norm: true, head_dim, window, ..config })
     },
     ..BASE
 };
 
 #[derive(Clone, Copy)]
-struct Biases {
-    qkv: bool,
-    output: bool,
+pub(super) struct Biases {
+    pub(super) qkv: bool,
+    pub(super) output: bool,
 }
 
 impl Biases {
-    fn both(fields: &Fields<'_>) -> Result<Self, ModelError> {
+    pub(super) fn both(fields: &Fields<'_>) -> Result<Self, ModelError> {
         let bias = fields.flag_or("attention_bias", false)?;
         Ok(Self { qkv: bias, output: bias })
     }
 }
 
-/// A window that is shorter than the positions would hide keys.
-fn full_attention(fields: &Fields<'_>, name: &str) -> Result<(), ModelError> {
-    let positions = fields.size_or("max_position_embeddings", 2048)?;
-    let window = fields.size_or(name, positions)?;
-    if window < positions {
-        return Err(fields.error(
-            format!("“{name}” is {window}, below the {positions} positions"),
-            "full attention: null, or at least as many tokens as there are positions (lower max_position_embeddings to the window if your texts are shorter)",
-        ));
+/// The window of Qwen's upper layers, where it is switched on.
+fn upper_window(fields: &Fields<'_>, config: &DecoderConfig) -> Result<Option<Window>, ModelError> {
+    if !fields.flag_or("use_sliding_window", false)?
+        || fields.json.get("sliding_window").is_some_and(Value::is_null)
+    {
+        return Ok(None);
     }
-    Ok(())
+    let first = match fields.json.get("max_window_layers").and_then(Value::as_u64) {
+        Some(0) => 0,
+        _ => fields.size_or("max_window_layers", 28)?,
+    };
+    let layers = windowed_layers(fields, config.layers, |i| i >= first)?;
+    let tokens = fields.size_or("sliding_window", 4096)?;
+    let window = Window { tokens, layers, position: config.position };
+    Ok(window.layers.contains(&true).then_some(window))
 }
 
-fn config(fields: &Fields<'_>, biases: Biases) -> Result<DecoderConfig, ModelError> {
-    if fields.flag_or("use_sliding_window", false)? {
-        full_attention(fields, "sliding_window")?;
-    }
+/// Which layers see the last tokens only; `otherwise` says it where `layer_types` is absent.
+pub(super) fn windowed_layers(
+    fields: &Fields<'_>,
+    count: usize,
+    otherwise: impl Fn(usize) -> bool,
+) -> Result<Vec<bool>, ModelError> {
+    let types = match fields.json.get("layer_types") {
+        None | Some(Value::Null) => return Ok((0..count).map(otherwise).collect()),
+        Some(types) => types,
+    };
+    let kinds = types.as_array().filter(|kinds| kinds.len() == count).and_then(|kinds| {
+        let windowed = |kind: &Value| match kind.as_str() {
+            Some("full_attention") => Some(false),
+            Some("sliding_attention") => Some(true),
+            _ => None,
+        };
+        kinds.iter().map(windowed).collect()
+    });
+    kinds.ok_or_else(|| {
+        fields.error(
+            format!("“layer_types” is {types}"),
+            &format!("full_attention or sliding_attention for each of the {count} layers"),
+        )
+    })
+}
+
+pub(super) fn config(fields: &Fields<'_>, biases: Biases) -> Result<DecoderConfig, ModelError> {
     let hidden = fields.size("hidden_size")?;
     let heads = fields.size("num_attention_heads")?;
     let ffn_bias = fields.flag_or("mlp_bias", false)?;
@@ -119,7 +160,11 @@ fn config(fields: &Fields<'_>, biases: Biases) -> Result<DecoderConfig, ModelErr
         norm: NormKind::Rms,
         norm_eps: fields.number_or("rms_norm_eps", 1e-6)?,
         norm_first: true,
+        norm_after: false,
+        embedding_scale: None,
         position: rotary(fields, 10_000.0)?,
+        window: None,
+        attention_scale: None,
         activation: fields.activation("hidden_act", "silu")?,
         gated: true,
         fused_qkv: false,
@@ -136,10 +181,18 @@ fn config(fields: &Fields<'_>, biases: Biases) -> Result<DecoderConfig, ModelErr
 fn rotary(fields: &Fields<'_>, default_theta: f64) -> Result<Position, ModelError> {
     let json = fields.json;
     let nested = json.get("rope_parameters").or_else(|| json.get("rope_scaling"));
-    let empty = Value::Null;
-    let inner = Fields { path: fields.path, json: nested.unwrap_or(&empty) };
-    let outer_theta = fields.number_or("rope_theta", default_theta)?;
-    let theta = inner.number_or("rope_theta", outer_theta)?;
+    let theta = fields.number_or("rope_theta", default_theta)?;
+    rotary_of(fields, nested.unwrap_or(&Value::Null), theta)
+}
+
+/// Rotary positions by one object of settings, which may lack its theta.
+pub(super) fn rotary_of(
+    fields: &Fields<'_>,
+    json: &Value,
+    theta: f64,
+) -> Result<Position, ModelError> {
+    let inner = Fields { path: fields.path, json };
+    let theta = inner.number_or("rope_theta", theta)?;
     let kind = inner.json.get("rope_type").or_else(|| inner.json.get("type"));
     let scaling = match kind.and_then(Value::as_str).unwrap_or("default") {
         "default" => RotaryScaling::None,

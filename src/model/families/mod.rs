@@ -2,6 +2,7 @@
 //!
 //! A new family is one file here and one line in [`FAMILIES`].
 
+mod gemma3;
 mod gpt2;
 mod llama;
 mod opt;
@@ -31,8 +32,15 @@ pub struct Family {
 }
 
 /// All families.
-pub const FAMILIES: &[&Family] =
-    &[&llama::LLAMA, &llama::MISTRAL, &llama::QWEN2, &llama::QWEN3, &gpt2::GPT2, &opt::OPT];
+pub const FAMILIES: &[&Family] = &[
+    &llama::LLAMA,
+    &llama::MISTRAL,
+    &llama::QWEN2,
+    &llama::QWEN3,
+    &gemma3::GEMMA3,
+    &gpt2::GPT2,
+    &opt::OPT,
+];
 
 /// The family of a `model_type`.
 pub fn family_of(model_type: &str) -> Option<&'static Family> {
