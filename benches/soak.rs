@@ -1,4 +1,4 @@
-//! Whether memory stays flat: `cargo bench --bench soak -- [MODEL] [--steps 1000] [--warmup 300]
+//! Whether memory stays flat: `cargo bench --bench soak -- [MODEL] [--steps 1000] [--warmup 100]
 //! [--longest 256] [--device cpu]`.
 //!
 //! Preference steps on pairs of varied lengths; prints the peak of memory after the warm-up and
@@ -38,7 +38,7 @@ fn options() -> Options {
     let mut options = Options {
         model: "builtin:weak".to_owned(),
         steps: 1000,
-        warmup: 300,
+        warmup: 100,
         longest: 256,
         device: "cpu".to_owned(),
     };
@@ -120,12 +120,13 @@ fn main() {
     let vocabulary = model.config().vocabulary;
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
     let steps = options.warmup + options.steps;
-    // The warm-up meets every length once, the longest first; what follows is random.
+    // The warm-up meets every length once, the longest last, when the optimiser's moments are
+    // there too; what follows is random.
     let lengths = |i: usize, rng: &mut rand_chacha::ChaCha8Rng| {
         let step = i / BATCH;
         if step < options.warmup {
-            let shorter = (options.longest - SHORTEST) * step / options.warmup;
-            return options.longest - shorter;
+            let longer = (options.longest - SHORTEST) * (step + 1) / options.warmup;
+            return SHORTEST + longer;
         }
         rng.random_range(SHORTEST..=options.longest)
     };

@@ -236,7 +236,7 @@ fn how_prompts_are_written_is_on_show_and_can_be_chosen() {
     assert!(shows(&window, "policy: messages by the chat template in x.jinja"));
     window.get_by_label("The first pair, for the policy").click();
     window.run_steps(20);
-    assert!(shows(&window, "<user>Tea?</user>↵") && shows(&window, "Yes.</assistant>"));
+    assert!(shows(&window, "<user>Tea?</user>¶") && shows(&window, "Yes.</assistant>"));
 
     send(&mut window, Command::Show("Settings"));
     assert!(shows(&window, "Write prompts") && shows(&window, "Chat template"));

@@ -159,7 +159,7 @@ fn prompts(ui: &mut Ui, prompts: &BTreeMap<String, PromptsReport>) {
             egui::CollapsingHeader::new(format!("The first pair, for the {model}"))
                 .id_salt(model)
                 .show(ui, |ui| {
-                    let visible = |text: &str| text.replace('\n', "↵\n");
+                    let visible = |text: &str| text.replace('\n', "¶\n");
                     widgets::passage(ui, "Prompt", "", &visible(&written.prompt), palette.weak);
                     let response = visible(&written.response);
                     widgets::passage(ui, "Response", "", &response, palette.chosen);
