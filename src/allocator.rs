@@ -17,8 +17,7 @@ pub fn keep_freed_memory() {
     }
 }
 
-/// Give freed memory back to the system: once a step costs little, and keeps buffers of changing
-/// lengths from fragmenting what the process holds.
+/// Give freed memory back to the system; worth it where shapes change for good.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: releases only what the allocator holds as free.

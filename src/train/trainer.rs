@@ -154,8 +154,6 @@ pub fn train(
         metrics.set("learning_rate", rate);
         metrics.set("num_tokens", tokens as f64);
         metrics.set("tokens_per_second", computed as f64 / begun.elapsed().as_secs_f64());
-        // Batches differ in length: what one leaves free need not fit the next.
-        crate::allocator::give_back();
         observer.after_step(step + 1, order.total, &metrics);
         let finite = metrics.get("loss").is_some_and(f64::is_finite);
         if was_finite && !finite {
