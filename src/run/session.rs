@@ -298,6 +298,10 @@ impl Session<'_> {
                 "tokenizer_config.json",
                 "generation_config.json",
                 "special_tokens_map.json",
+                "added_tokens.json",
+                "vocab.json",
+                "merges.txt",
+                "chat_template.jinja",
             ] {
                 if let Some(bytes) = source.bytes(file).map_err(std::io::Error::other)? {
                     crate::files::write(&partial.join(file), &bytes)?;

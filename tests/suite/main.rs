@@ -3,6 +3,7 @@
 //! Tests that read `../shared` say that they are skipped where it is absent.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod checkpoints;
 mod cli;
 mod common;
 mod data;

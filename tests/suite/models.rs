@@ -11,8 +11,41 @@ use serde_json::Value;
 
 use crate::common::{assert_close, fixture, ids, numbers, repository};
 
-const FAMILIES: [&str; 8] =
-    ["llama", "llama-tied", "llama3-rope", "qwen2", "qwen3", "gpt2", "opt", "opt-postln"];
+const FAMILIES: [&str; 13] = [
+    "llama",
+    "llama-tied",
+    "llama3-rope",
+    "llama-linear",
+    "mistral",
+    "qwen2",
+    "qwen2-untied",
+    "qwen3",
+    "gpt2",
+    "gpt2-bare",
+    "opt",
+    "opt-postln",
+    "opt-untied",
+];
+
+/// Folders of sequence classifiers.
+const SCORED: [&str; 7] = [
+    "llama-score",
+    "mistral-score",
+    "qwen2-score",
+    "qwen3-score",
+    "gpt2-score",
+    "opt-score",
+    "opt-postln-score",
+];
+
+/// Logits agree within 1e-4, whatever their size.
+#[track_caller]
+fn assert_logits(found: &[f64], expected: &[f64], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}: count");
+    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
+        assert!((f - e).abs() <= 1e-4, "{what}[{i}]: {f} instead of {e}");
+    }
+}
 
 fn open(family: &str) -> Checkpoint {
     let folder = repository("tests/fixtures/models").join(family);
@@ -60,12 +93,7 @@ fn logits_agree_with_transformers() {
                 .slice([row..row + 1, 0..sequence.len()])
                 .reshape([sequence.len(), width]);
             let wanted = numbers(&expected["logits"][row]);
-            assert_close(
-                &vector(model.logits(real)),
-                &wanted,
-                1e-4,
-                &format!("{family} row {row}"),
-            );
+            assert_logits(&vector(model.logits(real)), &wanted, &format!("{family} row {row}"));
         }
     }
 }
@@ -154,7 +182,7 @@ fn greedy_samples_agree_token_for_token() {
     for family in FAMILIES {
         let (model, expected) = (open(family).decoder, expected(family));
         let greedy = &expected["greedy"];
-        let sampling = Sampling { max_new_tokens: 20, temperature: 0.0, ..Sampling::default() };
+        let sampling = Sampling { max_new_tokens: 50, temperature: 0.0, ..Sampling::default() };
         // A second, shorter prompt in the batch must not change the first.
         let prompt = ids(&greedy["prompt"]);
         let prompts = [prompt.clone(), prompt[..2].to_vec()];
@@ -196,12 +224,7 @@ fn left_padded_rows_agree_with_right_padded_ones() {
         let states = model.hidden(&input, None);
         let width = states.dims()[2];
         let last = states.narrow(1, t - 1, 1).reshape([b, width]);
-        assert_close(
-            &vector(model.logits(last)),
-            &numbers(&expected["logits_left_last"]),
-            1e-4,
-            family,
-        );
+        assert_logits(&vector(model.logits(last)), &numbers(&expected["logits_left_last"]), family);
     }
 }
 
@@ -212,7 +235,9 @@ fn half_precision_files_and_scored_files_are_read() {
         let sums = sequence_log_probs(&model, &batch(&sequences(&expected, 4)));
         assert_close(&vector(sums), &numbers(&expected["sum_log_probs"]), 1e-4, family);
     }
-    let (model, expected) = (open("llama-score").decoder, expected("llama-score"));
-    let scores = sequence_scores(&model, &batch(&sequences(&expected, 4)));
-    assert_close(&vector(scores), &numbers(&expected["scores"]), 1e-4, "llama-score");
+    for family in SCORED {
+        let (model, expected) = (open(family).decoder, expected(family));
+        let scores = sequence_scores(&model, &batch(&sequences(&expected, 4)));
+        assert_close(&vector(scores), &numbers(&expected["scores"]), 1e-4, family);
+    }
 }
