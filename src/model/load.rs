@@ -51,6 +51,14 @@ pub fn load_as(
     // A sequence classifier's file has no language-model head.
     let headless = !weights.contains("lm_head.weight") && weights.contains("score.weight");
     let config = DecoderConfig { tied: config.tied || headless, ..config };
+    if !config.tied && !weights.contains("lm_head.weight") {
+        return Err(ModelError::Config {
+            path: files.base().path("config.json"),
+            found: "the head is not tied to the embedding, and the weights lack “lm_head.weight”"
+                .to_owned(),
+            expected: "that tensor, or \"tie_word_embeddings\": true".to_owned(),
+        });
+    }
     let width = config.embedding;
     let mut decoder = build_as(config, device, precision, &|name, shape| stored.get(name, shape))?;
     if weights.contains("score.weight") {
@@ -127,14 +135,13 @@ impl<'a> Stored<'a> {
         }
         if tensor.shape != expected {
             return Err(ModelError::Shape {
-                path: tensor.file.clone(),
+                path: tensor.file.to_owned(),
                 name: name.to_owned(),
-                found: tensor.shape.clone(),
+                found: tensor.shape.to_vec(),
                 expected,
             });
         }
         let values = if transposed { tensor.to_transposed_f32() } else { tensor.to_f32() };
-        drop(tensor);
         self.weights.release(name);
         values
     }

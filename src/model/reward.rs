@@ -24,7 +24,7 @@ pub(super) fn check_labels(weights: &Weights, files: &ModelFiles) -> Result<(), 
     if !weights.contains(SCORE) {
         return Ok(());
     }
-    match *weights.get(SCORE)?.shape.as_slice() {
+    match *weights.get(SCORE)?.shape {
         [1, _] => Ok(()),
         ref shape => Err(ModelError::Config {
             path: files.path("config.json"),

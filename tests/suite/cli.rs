@@ -87,8 +87,7 @@ fn what_cannot_be_found_ends_with_1_and_says_what() {
         );
         std::fs::write(&recipe, text).unwrap();
         let out = folder.path().join(missing);
-        let output =
-            confide(&["run", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+        let output = confide(&["run", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()]);
         assert_eq!(code(&output), 1);
         assert!(stderr(&output).contains(missing), "{}", stderr(&output));
     }

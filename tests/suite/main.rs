@@ -5,6 +5,7 @@
 
 mod adapters;
 mod chat;
+mod checkpoints;
 mod cli;
 mod common;
 mod data;
