@@ -38,17 +38,28 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn tensor<const D: usize>(
+    /// A parameter as stored. It stays as long as its model, so it gets memory of exactly its
+    /// size: a device's pools are then shaped by what comes and goes.
+    fn parameter<const D: usize>(
         &self,
         path: &str,
         shape: [usize; D],
-    ) -> Result<Tensor<D>, ModelError> {
-        let values = (self.get)(path, &shape)?;
-        Ok(Tensor::from_data(TensorData::new(values, shape), self.device))
+        pack: impl Fn(Tensor<D>) -> Tensor<D> + Send,
+    ) -> Result<Param<Tensor<D>>, ModelError> {
+        let data = TensorData::new((self.get)(path, &shape)?, shape);
+        let device = self.device;
+        let tensor = if self.precision == Precision::F32 {
+            let put = |data| Tensor::from_data(data, device);
+            device.memory_persistent_allocations(data, put)
+        } else {
+            // What is packed only passes through.
+            device.memory_persistent_allocations(Tensor::from_data(data, device), pack)
+        };
+        Ok(Param::from_tensor(tensor))
     }
 
     fn vector(&self, path: &str, width: usize) -> Result<Param<Tensor<1>>, ModelError> {
-        Ok(Param::from_tensor(self.tensor(path, [width])?))
+        self.parameter(path, [width], |vector| vector)
     }
 
     fn linear(
@@ -59,13 +70,16 @@ impl Builder<'_> {
         bias: bool,
     ) -> Result<Linear, ModelError> {
         let bias = bias.then(|| self.vector(&format!("{path}.bias"), output)).transpose()?;
-        let weight = self.tensor(&format!("{path}.weight"), [input, output])?;
-        Ok(Linear::new(Param::from_tensor(self.precision.pack_linear(weight)), bias))
+        let precision = self.precision;
+        let pack = move |weight| precision.pack_linear(weight);
+        let weight = self.parameter(&format!("{path}.weight"), [input, output], pack)?;
+        Ok(Linear::new(weight, bias))
     }
 
     fn table(&self, path: &str, rows: usize, width: usize) -> Result<Param<Tensor<2>>, ModelError> {
-        let table = self.tensor(&format!("{path}.weight"), [rows, width])?;
-        Ok(Param::from_tensor(self.precision.pack_table(table)))
+        let precision = self.precision;
+        let pack = move |table| precision.pack_table(table);
+        self.parameter(&format!("{path}.weight"), [rows, width], pack)
     }
 
     fn norm(&self, path: &str, width: usize, c: &DecoderConfig) -> Result<Norm, ModelError> {

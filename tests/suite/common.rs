@@ -1,6 +1,7 @@
 //! What several tests need.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -49,4 +50,25 @@ pub(crate) fn assert_close(found: &[f64], expected: &[f64], tolerance: f64, what
         let error = (f - e).abs() / e.abs().max(1.0);
         assert!(error <= tolerance, "{what}[{i}]: {f} instead of {e}, off by {error:e}");
     }
+}
+
+/// A Python with torch, transformers, peft and `huggingface_hub`, where `TEST_PYTHON` names one,
+/// set to work on one thread without a network; `None` with a word about it.
+pub(crate) fn python() -> Option<Command> {
+    let Some(program) = std::env::var_os("TEST_PYTHON") else {
+        eprintln!("skipped: TEST_PYTHON is not set");
+        return None;
+    };
+    let mut command = Command::new(program);
+    command.current_dir(repository(""));
+    command.envs([("HF_HUB_OFFLINE", "1"), ("OMP_NUM_THREADS", "1"), ("CUDA_VISIBLE_DEVICES", "")]);
+    Some(command)
+}
+
+/// What a program printed, without the last line end.
+#[track_caller]
+pub(crate) fn printed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }

@@ -1,7 +1,6 @@
 //! Reward models: as annotators without training, as gold judges, and as what a run exports.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use confide::data::read_annotations;
@@ -189,20 +188,11 @@ fn what_cannot_score_is_refused_before_any_training() {
     assert!(words.contains("is no reward model") && words.contains("annotator.epochs"), "{words}");
 }
 
-/// A Python with torch and transformers, where one is named by `MODEL_TEST_PYTHON`.
+/// The JSON that a script prints, where there is a Python with transformers.
 fn python(script: &str, arguments: &[&str]) -> Option<Value> {
-    let Some(program) = std::env::var_os("MODEL_TEST_PYTHON") else {
-        eprintln!("skipped: MODEL_TEST_PYTHON is not set");
-        return None;
-    };
-    let output = Command::new(program)
-        .args(["-c", script])
-        .args(arguments)
-        .envs([("HF_HUB_OFFLINE", "1"), ("OMP_NUM_THREADS", "1"), ("CUDA_VISIBLE_DEVICES", "")])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(serde_json::from_slice(&output.stdout).unwrap())
+    let mut command = crate::common::python()?;
+    let text = crate::common::printed(command.args(["-c", script]).args(arguments));
+    Some(serde_json::from_str(&text).unwrap())
 }
 
 /// Scores of conversations (prompt, response) by transformers, one at a time.

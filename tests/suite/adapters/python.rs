@@ -1,34 +1,19 @@
-//! What PEFT makes of adapters that Confide wrote, where a Python that has it (and torch) is
-//! named by `PEFT_TEST_PYTHON`.
+//! What PEFT makes of adapters that Confide wrote, where there is a Python that has it.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::common::{numbers, repository};
+use crate::common::{numbers, printed, python, repository};
 
 /// Whether there is a Python to ask.
 pub(super) fn is_there() -> bool {
-    let there = std::env::var_os("PEFT_TEST_PYTHON").is_some();
-    if !there {
-        eprintln!("skipped: PEFT_TEST_PYTHON is not set");
-    }
-    there
+    python().is_some()
 }
 
 /// Run Python in the repository; what it printed.
 pub(super) fn run(arguments: &[&str]) -> String {
-    let output = Command::new(std::env::var_os("PEFT_TEST_PYTHON").unwrap())
-        .args(arguments)
-        .current_dir(repository(""))
-        .env("OMP_NUM_THREADS", "1")
-        .env("HF_HUB_OFFLINE", "1")
-        .output()
-        .unwrap();
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    printed(python().unwrap().args(arguments))
 }
 
 /// Logits of every token of each sequence, or the score of each, as PEFT computes them; `None`

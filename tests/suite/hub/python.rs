@@ -1,31 +1,23 @@
-//! The cache shared with Python's huggingface_hub, where a Python that has it is named
-//! by `HUB_TEST_PYTHON`.
-
-use std::process::Command;
+//! The cache shared with Python's huggingface_hub, where there is a Python that
+//! has it.
 
 use confide::hub::{cached, download};
 
 use super::server::hash;
 use super::shared::{FIRST, Room, bytes, hub, model, room};
+use crate::common::printed;
 
 /// Run a script with the room's cache and server; `None` without a Python.
 fn python(room: &Room, offline: bool, script: &str) -> Option<String> {
-    let Some(program) = std::env::var_os("HUB_TEST_PYTHON") else {
-        eprintln!("skipped: HUB_TEST_PYTHON is not set");
-        return None;
-    };
-    let output = Command::new(program)
+    let mut command = crate::common::python()?;
+    command
         .args(["-c", script])
         .env("HF_HUB_CACHE", &room.settings.cache)
         .env("HF_HUB_OFFLINE", if offline { "1" } else { "0" })
         .env("HF_ENDPOINT", &room.settings.endpoint)
         .env("HF_HUB_DISABLE_XET", "1")
-        .env("HF_HUB_DISABLE_TELEMETRY", "1")
-        .output()
-        .unwrap();
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words}");
-    Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+        .env("HF_HUB_DISABLE_TELEMETRY", "1");
+    Some(printed(&mut command))
 }
 
 #[test]
