@@ -205,24 +205,40 @@ impl Footprint {
     /// included. The counts of tensors are those that `benches/activations.rs` sees.
     pub fn pass(&self, batch: &BatchShape, scores: bool, kind: PassKind) -> u64 {
         let w = self.widths(batch);
-        let read = if scores { 0 } else { self.readout(batch, kind) };
+        let read = if scores { Vec::new() } else { self.readout(batch, kind) };
         let layers = self.config.layers as u64;
         if kind == PassKind::Infer {
-            return self.inferred(w).max(2 * w.hidden + read);
+            let reading = [vec![(2, w.hidden)], read].concat();
+            let all = [self.inferred_in_ffn(w), self.inferred_in_attention(w), reading];
+            return self.highest(w, &all);
         }
         let saved = self.saved(w);
         let kept = |below: u64| match kind {
-            PassKind::Keep => below * saved,
-            _ => (below + 1) * w.hidden,
+            PassKind::Keep => times(below, &saved),
+            _ => vec![(below + 1, w.hidden)],
         };
-        let before = kept(layers) + read;
-        let within = (0..layers).map(|i| {
-            let gradients = self.head_gradients + (layers - 1 - i) * self.layer_gradients;
-            gradients + kept(i) + saved + self.backward(w)
-        });
-        let after =
-            self.gradients + if self.adapted.is_none() { 2 * self.table_bytes() } else { 0 };
-        within.max().unwrap_or(0).max(before).max(after)
+        let mut moments = vec![[kept(layers), read].concat()];
+        for i in 0..layers {
+            let trained = self.head_gradients + (layers - 1 - i) * self.layer_gradients;
+            let held = [kept(i), saved.clone(), vec![(1, trained)]].concat();
+            moments.push([held.clone(), self.backward_in_ffn(w)].concat());
+            moments.push([held, self.backward_in_attention(w)].concat());
+        }
+        let embedding = if self.adapted.is_none() { 2 * self.table_bytes() } else { 0 };
+        moments.push(vec![(1, self.gradients), (1, embedding)]);
+        self.highest(w, &moments)
+    }
+
+    /// The most that any of these moments takes.
+    fn highest(&self, w: Widths, moments: &[Tensors]) -> u64 {
+        let bytes = |tensors: &Tensors| tensors.iter().map(|(n, size)| n * size).sum::<u64>();
+        let Some(most) = moments.iter().max_by_key(|tensors| bytes(tensors)) else { return 0 };
+        if self.on_cpu {
+            return bytes(most);
+        }
+        let single =
+            [w.hidden, w.queries, w.ffn, w.scores, self.largest_made, self.largest_trained];
+        pages(most, single.into_iter().max().unwrap_or(0))
     }
 
     fn widths(&self, batch: &BatchShape) -> Widths {
@@ -237,37 +253,49 @@ impl Footprint {
     }
 
     /// What one layer leaves for its backward pass.
-    fn saved(&self, w: Widths) -> u64 {
-        let c = &self.config;
+    fn saved(&self, w: Widths) -> Tensors {
         // Inputs of norms and of linear layers; a frozen linear layer needs none of its own.
         let hidden = if self.adapted.is_some() { 4 } else { 6 };
-        let ffn = match (c.gated, c.activation) {
+        // Scores, probabilities and their mask; queries, keys, values and what they mix.
+        vec![(3, w.scores), (4, w.queries), (self.saved_in_ffn(), w.ffn), (hidden, w.hidden)]
+    }
+
+    /// Tensors of the feed-forward block's width that one layer leaves.
+    fn saved_in_ffn(&self) -> u64 {
+        let c = &self.config;
+        let inner = match (c.gated, c.activation) {
             (true, _) => 4,
             (false, Activation::Relu) => 1,
             (false, _) => 3,
         };
         // The input of the last linear layer, where it trains.
-        let ffn = ffn + u64::from(self.adapted.is_none_or(|adapted| adapted.ffn));
-        // Scores, probabilities and their mask; queries, keys, values and what they mix.
-        3 * w.scores + 4 * w.queries + ffn * w.ffn + hidden * w.hidden
+        inner + u64::from(self.adapted.is_none_or(|adapted| adapted.ffn))
     }
 
-    /// What the backward pass of a layer holds beside what was saved, at its worst: in its
-    /// feed-forward block, or in its attention, after the block's tensors are gone.
-    fn backward(&self, w: Widths) -> u64 {
-        let ffn_saved = self.saved(Widths { hidden: 0, queries: 0, scores: 0, ..w });
-        let in_ffn = 2 * w.ffn + self.largest_made;
-        let in_attention = (2 * w.scores + self.largest_made).saturating_sub(ffn_saved);
-        w.hidden + in_ffn.max(in_attention)
+    /// What the backward pass of a layer holds beside what was saved, in its feed-forward block.
+    fn backward_in_ffn(&self, w: Widths) -> Tensors {
+        vec![(1, w.hidden), (2, w.ffn), (1, self.largest_made)]
     }
 
-    fn inferred(&self, w: Widths) -> u64 {
+    /// The same in its attention, where the block's tensors are gone: as far as the others are
+    /// more than those.
+    fn backward_in_attention(&self, w: Widths) -> Tensors {
+        let more = (2 * w.scores + self.largest_made).saturating_sub(self.saved_in_ffn() * w.ffn);
+        vec![(1, w.hidden), (1, more)]
+    }
+
+    fn inferred_in_ffn(&self, w: Widths) -> Tensors {
         let ffn = 2 + u64::from(self.config.gated) + u64::from(self.adapted.is_some_and(|a| a.ffn));
-        let in_ffn = 2 * w.hidden + ffn * w.ffn;
-        let in_attention = w.hidden + 3 * w.queries + 2 * w.scores;
-        // Only weights that are stored narrow are widened in a forward pass.
-        let widened = if self.narrow { self.largest_made } else { 0 };
-        in_ffn.max(in_attention) + widened
+        vec![(2, w.hidden), (ffn, w.ffn), (1, self.widened())]
+    }
+
+    fn inferred_in_attention(&self, w: Widths) -> Tensors {
+        vec![(1, w.hidden), (3, w.queries), (2, w.scores), (1, self.widened())]
+    }
+
+    /// Only weights that are stored narrow are widened in a forward pass.
+    fn widened(&self) -> u64 {
+        if self.narrow { self.largest_made } else { 0 }
     }
 
     fn table_bytes(&self) -> u64 {
@@ -275,13 +303,55 @@ impl Footprint {
     }
 
     /// Hidden states of targets, and chunks of logits; in training the head's own gradient.
-    fn readout(&self, batch: &BatchShape, kind: PassKind) -> u64 {
+    fn readout(&self, batch: &BatchShape, kind: PassKind) -> Tensors {
         let rows = F32 * (batch.targets * self.config.embedding) as u64;
         let chunk = F32 * chunk_numbers(self.on_cpu, self.config.vocabulary, batch.targets) as u64;
-        let states = if kind == PassKind::Infer { 2 } else { 4 };
-        states * rows + 3 * chunk + if kind == PassKind::Infer { 0 } else { self.head_gradients }
+        match kind {
+            PassKind::Infer => vec![(2, rows), (3, chunk)],
+            _ => vec![(4, rows), (3, chunk), (1, self.head_gradients)],
+        }
     }
 }
+
+/// How many tensors of how many bytes.
+type Tensors = Vec<(u64, u64)>;
+
+fn times(n: u64, tensors: &[(u64, u64)]) -> Tensors {
+    tensors.iter().map(|(count, bytes)| (n * count, *bytes)).collect()
+}
+
+/// What a GPU's pools reserve for these tensors. Pages have room for the largest tensor that was
+/// ever asked for, and a mebibyte; smaller tensors share pages, the largest placed first.
+fn pages(tensors: &[(u64, u64)], largest: u64) -> u64 {
+    const MIB: u64 = 1 << 20;
+    let largest = tensors.iter().map(|(_, bytes)| *bytes).fold(largest, u64::max);
+    let page = (largest + MIB).next_multiple_of(MIB);
+    let mut sizes: Vec<(u64, u64)> = tensors.to_vec();
+    sizes.sort_unstable_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    // (pages, bytes left in each)
+    let mut open: Vec<(u64, u64)> = Vec::new();
+    for (mut count, bytes) in sizes.into_iter().filter(|(count, bytes)| *count > 0 && *bytes > 0) {
+        let mut split = Vec::new();
+        for (n, left) in &mut open {
+            let each = *left / bytes;
+            let filled = count.checked_div(each).map_or(0, |fits| fits.min(*n));
+            if filled > 0 {
+                count -= filled * each;
+                *n -= filled;
+                split.push((filled, *left - each * bytes));
+            }
+        }
+        open.extend(split);
+        open.retain(|(n, _)| *n > 0);
+        let each = page / bytes;
+        let fresh = count.div_ceil(each);
+        open.push((fresh, page - each * bytes));
+    }
+    SMALL_POOL + page * open.iter().map(|(n, _)| n).sum::<u64>()
+}
+
+/// The page of a GPU's pool for small tensors and what kernels are told.
+const SMALL_POOL: u64 = 8 << 20;
 
 /// Tensors of the size of the largest one that an update makes: moments are updated in place.
 const UPDATE: u64 = 1;
