@@ -106,10 +106,13 @@ fn tell(ui: &mut Ui, estimate: &Estimate) -> Option<Advice> {
         ),
     };
     ui.label(RichText::new(text).strong().color(color));
-    let whole = estimate.memory.map_or(0, |memory| memory.bytes).max(estimate.total());
+    let limit = estimate.memory.map(|memory| memory.bytes);
+    // Where there is plenty, the parts would vanish on the scale of all there is.
+    let near = limit.filter(|limit| *limit < 2 * estimate.total());
+    let whole = near.unwrap_or(0).max(estimate.total());
     legend(ui);
     for stage in &estimate.stages {
-        bar(ui, stage.stage, &stage.needs, whole, estimate.memory.map(|memory| memory.bytes));
+        bar(ui, stage.stage, &stage.needs, whole, near);
         let layers = if stage.plan.recompute { ", layers recomputed" } else { "" };
         let at_once = stage.plan.micro_batch.max(1);
         widgets::weak(ui, format!("{at_once} at once{layers}"));
