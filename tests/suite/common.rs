@@ -72,3 +72,18 @@ pub(crate) fn printed(command: &mut Command) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
+
+/// The events of a run folder, as far as they are whole.
+pub(crate) fn events(out: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(out.join("events.jsonl")).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Steps without what depends on the clock.
+pub(crate) fn trace(out: &Path) -> Vec<Value> {
+    let mut steps: Vec<Value> = events(out).into_iter().filter(|e| e["event"] == "step").collect();
+    for step in &mut steps {
+        step["metrics"].as_object_mut().unwrap().remove("tokens_per_second");
+    }
+    steps
+}

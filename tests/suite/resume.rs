@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::common::{events, trace};
+
 fn command(out: &Path, verb: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_confide"));
     command.args(verb).stdout(Stdio::null()).stderr(Stdio::null());
@@ -28,20 +30,6 @@ fn command(out: &Path, verb: &[&str]) -> Command {
         }
     }
     command
-}
-
-fn events(out: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(out.join("events.jsonl")).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
-
-/// Steps without what depends on the clock.
-fn trace(out: &Path) -> Vec<Value> {
-    let mut steps: Vec<Value> = events(out).into_iter().filter(|e| e["event"] == "step").collect();
-    for step in &mut steps {
-        step["metrics"].as_object_mut().unwrap().remove("tokens_per_second");
-    }
-    steps
 }
 
 /// Whether the run has reached the moment to kill it at.

@@ -9,7 +9,7 @@ use super::gold;
 use super::policy::preference;
 use super::sft::{Material, reference};
 use crate::annotate::all_log_probs;
-use crate::model::{Decoder, load_as};
+use crate::model::{Checkpoint, Footprint, load_as};
 use crate::run::find_model;
 use crate::run::stages::annotator::preferred_first;
 use crate::text::{Fit, Sequence};
@@ -34,35 +34,38 @@ pub(crate) fn run(
     }
     let total = 2 * pairs.len() as u64;
     session.stage(Stage::Evaluate, total, |session| {
-        let folder = session.folder.path().join("policy");
-        let precision = session.recipe.policy.precision;
-        let policy = load_as(&find_model(&folder.to_string_lossy())?, &session.device, precision)?;
-        let before = reference(session, material)?;
-        held_out(session, material, &pairs, [&before.decoder, &policy.decoder])?;
-        gold::run(session, prepared, material, [before.decoder, policy.decoder])
+        held_out(session, material, &pairs)?;
+        gold::run(session, prepared, material)
     })
 }
 
+/// The aligned policy, as it was written.
+pub(crate) fn aligned(session: &Session<'_>) -> Result<Checkpoint, RunError> {
+    let folder = session.folder.path().join("policy");
+    let precision = session.recipe.policy.precision;
+    Ok(load_as(&find_model(&folder.to_string_lossy())?, &session.device, precision)?)
+}
+
+/// Compare policy and reference on the held-out pairs; one model is there at a time, which is
+/// what the estimate of memory counts on.
 fn held_out(
     session: &mut Session<'_>,
     material: &Material,
     pairs: &[[Sequence; 2]],
-    models: [&Decoder; 2],
 ) -> Result<(), RunError> {
     let sequences: Vec<&Sequence> = pairs.iter().flatten().collect();
-    let batch_size = 2 * session.recipe.policy.training.batch_size;
+    let wanted = 2 * session.recipe.policy.training.batch_size;
     let total = 2 * pairs.len() as u64;
+    let pad = material.encoder.tokenizer.pad;
     let mut log_probs = Vec::new();
-    for (i, model) in models.into_iter().enumerate() {
+    for i in 0..2 {
+        let model = if i == 0 { reference(session, material)? } else { aligned(session)? };
+        let footprint = Footprint::of(&model, session.recipe.policy.precision);
+        let batch_size =
+            session.scoring_batch(Stage::Evaluate, &footprint, false, &sequences, wanted)?;
         let base = (i * pairs.len()) as u64;
-        let values = all_log_probs(
-            model,
-            &sequences,
-            material.encoder.tokenizer.pad,
-            batch_size,
-            &mut |done| session.progress(Stage::Evaluate, base + done as u64 / 2, total),
-        )?;
-        log_probs.push(values);
+        let progress = &mut |done| session.progress(Stage::Evaluate, base + done as u64 / 2, total);
+        log_probs.push(all_log_probs(&model.decoder, &sequences, pad, batch_size, progress)?);
     }
     let beta = preference(session).beta;
     let reward = |i: usize| beta * (f64::from(log_probs[1][i]) - f64::from(log_probs[0][i]));

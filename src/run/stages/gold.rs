@@ -5,12 +5,13 @@ use super::super::session::{RunError, Session};
 use super::confidence::mean;
 use super::data::Prepared;
 use super::encode::{encoder, told};
-use super::sft::Material;
+use super::evaluate::aligned;
+use super::sft::{Material, reference};
 use crate::annotate::score_sequences;
 use crate::data::Prompt;
 use crate::evaluate::{GoldReport, gold_report, sample};
 use crate::model::{
-    Decoder, ModelFiles, Sampling, is_reward_model, load_as, read_config, score_pad,
+    Checkpoint, ModelFiles, Sampling, is_reward_model, load_as, read_config, score_pad,
 };
 use crate::run::find_model;
 use crate::run::stages::annotator::preferred_first;
@@ -44,12 +45,11 @@ pub(crate) fn check(session: &mut Session<'_>) -> Result<(), RunError> {
     encoder(session, &files).map(drop)
 }
 
-/// Sample [SFT, policy] and the base model, and report what the gold reward says.
+/// Sample base model, SFT model and policy, and report what the gold reward says.
 pub(crate) fn run(
     session: &mut Session<'_>,
     prepared: &Prepared,
     material: &Material,
-    models: [Decoder; 2],
 ) -> Result<(), RunError> {
     let settings = session.recipe.evaluate.clone();
     let built_in = session.recipe.data.files.iter().any(|f| f.starts_with("builtin:"));
@@ -65,7 +65,7 @@ pub(crate) fn run(
     if asked.prompts.is_empty() {
         return session.warn("no held-out prompt is short enough to sample a response to; raise data.max_length or data.held_out".to_owned());
     }
-    let samples = samples(session, material, models, &asked.ids)?;
+    let samples = samples(session, material, &asked.ids)?;
     let report = if settings.gold.is_empty() {
         by_the_world(&asked, &samples)
     } else {
@@ -113,15 +113,15 @@ fn asked_of_held_out(
     Ok(asked)
 }
 
-/// Responses of [base, SFT, policy] to every prompt; no model is left afterwards.
+/// Responses of [base, SFT, policy] to every prompt; one model is there at a time, and none is
+/// left afterwards.
 fn samples(
     session: &mut Session<'_>,
     material: &Material,
-    [before, policy]: [Decoder; 2],
     ids: &[Vec<u32>],
 ) -> Result<[Vec<String>; 3], RunError> {
-    let base = load_as(&material.files, &session.device, session.recipe.policy.precision)?;
-    let settings = &session.recipe.evaluate;
+    let settings = session.recipe.evaluate.clone();
+    let precision = session.recipe.policy.precision;
     let sampling = Sampling {
         max_new_tokens: settings.max_new_tokens,
         temperature: settings.temperature,
@@ -130,10 +130,15 @@ fn samples(
     };
     let stop = material.encoder.stop();
     let tokenizer = &material.encoder.tokenizer;
-    let mut of = |model: &Decoder| {
-        sample(model, tokenizer, &stop, ids, &sampling, &mut || session.breathe())
+    let of = |session: &mut Session<'_>, model: Checkpoint| {
+        sample(&model.decoder, tokenizer, &stop, ids, &sampling, &mut || session.breathe())
     };
-    Ok([of(&base.decoder)?, of(&before)?, of(&policy)?])
+    let base = load_as(&material.files, &session.device, precision)?;
+    let base = of(session, base)?;
+    let before = reference(session, material)?;
+    let before = of(session, before)?;
+    let policy = aligned(session)?;
+    Ok([base, before, of(session, policy)?])
 }
 
 fn by_the_world(asked: &Asked, samples: &[Vec<String>; 3]) -> GoldReport {

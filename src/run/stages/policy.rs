@@ -23,6 +23,9 @@ pub(crate) fn preference(session: &Session<'_>) -> Preference {
 }
 
 pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), RunError> {
+    if session.is_done(Stage::Policy) {
+        return Ok(());
+    }
     let settings = session.recipe.policy.clone();
     let (shuffle, seed) = (session.recipe.data.shuffle, session.recipe.seed);
     let order = Order::new(material.pairs.len(), &settings.training, shuffle, seed, stream::POLICY);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::peft_out::against_peft;
 use super::python;
 use super::shared::*;
-use crate::common::shared;
+use crate::common::{events, shared, trace};
 
 const SETTINGS: &[&str] = &[
     "checkpoint_seconds=0",
@@ -51,20 +51,6 @@ fn demo(out: &Path, more: &[&str]) -> Command {
         command.args(["--set", set]);
     }
     command
-}
-
-fn events(out: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(out.join("events.jsonl")).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
-
-/// Steps without what depends on the clock.
-fn trace(out: &Path) -> Vec<Value> {
-    let mut steps: Vec<Value> = events(out).into_iter().filter(|e| e["event"] == "step").collect();
-    for step in &mut steps {
-        step["metrics"].as_object_mut().unwrap().remove("tokens_per_second");
-    }
-    steps
 }
 
 fn report(out: &Path) -> Value {
