@@ -294,3 +294,8 @@ pub fn open(candidate: &Candidate) -> Result<Device, DeviceError> {
 
 /// A runtime can be configured once per process, so what was started is kept.
 static STARTED: std::sync::Mutex<Vec<(Selector, Device)>> = std::sync::Mutex::new(Vec::new());
+
+/// Whether tensors of a device live in the process's own memory.
+pub(crate) fn is_cpu(device: &Device) -> bool {
+    device.clone().without_autodiff() == Device::flex()
+}

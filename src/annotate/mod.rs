@@ -36,7 +36,7 @@ pub fn response_log_probs(
     sequences: &[&Sequence],
     pad: u32,
 ) -> Result<Vec<f32>, ModelError> {
-    numbers(sequence_log_probs(decoder, &Batch::one_per_row(sequences, pad)))
+    numbers(sequence_log_probs(decoder, &Batch::packed(sequences, pad)))
 }
 
 /// Summed log-probabilities of any number of responses, in their order.
@@ -59,7 +59,8 @@ fn numbers(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
     tensor.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))
 }
 
-/// One number for each sequence, computed in batches of like length, so that little is padding.
+/// One number for each sequence. Neighbours are computed together, so that a prompt which several
+/// of them continue is computed once.
 fn over_batches<E: From<ModelError>>(
     sequences: &[&Sequence],
     pad: Option<u32>,
@@ -67,25 +68,12 @@ fn over_batches<E: From<ModelError>>(
     compute: &dyn Fn(&Batch) -> Tensor<1>,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
-    let order = by_length(sequences);
-    let mut values = vec![0.0; sequences.len()];
-    let mut done = 0;
-    for part in order.chunks(batch_size.max(1)) {
-        let members: Vec<&Sequence> = part.iter().map(|&i| sequences[i]).collect();
-        let batch = Batch::one_per_row(&members, pad);
-        for (&i, number) in part.iter().zip(numbers(compute(&batch))?) {
-            values[i] = number;
-        }
-        done += part.len();
-        progress(done)?;
+    let mut values = Vec::with_capacity(sequences.len());
+    for part in sequences.chunks(batch_size.max(1)) {
+        values.extend(numbers(compute(&Batch::packed(part, pad)))?);
+        progress(values.len())?;
     }
     Ok(values)
-}
-
-fn by_length(sequences: &[&Sequence]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..sequences.len()).collect();
-    order.sort_by_key(|&i| sequences[i].len());
-    order
 }
 
 /// The largest batch size up to `wanted` (halved until it fits) with which these sequences can be
@@ -97,13 +85,10 @@ pub fn scoring_needs(
     wanted: usize,
     limit: Option<u64>,
 ) -> (usize, Needs) {
-    let order = by_length(sequences);
     let needs = |size: usize| {
-        let batch = |part: &[usize]| {
-            BatchShape::of(&part.iter().map(|&i| sequences[i]).collect::<Vec<_>>())
-        };
-        let passes =
-            order.chunks(size).map(|part| footprint.pass(&batch(part), scores, PassKind::Infer));
+        let passes = sequences
+            .chunks(size)
+            .map(|part| footprint.pass(&BatchShape::of(part), scores, PassKind::Infer));
         Needs {
             weights: footprint.weights(),
             activations: passes.max().unwrap_or(0),

@@ -2,10 +2,11 @@
 
 use burn::module::Module;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Tensor, module};
+use burn::tensor::{Bool, Tensor, module};
 
-use super::decoder::Context;
+use super::decoder::{Context, Seen};
 use super::{Linear, Norm};
+use crate::kernels::{SegmentAttention, segment_attention};
 
 /// Keys and values of the tokens so far, one entry per layer.
 #[derive(Clone, Debug, Default)]
@@ -57,40 +58,66 @@ impl Attention {
     ) -> Tensor<3> {
         let [b, t, _] = x.dims();
         let [query, key, value] = self.project(x, context.training());
-        let heads = |y: Tensor<3>, n: usize| y.reshape([b, t, n, self.head_dim]);
-        let normed = |y: Tensor<4>, norm: &Option<Norm>| match norm {
-            Some(norm) => norm.forward(y),
-            None => y,
-        };
-        let mut query = normed(heads(query, self.heads), &self.query_norm).swap_dims(1, 2);
-        let mut key = normed(heads(key, self.kv_heads), &self.key_norm).swap_dims(1, 2);
-        let mut value = heads(value, self.kv_heads).swap_dims(1, 2);
         let sight = context.sight(self.windowed);
-        if let Some(angles) = &sight.angles {
-            query = angles.rotate(query);
-            key = angles.rotate(key);
+        let place = |y: Tensor<3>, n: usize, norm: &Option<Norm>| {
+            let mut y = y.reshape([b, t, n, self.head_dim]);
+            if let Some(norm) = norm {
+                y = norm.forward(y);
+            }
+            match &sight.angles {
+                Some(angles) => angles.rotate(y),
+                None => y,
+            }
+        };
+        let query = place(query, self.heads, &self.query_norm);
+        let key = place(key, self.kv_heads, &self.key_norm);
+        let mixed = match &sight.seen {
+            Seen::Spans { spans, window } => {
+                let flat = |x: Tensor<4>, n: usize| x.reshape([b * t, n * self.head_dim]);
+                let value = value.reshape([b * t, self.kv_heads * self.head_dim]);
+                let qkv = [flat(query, self.heads), flat(key, self.kv_heads), value];
+                segment_attention(qkv, spans.clone(), self.shape(*window))
+            }
+            Seen::Rows { hidden } => {
+                let value = value.reshape([b, t, self.kv_heads, self.head_dim]);
+                let qkv = [query, key, value].map(|x| x.swap_dims(1, 2));
+                self.mix_rows(qkv, hidden.clone(), cache)
+            }
+        };
+        let mixed = mixed.reshape([b, t, self.heads * self.head_dim]);
+        self.output.forward(mixed, context.training())
+    }
+
+    fn shape(&self, window: Option<usize>) -> SegmentAttention {
+        let scale = self.scale.unwrap_or_else(|| (self.head_dim as f64).powf(-0.5));
+        SegmentAttention {
+            heads: self.heads,
+            kv_heads: self.kv_heads,
+            head_dim: self.head_dim,
+            scale: scale as f32,
+            window,
         }
+    }
+
+    /// Attention within the rows of `[B, heads, T, head_dim]`: `[B · T, heads · head_dim]`.
+    fn mix_rows(
+        &self,
+        [query, mut key, mut value]: [Tensor<4>; 3],
+        hidden: Option<Tensor<4, Bool>>,
+        cache: Option<(&mut Cache, usize)>,
+    ) -> Tensor<2> {
+        let [b, _, t, _] = query.dims();
         if let Some((cache, layer)) = cache {
             (key, value) = cache.extend(layer, key, value);
         }
-        let hidden = sight.hidden.clone();
         let options = AttentionModuleOptions {
             is_causal: hidden.is_none(),
             scale: self.scale,
             ..AttentionModuleOptions::default()
         };
-        // The same sequence of operations with and without autodiff: a policy that equals its
-        // reference must give exactly the reference's log-probabilities.
-        let mixed = module::attention_fallback(
-            query,
-            self.repeat(key),
-            self.repeat(value),
-            hidden,
-            None,
-            options,
-        );
-        let mixed = mixed.swap_dims(1, 2).reshape([b, t, self.heads * self.head_dim]);
-        self.output.forward(mixed, context.training())
+        let (key, value) = (self.repeat(key), self.repeat(value));
+        let mixed = module::attention_fallback(query, key, value, hidden, None, options);
+        mixed.swap_dims(1, 2).reshape([b * t, self.heads * self.head_dim])
     }
 
     /// Queries, keys and values, heads side by side.

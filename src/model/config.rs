@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+pub use crate::kernels::Activation;
+
 /// Why a model could not be read, built or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -127,19 +129,6 @@ pub enum NormKind {
     RmsPlusOne,
     /// (x − mean) / sd · weight + bias.
     Layer,
-}
-
-/// The non-linearity of the feed-forward block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// x·σ(x).
-    Silu,
-    /// max(x, 0).
-    Relu,
-    /// GELU by the error function.
-    Gelu,
-    /// GELU by its tanh approximation.
-    GeluTanh,
 }
 
 /// How far rotary frequencies are stretched beyond the trained length.

@@ -1,12 +1,13 @@
 //! The decoder: embedding, layers, head.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Bool, Device, Int, Tensor, activation};
+use burn::tensor::{Bool, Device, Int, Tensor};
 
 use super::attention::{Attention, Cache};
 use super::readout::Head;
 use super::rotary::{self, Angles};
 use super::{Activation, DecoderConfig, Embedding, Linear, Norm, Position};
+use crate::kernels::activate;
 
 /// Feed-forward block.
 #[derive(Module, Debug)]
@@ -23,22 +24,14 @@ pub struct FeedForward {
 
 impl FeedForward {
     fn forward(&self, x: Tensor<3>, training: bool) -> Tensor<3> {
+        let [b, t, width] = x.dims();
+        let x = x.reshape([b * t, width]);
+        let up = self.up.forward_rows(x.clone(), training);
         let inner = match &self.gate {
-            Some(gate) => {
-                self.activate(gate.forward(x.clone(), training)) * self.up.forward(x, training)
-            }
-            None => self.activate(self.up.forward(x, training)),
+            Some(gate) => activate(self.activation, gate.forward_rows(x, training), Some(up)),
+            None => activate(self.activation, up, None),
         };
-        self.down.forward(inner, training)
-    }
-
-    fn activate(&self, x: Tensor<3>) -> Tensor<3> {
-        match self.activation {
-            Activation::Silu => activation::silu(x),
-            Activation::Relu => activation::relu(x),
-            Activation::Gelu => activation::gelu(x),
-            Activation::GeluTanh => activation::gelu_approximate(x),
-        }
+        self.down.forward_rows(inner, training).reshape([b, t, width])
     }
 }
 
@@ -144,9 +137,17 @@ pub(crate) struct Context {
 pub(crate) struct Sight {
     /// Of rotary positions.
     pub(crate) angles: Option<Angles>,
-    /// Which keys each query must not see, `[B, heads, T, S]`; without it a query sees itself and
-    /// everything before it in its row.
-    pub(crate) hidden: Option<Tensor<4, Bool>>,
+    pub(crate) seen: Seen,
+}
+
+/// Which keys queries see.
+#[derive(Clone, Debug)]
+pub(crate) enum Seen {
+    /// Those of their own row but these, `[B, heads, T, S]` (`true` hides); without a mask,
+    /// themselves and everything before them.
+    Rows { hidden: Option<Tensor<4, Bool>> },
+    /// Those in their spans, `[B · T, 4]`, and not farther away than a window.
+    Spans { spans: Tensor<2, Int>, window: Option<usize> },
 }
 
 impl Context {
@@ -176,6 +177,11 @@ pub struct DecoderInput {
     /// Which keys each query must not see, `[B, T, S]` (`true` hides); `None` where every
     /// row is one sequence padded on the right, so that causality alone suffices.
     pub hidden_keys: Option<Tensor<3, Bool>>,
+    /// What each token of packed rows sees, `[B · T, 4]`, as [`Batch::spans`] tells it: in place
+    /// of `hidden_keys`.
+    ///
+    /// [`Batch::spans`]: crate::text::Batch::spans
+    pub spans: Option<Tensor<2, Int>>,
 }
 
 /// A decoder-only transformer with a language-model head and, in an annotator, a scalar head.
@@ -233,13 +239,19 @@ impl Decoder {
 
     /// As [`Decoder::context`], after so many columns of a cache.
     fn context_after(&self, stored: usize, input: &DecoderInput, dropout: Option<u64>) -> Context {
-        let sight = |position: Position, hidden: Option<Tensor<3, Bool>>| Sight {
-            angles: self.angles(position, input),
-            hidden: hidden.map(|mask| self.for_heads(mask)),
+        let sight = |position: Position, window: Option<usize>| {
+            let angles = self.angles(position, input);
+            if let Some(spans) = input.spans.clone() {
+                return Sight { angles, seen: Seen::Spans { spans, window } };
+            }
+            let hidden = match window {
+                Some(tokens) => hidden_outside(tokens, stored, input),
+                None => input.hidden_keys.clone(),
+            };
+            Sight { angles, seen: Seen::Rows { hidden: hidden.map(|mask| self.for_heads(mask)) } }
         };
-        let all = sight(self.config.position, input.hidden_keys.clone());
-        let window = self.config.window.as_ref();
-        let window = window.map(|w| sight(w.position, hidden_outside(w.tokens, stored, input)));
+        let all = sight(self.config.position, None);
+        let window = self.config.window.as_ref().map(|w| sight(w.position, Some(w.tokens)));
         Context { all, window, dropout }
     }
 

@@ -4,9 +4,9 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::parameters::{ParameterKind, parameters};
-use super::precision::is_cpu;
 use super::readout::chunk_numbers;
 use super::{Activation, Adapter, Checkpoint, DecoderConfig, Family, Precision};
+use crate::device::is_cpu;
 use crate::text::{Sequence, bucket};
 
 /// Bytes that a stage takes on its device at its peak.

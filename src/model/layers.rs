@@ -6,7 +6,7 @@ use burn::tensor::{DType, Int, Tensor, module};
 use super::NormKind;
 use super::lora::Lora;
 use super::precision::widen;
-use crate::kernels::frozen_matmul;
+use crate::kernels::{frozen_matmul, layer_norm, rms_norm};
 
 /// x·W + b, and what an adapter adds.
 #[derive(Module, Debug)]
@@ -91,28 +91,15 @@ pub struct Norm {
 impl Norm {
     /// `[…, width]` → the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        match self.kind {
-            // Not burn's: it has other operations under autodiff, and a policy that equals its
-            // reference must give exactly the reference's log-probabilities.
-            NormKind::Layer => {
-                let centred = x.clone() - x.mean_dim(D - 1);
-                let variance = centred.clone().square().mean_dim(D - 1);
-                let y = centred / variance.add_scalar(self.eps).sqrt();
-                let y = y * self.weight.val().unsqueeze();
-                match &self.bias {
-                    Some(bias) => y + bias.val().unsqueeze(),
-                    None => y,
-                }
+        let weight = self.weight.val();
+        match (self.kind, &self.bias) {
+            (NormKind::Layer, Some(bias)) => layer_norm(x, weight, bias.val(), self.eps),
+            (NormKind::Layer, None) => {
+                let bias = weight.zeros_like();
+                layer_norm(x, weight, bias, self.eps)
             }
-            NormKind::Rms | NormKind::RmsPlusOne => {
-                let scale = x.clone().square().mean_dim(D - 1).add_scalar(self.eps).sqrt();
-                let weight = self.weight.val();
-                let weight = match self.kind {
-                    NormKind::RmsPlusOne => weight.add_scalar(1.0),
-                    _ => weight,
-                };
-                x / scale * weight.unsqueeze()
-            }
+            (NormKind::Rms, _) => rms_norm(x, weight, self.eps),
+            (NormKind::RmsPlusOne, _) => rms_norm(x, weight.add_scalar(1.0), self.eps),
         }
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::readout::{Head, TargetLogProbs};
 use super::{Decoder, DecoderInput};
-use crate::text::{Batch, bucket};
+use crate::text::{Batch, Span, bucket};
 
 /// Token ids and positions of a batch on a device.
 pub fn input(batch: &Batch, device: &Device) -> DecoderInput {
@@ -14,7 +14,15 @@ pub fn input(batch: &Batch, device: &Device) -> DecoderInput {
         tokens: ints(&batch.tokens, shape, device),
         positions: ints(&batch.positions, shape, device),
         hidden_keys: None::<Tensor<3, Bool>>,
+        spans: batch.packed.then(|| spans(batch, device)),
     }
+}
+
+fn spans(batch: &Batch, device: &Device) -> Tensor<2, Int> {
+    let row = |span: &Span| [span.prompt[0], span.prompt[1], span.own, span.group_end];
+    let numbers: Vec<u32> =
+        batch.spans().iter().flat_map(row).map(|place| place as u32).collect();
+    ints(&numbers, [numbers.len() / 4, 4], device)
 }
 
 /// Integers on a device.

@@ -5,6 +5,7 @@ use burn::tensor::{DType, Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::ModelError;
+use crate::device::is_cpu;
 
 /// Storage of frozen weights; what is trained, and every norm, stays in f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,11 +127,6 @@ fn scheme(value: QuantValue) -> QuantScheme {
         .with_value(value)
         .with_store(QuantStore::PackedU32(0))
         .per_block([BLOCK as u8], ScaleDtype::F32)
-}
-
-/// Whether tensors of a device live in the process's own memory.
-pub(crate) fn is_cpu(device: &Device) -> bool {
-    device.clone().without_autodiff() == Device::flex()
 }
 
 /// A stored tensor in f32.

@@ -9,7 +9,9 @@ use burn::tensor::{DType, Int, Tensor};
 
 use super::Decoder;
 use super::log_probs::ints;
-use super::precision::{is_cpu, widen};
+use super::precision::widen;
+use crate::device::is_cpu;
+use crate::kernels::{head_gradient, read_targets};
 
 /// Numbers in a chunk of logits on the CPU: what its caches hold.
 const CPU_CHUNK: usize = 1 << 20;
@@ -48,6 +50,11 @@ impl Head {
         let weight = decoder.head.as_ref().unwrap_or(&decoder.embedding).weight.val();
         let chunk = if is_cpu(&weight.device()) { CPU_CHUNK } else { GPU_CHUNK };
         Self { weight, vocabulary: decoder.config().vocabulary, chunk }
+    }
+
+    /// Whether both passes are one operation each.
+    fn is_fused(&self) -> bool {
+        self.weight.dtype() == DType::F32 && is_cpu(&self.weight.device()) && self.chunk == CPU_CHUNK
     }
 
     /// `[M, E]` → `[M, V]`.
@@ -90,6 +97,15 @@ impl Head {
         jacobian: bool,
     ) -> TargetLogProbs {
         let [m, width] = hidden.dims();
+        if self.is_fused() {
+            let tokens = ints(targets, [m], &hidden.device());
+            let read = read_targets(hidden.clone(), self.weight.clone(), tokens, jacobian);
+            return TargetLogProbs {
+                values: read.values,
+                jacobian: read.jacobian,
+                normaliser: read.normalisers,
+            };
+        }
         let mut parts = Vec::new();
         for start in (0..m).step_by(ROWS) {
             let rows = ROWS.min(m - start);
@@ -155,6 +171,11 @@ impl Head {
     ) -> Tensor<2> {
         let [m, width] = hidden.dims();
         let device = hidden.device();
+        if self.is_fused() {
+            let found = [log_probs.normaliser.clone(), cotangent.clone()];
+            let tokens = ints(targets, [m], &device);
+            return head_gradient(hidden.clone(), self.weight.clone(), tokens, found);
+        }
         let scaled = hidden.clone() * cotangent.clone().unsqueeze_dim::<2>(1);
         let mut gradient = Tensor::<2>::zeros([self.vocabulary, width], &device);
         for (first, count) in self.vocabulary_chunks(ROWS.min(m)) {

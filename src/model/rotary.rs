@@ -3,13 +3,14 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::RotaryScaling;
+use crate::kernels::rotate;
 
 /// cos and sin of the rotation angles of a batch.
 #[derive(Clone, Debug)]
 pub(crate) struct Angles {
-    /// `[B, 1, T, head_dim / 2]`.
+    /// `[B, T, 1, head_dim / 2]`.
     cos: Tensor<4>,
-    /// `[B, 1, T, head_dim / 2]`.
+    /// `[B, T, 1, head_dim / 2]`.
     sin: Tensor<4>,
 }
 
@@ -39,19 +40,12 @@ impl Angles {
         let half = frequencies.len();
         let row: Vec<f32> = frequencies.iter().map(|&f| f as f32).collect();
         let frequencies = Tensor::<4>::from_data(TensorData::new(row, [1, 1, 1, half]), &device);
-        let angle = positions.float().reshape([b, 1, t, 1]) * frequencies;
+        let angle = positions.float().reshape([b, t, 1, 1]) * frequencies;
         Self { cos: angle.clone().cos(), sin: angle.sin() }
     }
 
-    /// Rotate `[B, heads, T, head_dim]`.
+    /// Rotate `[B, T, heads, head_dim]`.
     pub(crate) fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
-        let half = x.dims()[3] / 2;
-        let mut halves = x.split(half, 3).into_iter();
-        let (Some(a), Some(b)) = (halves.next(), halves.next()) else {
-            unreachable!("a head of even width has two halves");
-        };
-        let first = a.clone() * self.cos.clone() - b.clone() * self.sin.clone();
-        let second = b * self.cos.clone() + a * self.sin.clone();
-        Tensor::cat(vec![first, second], 3)
+        rotate(x, &self.cos, &self.sin)
     }
 }

@@ -1,8 +1,12 @@
 //! Batches: rows of tokens, made of segments.
 //!
 //! A row is a list of segments; a response segment continues a prompt segment of its
-//! row. Today each row holds one prompt and one response. Nothing that reads a batch
-//! relies on that: readers ask for [`Batch::targets`] and [`Batch::ends`].
+//! row. [`Batch::packed`] puts everything into one row and each prompt there once, whoever
+//! continues it (arXiv 2410.20305); [`Batch::one_per_row`] is the plain layout that it equals.
+//! Nothing that reads a batch relies on either: readers ask for [`Batch::targets`] and
+//! [`Batch::ends`].
+
+use std::collections::HashMap;
 
 use super::Sequence;
 
@@ -56,19 +60,110 @@ pub struct Batch {
     pub segments: Vec<Segment>,
     /// S, the number of sequences.
     pub sequences: usize,
+    /// Whether rows hold more than one sequence, so that causality alone does not say what a
+    /// token sees.
+    pub packed: bool,
     pad: Option<u32>,
 }
 
-/// The padded length for `n` positions: at most an eighth longer, eight values an octave.
+/// What one token of a packed row sees: `[prompt.0, prompt.1)` and `[own, itself]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First and one past the last token of the prompt that it continues; empty in a prompt.
+    pub prompt: [usize; 2],
+    /// First token of its own segment.
+    pub own: usize,
+    /// One past the last token that may see it: the end of what shares its prompt.
+    pub group_end: usize,
+}
+
+/// The padded length for `n` positions: at most 15 or a thirty-second more.
 ///
 /// Few lengths mean few tensor shapes, and a GPU keeps kernels and memory per shape.
 pub fn bucket(n: usize) -> usize {
     let octave = n.max(1).ilog2();
-    let step = (1usize << octave.saturating_sub(3)).max(16);
+    let step = (1usize << octave.saturating_sub(5)).max(16);
     n.max(1).div_ceil(step) * step
 }
 
+/// A row under construction.
+#[derive(Default)]
+struct Row {
+    tokens: Vec<u32>,
+    positions: Vec<u32>,
+    segments: Vec<Segment>,
+}
+
+impl Row {
+    /// Append a segment; returns its index.
+    fn push(&mut self, tokens: &[u32], kind: SegmentKind, after: Option<usize>) -> usize {
+        let before = after.map_or(0, |i| self.segments[i].end - self.segments[i].start);
+        let start = self.tokens.len();
+        self.tokens.extend(tokens);
+        self.positions.extend((before..before + tokens.len()).map(|i| i as u32));
+        self.segments.push(Segment { row: 0, start, end: self.tokens.len(), kind, after });
+        self.segments.len() - 1
+    }
+}
+
 impl Batch {
+    /// All sequences in one row, behind each other, and each prompt once before the responses that
+    /// continue it; sequences keep their indexes. `pad` as in [`Batch::one_per_row`].
+    pub fn packed(sequences: &[&Sequence], pad: impl Into<Option<u32>>) -> Self {
+        let pad = pad.into();
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let mut known: HashMap<&[u32], usize> = HashMap::new();
+        for (i, sequence) in sequences.iter().enumerate() {
+            let group = *known.entry(&sequence.prompt).or_insert(groups.len());
+            if group == groups.len() {
+                groups.push(Vec::new());
+            }
+            groups[group].push(i);
+        }
+        let mut row = Row::default();
+        for members in groups {
+            let prompt = row.push(&sequences[members[0]].prompt, SegmentKind::Prompt, None);
+            for i in members {
+                row.push(&sequences[i].response, SegmentKind::Response(i), Some(prompt));
+            }
+        }
+        let length = bucket(row.tokens.len());
+        row.tokens.resize(length, pad.unwrap_or(0));
+        row.positions.resize(length, 0);
+        Self {
+            rows: 1,
+            length,
+            tokens: row.tokens,
+            positions: row.positions,
+            segments: row.segments,
+            sequences: sequences.len(),
+            packed: true,
+            pad,
+        }
+    }
+
+    /// What each token sees, `[R · T]`, in places of the flattened batch; padding sees itself.
+    pub fn spans(&self) -> Vec<Span> {
+        let alone = |i: usize| Span { prompt: [i, i], own: i, group_end: i + 1 };
+        let mut spans: Vec<Span> = (0..self.rows * self.length).map(alone).collect();
+        let mut ends: Vec<usize> = self.segments.iter().map(|s| s.end).collect();
+        for segment in &self.segments {
+            if let Some(prompt) = segment.after {
+                ends[prompt] = ends[prompt].max(segment.end);
+            }
+        }
+        for (segment, end) in self.segments.iter().zip(ends) {
+            let base = segment.row * self.length;
+            let own = base + segment.start;
+            let prompt = segment.after.map_or([own; 2], |i| {
+                let prompt = &self.segments[i];
+                [base + prompt.start, base + prompt.end]
+            });
+            spans[own..base + segment.end].fill(Span { prompt, own, group_end: base + end });
+        }
+        spans
+    }
+
     /// One sequence to a row, in order. `pad` fills the rows and is no end of a sequence;
     /// without one, a sequence ends at its last token, whatever that is.
     pub fn one_per_row(sequences: &[&Sequence], pad: impl Into<Option<u32>>) -> Self {
@@ -103,7 +198,7 @@ impl Batch {
                 after: Some(prompt),
             });
         }
-        Self { rows, length, tokens, positions, segments, sequences: rows, pad }
+        Self { rows, length, tokens, positions, segments, sequences: rows, packed: false, pad }
     }
 
     /// Every response token with the position that predicts it; a token with nothing

@@ -8,7 +8,7 @@ mod prompt;
 mod tokenizer;
 mod vocabulary;
 
-pub use batch::{Batch, Segment, SegmentKind, bucket};
+pub use batch::{Batch, Segment, SegmentKind, Span, bucket};
 pub use chat::{ChatTemplate, Special, TEMPLATE_FILE, special_tokens};
 pub use encode::{Encoded, EncodedPair, Fit, Sequence, encode_pairs};
 pub use encoder::{Chat, ChatStyle, Encoder, Rendered};

@@ -3,29 +3,34 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::optim::{AdamWConfig, AdamWState, AdaptiveMomentumState, Optimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Gradients;
+use crate::kernels::{AdamWStep, adamw};
 use crate::model::SavedTensor;
+
+const BETA_1: f64 = 0.9;
+const BETA_2: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
 
 /// AdamW with β 0.9/0.999 and ε 1e-8 (arXiv 1711.05101); biases and norms do not decay.
 #[derive(Clone)]
 pub struct AdamW {
-    decayed: burn::optim::AdamW,
-    plain: burn::optim::AdamW,
-    states: BTreeMap<String, AdamWState<1>>,
+    weight_decay: f64,
+    states: BTreeMap<String, Moments>,
+}
+
+/// Running means of a parameter's gradients and of their squares, flattened.
+#[derive(Clone)]
+struct Moments {
+    steps: u64,
+    both: [Tensor<1>; 2],
 }
 
 impl AdamW {
     /// A fresh optimiser.
     pub fn new(weight_decay: f64) -> Self {
-        let config = AdamWConfig::new().with_beta_1(0.9).with_beta_2(0.999).with_epsilon(1e-8);
-        Self {
-            decayed: config.clone().with_weight_decay(weight_decay as f32).build(),
-            plain: config.with_weight_decay(0.0).build(),
-            states: BTreeMap::new(),
-        }
+        Self { weight_decay, states: BTreeMap::new() }
     }
 
     /// One step of a model without autodiff; parameters without a gradient stay.
@@ -37,9 +42,7 @@ impl AdamW {
     pub fn moments(&self) -> BTreeMap<String, SavedTensor> {
         let mut saved = BTreeMap::new();
         for (name, state) in &self.states {
-            let moments =
-                [("first", &state.momentum.moment_1), ("second", &state.momentum.moment_2)];
-            for (kind, moment) in moments {
+            for (kind, moment) in ["first", "second"].into_iter().zip(&state.both) {
                 let values = moment.to_data_as::<f32>().try_into_vec::<f32>().unwrap_or_default();
                 saved.insert(
                     format!("{kind}.{name}"),
@@ -68,9 +71,23 @@ impl AdamW {
                 Some(Tensor::<1>::from_data(TensorData::new(saved.values, saved.shape), device))
             };
             if let (Some(first), Some(second)) = (take("first"), take("second")) {
-                let momentum = AdaptiveMomentumState::new(steps as usize, first, second);
-                self.states.insert(name, AdamWState::new(momentum));
+                self.states.insert(name, Moments { steps, both: [first, second] });
             }
+        }
+    }
+}
+
+impl Step<'_> {
+    fn settings(&self, steps: u64, weight_decay: f64) -> AdamWStep {
+        let unbias = |beta: f64| (1.0 - beta.powf(steps as f64)).recip() as f32;
+        AdamWStep {
+            beta1: BETA_1 as f32,
+            beta2: BETA_2 as f32,
+            epsilon: EPSILON as f32,
+            first_scale: unbias(BETA_1),
+            second_scale: unbias(BETA_2),
+            rate: self.learning_rate as f32,
+            decay: (1.0 - self.learning_rate * weight_decay) as f32,
         }
     }
 }
@@ -94,17 +111,20 @@ impl ModuleMapper for Step<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = self.path.join(".");
         let Some(gradient) = self.gradients.0.remove(&name) else { return param };
-        let state = self.optimiser.states.remove(&name);
+        let Moments { steps, both } = self.optimiser.states.remove(&name).unwrap_or_else(|| {
+            let zeros = gradient.zeros_like();
+            Moments { steps: 0, both: [zeros.clone(), zeros] }
+        });
+        let steps = steps + 1;
         // Matrices decay; biases and norms, which are vectors, do not.
-        let rule = if D > 1 { &self.optimiser.decayed } else { &self.optimiser.plain };
+        let settings = self.settings(steps, if D > 1 { self.optimiser.weight_decay } else { 0.0 });
         let mut next = None;
         let param = param.map(|value| {
             let shape = value.dims();
             let count = value.shape().num_elements();
-            let flat = value.reshape([count]);
-            let (flat, state) = rule.step(self.learning_rate, flat, gradient, state);
-            next = state;
-            flat.reshape(shape)
+            let [value, first, second] = adamw(value.reshape([count]), gradient, both, settings);
+            next = Some(Moments { steps, both: [first, second] });
+            value.reshape(shape)
         });
         if let Some(state) = next {
             self.optimiser.states.insert(name, state);

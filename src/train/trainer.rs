@@ -194,7 +194,7 @@ fn backward(
     let mut gradients = Gradients::default();
     let mut losses = Vec::new();
     for (i, part) in plan.parts(items, training.batch_size).enumerate() {
-        let batch = Batch::one_per_row(&task.sequences(part), task.pad());
+        let batch = Batch::packed(&task.sequences(part), task.pad());
         let seed = plan.seed.wrapping_mul(31).wrapping_add(i as u64);
         let settings = PassSettings { recompute: plan.recompute, seed };
         let pass = Pass::forward(model, &batch, task.readout(), settings);

@@ -106,6 +106,7 @@ impl Padded {
             tokens: ints(&self.ids),
             positions: ints(&self.positions),
             hidden_keys: Some(Tensor::from_data(TensorData::new(hidden, [b, t, t]), device)),
+            spans: None,
         }
     }
 

@@ -1,0 +1,77 @@
+//! One step of AdamW (arXiv 1711.05101), moments and weights in one walk.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::Tensor;
+use burn_flex::FlexTensor;
+
+use super::cpu::{self, Floats};
+use crate::device::is_cpu;
+
+/// The constants of one step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdamWStep {
+    pub(crate) beta1: f32,
+    pub(crate) beta2: f32,
+    pub(crate) epsilon: f32,
+    /// 1/(1 − β₁ᵗ) and 1/(1 − β₂ᵗ).
+    pub(crate) first_scale: f32,
+    pub(crate) second_scale: f32,
+    /// The learning rate.
+    pub(crate) rate: f32,
+    /// 1 − rate·weight decay.
+    pub(crate) decay: f32,
+}
+
+/// Values and both moments after a step, `[n]` each.
+pub(crate) fn adamw(
+    values: Tensor<1>,
+    gradient: Tensor<1>,
+    [first, second]: [Tensor<1>; 2],
+    s: AdamWStep,
+) -> [Tensor<1>; 3] {
+    if is_cpu(&values.device()) {
+        let [values, gradient, first, second] =
+            [values, gradient, first, second].map(Tensor::into_dispatch);
+        let (values, first, second) = Dispatch::fused_adamw(values, gradient, first, second, s);
+        return [values, first, second].map(Tensor::from_dispatch);
+    }
+    let share = gradient.clone().mul_scalar(1.0 - s.beta1);
+    let first = first.mul_scalar(s.beta1) + share;
+    let share = gradient.square().mul_scalar(1.0 - s.beta2);
+    let second = second.mul_scalar(s.beta2) + share;
+    let root = second.clone().mul_scalar(s.second_scale).sqrt().add_scalar(s.epsilon);
+    let change = (first.clone() / root).mul_scalar(s.rate * s.first_scale);
+    [values.mul_scalar(s.decay) - change, first, second]
+}
+
+/// The same on the CPU backend.
+#[backend_extension(Flex)]
+pub(crate) trait FusedAdamW: Backend {
+    /// See [`adamw`].
+    fn fused_adamw(
+        values: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        settings: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+}
+
+impl FusedAdamW for Flex {
+    fn fused_adamw(
+        values: FlexTensor,
+        gradient: FlexTensor,
+        first: FlexTensor,
+        second: FlexTensor,
+        settings: AdamWStep,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        // In place where nobody else holds the tensor.
+        let [mut values, mut first, mut second] =
+            [values, first, second].map(cpu::owned);
+        let gradient = Floats::of(&gradient);
+        let moments = [first.storage_mut(), second.storage_mut()];
+        cpu::adamw(values.storage_mut(), gradient.get(), moments, settings);
+        (values, first, second)
+    }
+}

@@ -1,0 +1,222 @@
+//! Self-attention over a packed row: each token sees the prompt that it continues and its own
+//! segment up to itself (arXiv 2410.20305), so that one row holds a prompt and all that continues
+//! it, and rows hold many of these. No matrix of scores outlives its block in either pass (arXiv
+//! 2307.08691).
+
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{Int, Tensor};
+use burn_autodiff::checkpoint::base::Checkpointer;
+use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn_autodiff::grads::Gradients;
+use burn_autodiff::ops::{Backward, Ops, OpsKind};
+use burn_flex::FlexTensor;
+
+use super::cpu::{self, Floats, ints, tensor};
+use crate::device::is_cpu;
+
+/// The shape of an attention.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SegmentAttention {
+    /// Query heads.
+    pub heads: usize,
+    /// Key/value heads; each serves `heads / kv_heads` query heads in a row.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// What scores are multiplied by.
+    pub scale: f32,
+    /// Queries see the last so many positions only.
+    pub window: Option<usize>,
+}
+
+/// What one token sees: `[prompt.0, prompt.1)` and `[own, itself]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) prompt: [usize; 2],
+    pub(super) own: usize,
+    /// One past the last token that may see it.
+    pub(super) group_end: usize,
+}
+
+/// Queries `[N, heads · head_dim]`, keys and values `[N, kv_heads · head_dim]` → what they mix,
+/// `[N, heads · head_dim]`. `spans` is `[N, 4]`: first and one past the last token of the prompt
+/// that a token continues, first token of its own segment, one past the last token that sees it.
+pub(crate) fn segment_attention(
+    [q, k, v]: [Tensor<2>; 3],
+    spans: Tensor<2, Int>,
+    shape: SegmentAttention,
+) -> Tensor<2> {
+    if !is_cpu(&q.device()) {
+        return plain_attention([q, k, v], spans, shape);
+    }
+    let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::segment_attention(q, k, v, spans.into_dispatch(), shape))
+}
+
+/// The same in plain operations, with all scores at once.
+pub(crate) fn plain_attention(
+    [q, k, v]: [Tensor<2>; 3],
+    spans: Tensor<2, Int>,
+    shape: SegmentAttention,
+) -> Tensor<2> {
+    let SegmentAttention { heads, kv_heads, head_dim, scale, window } = shape;
+    let n = q.dims()[0];
+    let device = spans.device();
+    let split = |x: Tensor<2>, count: usize| -> Tensor<3> {
+        let x = x.reshape([n, count, 1, head_dim]).repeat_dim(2, heads / count);
+        x.reshape([n, heads, head_dim]).swap_dims(0, 1)
+    };
+    let [q, k, v] = [split(q, heads), split(k, kv_heads), split(v, kv_heads)];
+    let column = |i: usize| spans.clone().narrow(1, i, 1).expand([n, n]);
+    let token = Tensor::<1, Int>::arange(0..n as i64, &device);
+    let query = token.clone().reshape([n, 1]).expand([n, n]);
+    let key = token.reshape([1, n]).expand([n, n]);
+    let in_prompt =
+        key.clone().greater_equal(column(0)).bool_and(key.clone().lower(column(1)));
+    let own = key.clone().greater_equal(column(2)).bool_and(key.clone().lower_equal(query.clone()));
+    let mut visible = in_prompt.clone().bool_or(own);
+    if let Some(window) = window {
+        let to_own = query.clone() - key.clone();
+        let to_prompt = query - column(2) + column(1) - key;
+        let distance = to_own.mask_where(in_prompt, to_prompt);
+        visible = visible.bool_and(distance.lower_elem(window as i64));
+    }
+    let scores = q.matmul(k.swap_dims(1, 2)).mul_scalar(scale);
+    let hidden = visible.bool_not().unsqueeze::<3>().expand([heads, n, n]);
+    let chances = burn::tensor::activation::softmax(scores.mask_fill(hidden, -1e30), 2);
+    chances.matmul(v).swap_dims(0, 1).reshape([n, heads * head_dim])
+}
+
+/// The operation, with its backward pass.
+#[backend_extension(Flex, Autodiff)]
+pub(crate) trait SegmentAttentionOp: Backend {
+    /// See [`segment_attention`].
+    fn segment_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        spans: IntTensor<Self>,
+        shape: SegmentAttention,
+    ) -> FloatTensor<Self>;
+}
+
+/// Both passes on one backend.
+trait Kernels: Backend {
+    /// What is mixed, `[N, heads · head_dim]`, and the logarithms of the normalisers, `[N, heads]`.
+    fn attend(
+        qkv: [FloatTensor<Self>; 3],
+        spans: IntTensor<Self>,
+        shape: SegmentAttention,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// The gradients of queries, keys and values; `found` is what [`Kernels::attend`] gave.
+    fn attend_backward(
+        qkv: [FloatTensor<Self>; 3],
+        spans: IntTensor<Self>,
+        found: [FloatTensor<Self>; 2],
+        slope: FloatTensor<Self>,
+        shape: SegmentAttention,
+    ) -> [FloatTensor<Self>; 3];
+}
+
+/// Rows of the `spans` tensor.
+fn rows_of(spans: &FlexTensor) -> Vec<Span> {
+    let numbers = ints(spans);
+    let (rows, _) = numbers.as_chunks::<4>();
+    rows.iter().map(|&[a, b, own, group_end]| Span { prompt: [a, b], own, group_end }).collect()
+}
+
+impl Kernels for Flex {
+    fn attend(
+        qkv: [FlexTensor; 3],
+        spans: FlexTensor,
+        shape: SegmentAttention,
+    ) -> (FlexTensor, FlexTensor) {
+        let (n, width) = (qkv[0].shape()[0], shape.heads * shape.head_dim);
+        let [q, k, v] = qkv.each_ref().map(Floats::of);
+        let (mixed, normalisers) =
+            cpu::attend([q.get(), k.get(), v.get()], &rows_of(&spans), shape);
+        (tensor(mixed, [n, width]), tensor(normalisers, [n, shape.heads]))
+    }
+
+    fn attend_backward(
+        qkv: [FlexTensor; 3],
+        spans: FlexTensor,
+        found: [FlexTensor; 2],
+        slope: FlexTensor,
+        shape: SegmentAttention,
+    ) -> [FlexTensor; 3] {
+        let shapes = qkv.each_ref().map(|x| x.shape());
+        let [q, k, v] = qkv.each_ref().map(Floats::of);
+        let [mixed, normalisers] = found.each_ref().map(Floats::of);
+        let slope = Floats::of(&slope);
+        let gradients = cpu::attend_backward(
+            [q.get(), k.get(), v.get()],
+            &rows_of(&spans),
+            [mixed.get(), normalisers.get(), slope.get()],
+            shape,
+        );
+        let ([dq, dk, dv], [q, k, v]) = (gradients, shapes);
+        [tensor(dq, q), tensor(dk, k), tensor(dv, v)]
+    }
+}
+
+impl SegmentAttentionOp for Flex {
+    fn segment_attention(
+        q: FlexTensor,
+        k: FlexTensor,
+        v: FlexTensor,
+        spans: FlexTensor,
+        shape: SegmentAttention,
+    ) -> FlexTensor {
+        Self::attend([q, k, v], spans, shape).0
+    }
+}
+
+impl<B: Kernels, C: CheckpointStrategy> SegmentAttentionOp for Autodiff<B, C> {
+    fn segment_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        spans: IntTensor<Self>,
+        shape: SegmentAttention,
+    ) -> FloatTensor<Self> {
+        /// Inputs, spans, what was found.
+        type Kept<B> =
+            ([FloatTensor<B>; 3], IntTensor<B>, [FloatTensor<B>; 2], SegmentAttention);
+
+        #[derive(Debug)]
+        struct Attend;
+
+        impl<B: Kernels> Backward<B, 3> for Attend {
+            type State = Kept<B>;
+
+            fn backward(
+                self,
+                ops: Ops<Self::State, 3>,
+                grads: &mut Gradients,
+                _: &mut Checkpointer,
+            ) {
+                let slope = grads.consume::<B>(&ops.node);
+                let (qkv, spans, found, shape) = ops.state;
+                let gradients = B::attend_backward(qkv, spans, found, slope, shape);
+                for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+                    if let Some(node) = parent {
+                        grads.register::<B>(node.id, gradient);
+                    }
+                }
+            }
+        }
+
+        let [(q, a), (k, b), (v, c)] = [q, k, v].map(FloatTensor::<Self>::into_parts);
+        let qkv = [q, k, v];
+        let (mixed, normalisers) = B::attend(qkv.clone(), spans.clone(), shape);
+        match Attend.prepare::<C>([a, b, c]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                prep.finish((qkv, spans, [mixed.clone(), normalisers], shape), mixed)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(mixed),
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Attention within segments: the scores of one block of queries at a time.
+
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+use super::matrix::{Matrix, Threads, multiply};
+use super::simd::{exp, highest, sum, sum2};
+use crate::kernels::attention::{SegmentAttention, Span};
+
+/// Queries whose scores exist at once.
+const BLOCK: usize = 64;
+
+/// Queries side by side that continue the same prompt.
+#[derive(Clone, Copy)]
+struct Block {
+    start: usize,
+    end: usize,
+    span: Span,
+}
+
+impl Block {
+    fn rows(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// The two ranges of keys that any of them sees: of the prompt, of their own segment.
+    fn keys(&self, window: Option<usize>) -> [[usize; 2]; 2] {
+        let Span { prompt, own, .. } = self.span;
+        let Some(window) = window else { return [prompt, [own, self.end]] };
+        // The first query of the block sees furthest back.
+        let own_start = own.max((self.start + 1).saturating_sub(window));
+        let before = (self.start - own + 1).max(1);
+        let prompt_start = (prompt[1] + before).saturating_sub(window).clamp(prompt[0], prompt[1]);
+        [[prompt_start, prompt[1]], [own_start, self.end]]
+    }
+
+    /// What query `i` sees of the block's keys, as columns of its scores: a stretch of the prompt
+    /// and a stretch of its own segment.
+    fn visible(
+        &self,
+        i: usize,
+        [prompt, own]: [[usize; 2]; 2],
+        window: Option<usize>,
+    ) -> [[usize; 2]; 2] {
+        let width = prompt[1] - prompt[0];
+        let column = |key: usize| width + key - own[0];
+        let all = [[0, width], [width, column(i + 1)]];
+        let Some(window) = window else { return all };
+        let own_start = own[0].max((i + 1).saturating_sub(window));
+        let distance = i - self.span.own + 1;
+        let hidden = (self.span.prompt[1] + distance).saturating_sub(window).max(prompt[0]);
+        let hidden = hidden.min(prompt[1]) - prompt[0];
+        [[hidden, width], [column(own_start), column(i + 1)]]
+    }
+}
+
+/// Blocks of a row of tokens, in order.
+fn blocks(spans: &[Span]) -> Vec<Block> {
+    let mut found: Vec<Block> = Vec::new();
+    for (i, span) in spans.iter().enumerate() {
+        match found.last_mut() {
+            Some(last) if last.span == *span && last.rows() < BLOCK => last.end = i + 1,
+            _ => found.push(Block { start: i, end: i + 1, span: *span }),
+        }
+    }
+    found
+}
+
+/// One head of one operand, as rows of a view.
+#[derive(Clone, Copy)]
+struct Head<'a> {
+    data: &'a [f32],
+    offset: usize,
+    width: usize,
+    stride: usize,
+}
+
+impl<'a> Head<'a> {
+    fn of(data: &'a [f32], head: usize, heads: usize, width: usize) -> Self {
+        Self { data, offset: head * width, width, stride: heads * width }
+    }
+
+    fn rows(&self, [start, end]: [usize; 2]) -> Matrix<'a> {
+        let from = if start < end { start * self.stride + self.offset } else { 0 };
+        Matrix::rows(&self.data[from..], end - start, self.width, self.stride)
+    }
+
+    fn row(&self, i: usize) -> &'a [f32] {
+        &self.data[i * self.stride + self.offset..][..self.width]
+    }
+}
+
+/// Scaled scores of a block, `[rows, keys]`; hidden ones are whatever they are.
+fn scores(buffer: &mut Vec<f32>, block: &Block, keys: [[usize; 2]; 2], q: Head<'_>, k: Head<'_>, scale: f32) {
+    let width: usize = keys.iter().map(|[start, end]| end - start).sum();
+    buffer.resize(block.rows() * width, 0.0);
+    let queries = q.rows([block.start, block.end]);
+    let mut column = 0;
+    for range in keys {
+        let part = k.rows(range);
+        multiply(&mut buffer[column..], width, [queries, part.transpose()], scale, false, Threads::One);
+        column += part.rows;
+    }
+}
+
+/// Scores → probabilities; returns the logarithm of their normaliser.
+#[multiversion(targets = "simd")]
+fn softmax(row: &mut [f32], visible: [[usize; 2]; 2]) -> f32 {
+    let [[a, b], [c, d]] = visible;
+    let most = highest(&row[a..b]).max(highest(&row[c..d]));
+    for [start, end] in visible {
+        for x in &mut row[start..end] {
+            *x = exp(*x - most);
+        }
+    }
+    row[..a].fill(0.0);
+    row[b..c].fill(0.0);
+    row[d..].fill(0.0);
+    let total = sum(&row[a..b], |x| x) + sum(&row[c..d], |x| x);
+    let factor = 1.0 / total;
+    for x in row.iter_mut() {
+        *x *= factor;
+    }
+    most + total.ln()
+}
+
+/// Scores → probabilities, by a normaliser that is known.
+#[multiversion(targets = "simd")]
+fn probabilities(row: &mut [f32], visible: [[usize; 2]; 2], normaliser: f32) {
+    let [[a, b], [c, d]] = visible;
+    for [start, end] in visible {
+        for x in &mut row[start..end] {
+            *x = exp(*x - normaliser);
+        }
+    }
+    row[..a].fill(0.0);
+    row[b..c].fill(0.0);
+    row[d..].fill(0.0);
+}
+
+/// What `dS = P∘(dP − D)·scale` leaves in `slopes`, which holds dP.
+#[multiversion(targets = "simd")]
+fn slopes_of_scores(slopes: &mut [f32], probabilities: &[f32], mean: f32, scale: f32) {
+    for (slope, p) in slopes.iter_mut().zip(probabilities) {
+        *slope = p * (*slope - mean) * scale;
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    sum2(a, b, |x, y| x * y)
+}
+
+/// Queries, keys and values, `[N, heads · head_dim]` each, → what they mix, and the logarithms of
+/// the normalisers, `[N, heads]`.
+pub(crate) fn attend(
+    [q, k, v]: [&[f32]; 3],
+    spans: &[Span],
+    shape: SegmentAttention,
+) -> (Vec<f32>, Vec<f32>) {
+    let SegmentAttention { heads, kv_heads, head_dim, scale, window } = shape;
+    let width = heads * head_dim;
+    let mut out = vec![0.0; q.len()];
+    let mut normalisers = vec![0.0; spans.len() * heads];
+    let mut work = Vec::new();
+    let (mut out_rest, mut normalisers_rest) = (&mut out[..], &mut normalisers[..]);
+    for block in blocks(spans) {
+        let (mine, rest) = out_rest.split_at_mut(block.rows() * width);
+        let (normaliser, more) = normalisers_rest.split_at_mut(block.rows() * heads);
+        work.push((block, mine, normaliser));
+        (out_rest, normalisers_rest) = (rest, more);
+    }
+    work.into_par_iter().for_each_init(Vec::new, |buffer, (block, out, normalisers)| {
+        let keys = block.keys(window);
+        for head in 0..heads {
+            let kv_head = head * kv_heads / heads;
+            let query = Head::of(q, head, heads, head_dim);
+            let key = Head::of(k, kv_head, kv_heads, head_dim);
+            let value = Head::of(v, kv_head, kv_heads, head_dim);
+            scores(buffer, &block, keys, query, key, scale);
+            let columns = buffer.len() / block.rows();
+            for (r, row) in buffer.chunks_exact_mut(columns).enumerate() {
+                let visible = block.visible(block.start + r, keys, window);
+                normalisers[r * heads + head] = softmax(row, visible);
+            }
+            let mut column = 0;
+            for range in keys.into_iter().filter(|[start, end]| start < end) {
+                let values = value.rows(range);
+                let chances = Matrix::rows(&buffer[column..], block.rows(), values.rows, columns);
+                let target = &mut out[head * head_dim..];
+                multiply(target, width, [chances, values], 1.0, true, Threads::One);
+                column += values.rows;
+            }
+        }
+    });
+    (out, normalisers)
+}
+
+/// The gradients of queries, keys and values, from that of what they mix.
+pub(crate) fn attend_backward(
+    [q, k, v]: [&[f32]; 3],
+    spans: &[Span],
+    [out, normalisers, slope]: [&[f32]; 3],
+    shape: SegmentAttention,
+) -> [Vec<f32>; 3] {
+    let SegmentAttention { heads, kv_heads, head_dim, .. } = shape;
+    // Tokens that see each other continue one prompt, which begins where its own tokens do.
+    let blocks = blocks(spans);
+    let groups: Vec<&[Block]> =
+        blocks.chunk_by(|a, b| a.span.prompt[0] == b.span.prompt[0]).collect();
+    let tasks: Vec<(&[Block], usize)> =
+        groups.iter().flat_map(|g| (0..kv_heads).map(move |head| (*g, head))).collect();
+    let given = Given { q, k, v, out, normalisers, slope };
+    let found: Vec<Found> =
+        tasks.par_iter().map(|(blocks, head)| group_backward(given, blocks, *head, shape)).collect();
+    let mut gradients = [vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]];
+    for ((blocks, head), found) in tasks.iter().zip(found) {
+        let start = blocks[0].start;
+        let shared = heads / kv_heads;
+        let parts = [(head * shared, heads, shared), (*head, kv_heads, 1), (*head, kv_heads, 1)];
+        for ((gradient, part), (first, all, count)) in gradients.iter_mut().zip(found).zip(parts) {
+            let width = count * head_dim;
+            for (r, row) in part.chunks_exact(width).enumerate() {
+                gradient[((start + r) * all + first) * head_dim..][..width].copy_from_slice(row);
+            }
+        }
+    }
+    gradients
+}
+
+/// What the backward pass knows.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    q: &'a [f32],
+    k: &'a [f32],
+    v: &'a [f32],
+    out: &'a [f32],
+    normalisers: &'a [f32],
+    slope: &'a [f32],
+}
+
+/// Gradients of one group and one key/value head: of its queries, keys, values.
+type Found = [Vec<f32>; 3];
+
+fn group_backward(given: Given<'_>, blocks: &[Block], kv_head: usize, shape: SegmentAttention) -> Found {
+    let SegmentAttention { heads, kv_heads, head_dim, scale, window } = shape;
+    let shared = heads / kv_heads;
+    let start = blocks[0].start;
+    let rows = blocks[blocks.len() - 1].end - start;
+    let mut found: Found = [shared, 1, 1].map(|count| vec![0.0; rows * count * head_dim]);
+    let (mut chances, mut slopes) = (Vec::new(), Vec::new());
+    let key = Head::of(given.k, kv_head, kv_heads, head_dim);
+    let value = Head::of(given.v, kv_head, kv_heads, head_dim);
+    for block in blocks {
+        let keys = block.keys(window);
+        for of_group in 0..shared {
+            let head = kv_head * shared + of_group;
+            let [query, out, slope] =
+                [given.q, given.out, given.slope].map(|data| Head::of(data, head, heads, head_dim));
+            scores(&mut chances, block, keys, query, key, scale);
+            scores(&mut slopes, block, keys, slope, value, 1.0);
+            let columns = chances.len() / block.rows();
+            let both = chances.chunks_exact_mut(columns).zip(slopes.chunks_exact_mut(columns));
+            for (r, (chances, slopes)) in both.enumerate() {
+                let i = block.start + r;
+                let visible = block.visible(i, keys, window);
+                probabilities(chances, visible, given.normalisers[i * heads + head]);
+                slopes_of_scores(slopes, chances, dot(slope.row(i), out.row(i)), scale);
+            }
+            let [dq, dk, dv] = &mut found;
+            let own = (block.start - start) * shared * head_dim + of_group * head_dim;
+            let queries = [block.start, block.end];
+            let mut column = 0;
+            for range in keys.into_iter().filter(|[a, b]| a < b) {
+                let view = |data| Matrix::rows(data, block.rows(), range[1] - range[0], columns);
+                let (p, ds) = (view(&chances[column..]), view(&slopes[column..]));
+                let at = (range[0] - start) * head_dim;
+                let one = Threads::One;
+                multiply(&mut dv[at..], head_dim, [p.transpose(), slope.rows(queries)], 1.0, true, one);
+                multiply(&mut dk[at..], head_dim, [ds.transpose(), query.rows(queries)], 1.0, true, one);
+                multiply(&mut dq[own..], shared * head_dim, [ds, key.rows(range)], 1.0, true, one);
+                column += range[1] - range[0];
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,21 @@
+//! Operations on slices for the CPU backend: vectorised for the machine that runs them, threaded
+//! over rows, and cut at places that do not depend on the number of threads, so that results do
+//! not either.
+
+mod activation;
+mod adamw;
+mod attention;
+mod matrix;
+mod norm;
+mod readout;
+mod rotary;
+mod simd;
+mod tensor;
+
+pub(super) use activation::{activate, activate_backward};
+pub(super) use adamw::adamw;
+pub(super) use attention::{attend, attend_backward};
+pub(super) use norm::{normalise, normalise_backward};
+pub(super) use readout::{head_gradient, read_targets};
+pub(super) use rotary::rotate;
+pub(super) use tensor::{Floats, ints, owned, tensor};

@@ -1,0 +1,159 @@
+//! From hidden states to log-probabilities of targets, logits a tile at a time.
+
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+use super::matrix::{Matrix, Threads, multiply};
+use super::simd::{exp, highest, sum, sum2};
+
+/// Positions and tokens of a tile of logits. Tokens are cut at fixed places, so that a position's
+/// sum never depends on what else is in its batch.
+const POSITIONS: usize = 512;
+const TOKENS: usize = 1024;
+
+/// Log-probabilities of one target for each position.
+pub(crate) struct Read {
+    /// `[M]`.
+    pub(crate) values: Vec<f32>,
+    /// `[M]`.
+    pub(crate) normalisers: Vec<f32>,
+    /// ∂value/∂hidden, `[M, E]`; empty unless asked for.
+    pub(crate) jacobian: Vec<f32>,
+}
+
+/// Logits → exponentials relative to the highest so far; returns that, and what earlier sums are
+/// to be multiplied by. Adds to `total`.
+#[multiversion(targets = "simd")]
+fn join(row: &mut [f32], most: &mut f32, total: &mut f32) -> f32 {
+    let before = *most;
+    let here = highest(row);
+    if here > before || here.is_nan() {
+        *most = here;
+    }
+    let most = *most;
+    for x in row.iter_mut() {
+        *x = exp(*x - most);
+    }
+    let rescale = if before == f32::NEG_INFINITY { 0.0 } else { exp(before - most) };
+    *total = *total * rescale + sum(row, |x| x);
+    rescale
+}
+
+#[multiversion(targets = "simd")]
+fn scale(row: &mut [f32], factor: f32) {
+    for x in row.iter_mut() {
+        *x *= factor;
+    }
+}
+
+#[multiversion(targets = "simd")]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    sum2(a, b, |x, y| x * y)
+}
+
+/// row ← weight − row·factor.
+#[multiversion(targets = "simd")]
+fn finish(row: &mut [f32], weight: &[f32], factor: f32) {
+    for (x, w) in row.iter_mut().zip(weight) {
+        *x = w - *x * factor;
+    }
+}
+
+/// Log-probabilities under logits = hidden·headᵀ, hidden `[M, width]`, head `[V, width]`.
+pub(crate) fn read_targets(
+    hidden: &[f32],
+    head: &[f32],
+    targets: &[usize],
+    width: usize,
+    jacobian: bool,
+) -> Read {
+    let m = targets.len();
+    let mut read = Read {
+        values: vec![0.0; m],
+        normalisers: vec![0.0; m],
+        jacobian: vec![0.0; if jacobian { m * width } else { 0 }],
+    };
+    for start in (0..m).step_by(POSITIONS) {
+        let range = start..m.min(start + POSITIONS);
+        let of_rows = range.start * width..range.end * width;
+        let slopes = read.jacobian.get_mut(of_rows.clone()).unwrap_or(&mut []);
+        let values = &mut read.values[range.clone()];
+        let normalisers = &mut read.normalisers[range.clone()];
+        read_tile([values, normalisers, slopes], &hidden[of_rows], head, &targets[range], width);
+    }
+    read
+}
+
+fn read_tile(
+    [values, normalisers, slopes]: [&mut [f32]; 3],
+    hidden: &[f32],
+    head: &[f32],
+    targets: &[usize],
+    width: usize,
+) {
+    let m = targets.len();
+    let mut logits = vec![0.0; m * TOKENS];
+    let mut sums = vec![(f32::NEG_INFINITY, 0.0); m];
+    let states = Matrix::rows(hidden, m, width, width);
+    let slope_width = if slopes.is_empty() { 0 } else { width };
+    for tokens in head.chunks(TOKENS * width) {
+        let count = tokens.len() / width;
+        let weights = Matrix::rows(tokens, count, width, width);
+        multiply(&mut logits, TOKENS, [states, weights.transpose()], 1.0, false, Threads::All);
+        let rows = logits.par_chunks_mut(TOKENS).zip(sums.par_iter_mut());
+        let rescales: Vec<f32> =
+            rows.map(|(row, (most, total))| join(&mut row[..count], most, total)).collect();
+        if slope_width > 0 {
+            let rows = slopes.par_chunks_mut(width).zip(rescales);
+            rows.filter(|(_, rescale)| *rescale != 1.0).for_each(|(row, by)| scale(row, by));
+            let chances = Matrix::rows(&logits, m, count, TOKENS);
+            multiply(slopes, width, [chances, weights], 1.0, true, Threads::All);
+        }
+    }
+    for (i, (target, (most, total))) in targets.iter().zip(sums).enumerate() {
+        let own = &head[target * width..][..width];
+        normalisers[i] = most + total.ln();
+        values[i] = dot(&hidden[i * width..][..width], own) - normalisers[i];
+        if slope_width > 0 {
+            finish(&mut slopes[i * width..][..width], own, 1.0 / total);
+        }
+    }
+}
+
+/// Logits → −probability·cotangent.
+#[multiversion(targets = "simd")]
+fn weigh(row: &mut [f32], normaliser: f32, cotangent: f32) {
+    for x in row.iter_mut() {
+        *x = exp(*x - normaliser) * -cotangent;
+    }
+}
+
+/// The gradient of Σ cotangent·log p with respect to the head, `[V, width]`.
+pub(crate) fn head_gradient(
+    hidden: &[f32],
+    head: &[f32],
+    targets: &[usize],
+    [normalisers, cotangent]: [&[f32]; 2],
+    width: usize,
+) -> Vec<f32> {
+    let m = targets.len();
+    let states = Matrix::rows(hidden, m, width, width);
+    let mut gradient = vec![0.0; head.len()];
+    let parts = gradient.par_chunks_mut(TOKENS * width).zip(head.par_chunks(TOKENS * width));
+    parts.enumerate().for_each_init(Vec::new, |logits, (part, (gradient, tokens))| {
+        let count = tokens.len() / width;
+        logits.resize(m * count, 0.0);
+        let weights = Matrix::rows(tokens, count, width, width);
+        multiply(logits, count, [states, weights.transpose()], 1.0, false, Threads::One);
+        for (i, row) in logits.chunks_exact_mut(count).enumerate() {
+            weigh(row, normalisers[i], cotangent[i]);
+            let here = targets[i].wrapping_sub(part * TOKENS);
+            if let Some(own) = row.get_mut(here) {
+                *own += cotangent[i];
+            }
+        }
+        let chances = Matrix::rows(logits, m, count, count);
+        multiply(gradient, width, [chances.transpose(), states], 1.0, false, Threads::One);
+    });
+    gradient
+}
