@@ -15,7 +15,7 @@ pub mod device;
 pub mod evaluate;
 mod files;
 pub mod hub;
-mod kernels;
+pub mod kernels;
 pub mod model;
 pub mod preference;
 pub mod run;

@@ -11,8 +11,9 @@ use crate::device::is_cpu;
 /// The constants of one step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdamWStep {
-    pub(crate) beta1: f32,
-    pub(crate) beta2: f32,
+    /// β and 1 − β of both moments; the difference would lose digits in f32.
+    pub(crate) first: [f32; 2],
+    pub(crate) second: [f32; 2],
     pub(crate) epsilon: f32,
     /// 1/(1 − β₁ᵗ) and 1/(1 − β₂ᵗ).
     pub(crate) first_scale: f32,
@@ -21,6 +22,23 @@ pub(crate) struct AdamWStep {
     pub(crate) rate: f32,
     /// 1 − rate·weight decay.
     pub(crate) decay: f32,
+}
+
+impl AdamWStep {
+    /// Step `step`, counted from 1, with β 0.9/0.999 and ε 1e-8.
+    pub(crate) fn at(step: u64, rate: f64, weight_decay: f64) -> Self {
+        let [beta1, beta2] = [0.9f64, 0.999];
+        let unbias = |beta: f64| (1.0 - beta.powf(step as f64)).recip() as f32;
+        Self {
+            first: [beta1, 1.0 - beta1].map(|x| x as f32),
+            second: [beta2, 1.0 - beta2].map(|x| x as f32),
+            epsilon: 1e-8,
+            first_scale: unbias(beta1),
+            second_scale: unbias(beta2),
+            rate: rate as f32,
+            decay: (1.0 - rate * weight_decay) as f32,
+        }
+    }
 }
 
 /// Values and both moments after a step, `[n]` each.
@@ -36,10 +54,10 @@ pub(crate) fn adamw(
         let (values, first, second) = Dispatch::fused_adamw(values, gradient, first, second, s);
         return [values, first, second].map(Tensor::from_dispatch);
     }
-    let share = gradient.clone().mul_scalar(1.0 - s.beta1);
-    let first = first.mul_scalar(s.beta1) + share;
-    let share = gradient.square().mul_scalar(1.0 - s.beta2);
-    let second = second.mul_scalar(s.beta2) + share;
+    let share = gradient.clone().mul_scalar(s.first[1]);
+    let first = first.mul_scalar(s.first[0]) + share;
+    let share = gradient.square().mul_scalar(s.second[1]);
+    let second = second.mul_scalar(s.second[0]) + share;
     let root = second.clone().mul_scalar(s.second_scale).sqrt().add_scalar(s.epsilon);
     let change = (first.clone() / root).mul_scalar(s.rate * s.first_scale);
     [values.mul_scalar(s.decay) - change, first, second]

@@ -6,6 +6,8 @@
 mod activation;
 mod adamw;
 mod attention;
+#[doc(hidden)]
+pub mod check;
 mod cpu;
 mod frozen_linear;
 mod norm;

@@ -9,10 +9,6 @@ use super::Gradients;
 use crate::kernels::{AdamWStep, adamw};
 use crate::model::SavedTensor;
 
-const BETA_1: f64 = 0.9;
-const BETA_2: f64 = 0.999;
-const EPSILON: f64 = 1e-8;
-
 /// AdamW with β 0.9/0.999 and ε 1e-8 (arXiv 1711.05101); biases and norms do not decay.
 #[derive(Clone)]
 pub struct AdamW {
@@ -77,21 +73,6 @@ impl AdamW {
     }
 }
 
-impl Step<'_> {
-    fn settings(&self, steps: u64, weight_decay: f64) -> AdamWStep {
-        let unbias = |beta: f64| (1.0 - beta.powf(steps as f64)).recip() as f32;
-        AdamWStep {
-            beta1: BETA_1 as f32,
-            beta2: BETA_2 as f32,
-            epsilon: EPSILON as f32,
-            first_scale: unbias(BETA_1),
-            second_scale: unbias(BETA_2),
-            rate: self.learning_rate as f32,
-            decay: (1.0 - self.learning_rate * weight_decay) as f32,
-        }
-    }
-}
-
 struct Step<'a> {
     path: Vec<String>,
     optimiser: &'a mut AdamW,
@@ -117,7 +98,8 @@ impl ModuleMapper for Step<'_> {
         });
         let steps = steps + 1;
         // Matrices decay; biases and norms, which are vectors, do not.
-        let settings = self.settings(steps, if D > 1 { self.optimiser.weight_decay } else { 0.0 });
+        let decay = if D > 1 { self.optimiser.weight_decay } else { 0.0 };
+        let settings = AdamWStep::at(steps, self.learning_rate, decay);
         let mut next = None;
         let param = param.map(|value| {
             let shape = value.dims();

@@ -12,6 +12,7 @@ mod data;
 mod hub;
 mod memory;
 mod models;
+mod packing;
 mod preference;
 mod resume;
 mod reward;

@@ -12,8 +12,8 @@ const CHUNK: usize = 1 << 14;
 fn step(values: &mut [f32], gradient: &[f32], [first, second]: [&mut [f32]; 2], s: AdamWStep) {
     let moments = first.iter_mut().zip(second);
     for ((x, g), (m, v)) in values.iter_mut().zip(gradient).zip(moments) {
-        *m = s.beta1 * *m + (1.0 - s.beta1) * g;
-        *v = s.beta2 * *v + (1.0 - s.beta2) * g * g;
+        *m = s.first[0] * *m + s.first[1] * g;
+        *v = s.second[0] * *v + s.second[1] * g * g;
         let direction = *m * s.first_scale / ((*v * s.second_scale).sqrt() + s.epsilon);
         *x = *x * s.decay - s.rate * direction;
     }

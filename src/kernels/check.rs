@@ -1,0 +1,51 @@
+//! What tests compare with plain operations.
+
+use burn::tensor::{Int, Tensor};
+
+use super::attention::plain_attention;
+use super::{Activation, AdamWStep, SegmentAttention, adamw, segment_attention};
+
+/// The shape of an attention whose scores are scaled by head_dim^−½.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Query heads.
+    pub heads: usize,
+    /// Key/value heads.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Queries see the last so many positions only.
+    pub window: Option<usize>,
+}
+
+/// Attention within spans, by the fused operation or by plain ones.
+pub fn attention(
+    qkv: [Tensor<2>; 3],
+    spans: Tensor<2, Int>,
+    shape: Shape,
+    fused: bool,
+) -> Tensor<2> {
+    let Shape { heads, kv_heads, head_dim, window } = shape;
+    let scale = (head_dim as f32).powf(-0.5);
+    let shape = SegmentAttention { heads, kv_heads, head_dim, scale, window };
+    if fused { segment_attention(qkv, spans, shape) } else { plain_attention(qkv, spans, shape) }
+}
+
+/// f(x), or f(x)·up.
+pub fn activate(kind: Activation, x: Tensor<2>, up: Option<Tensor<2>>) -> Tensor<2> {
+    super::activate(kind, x, up)
+}
+
+/// Values and moments after step `step`, counted from 1.
+pub fn adamw_step(
+    values: Tensor<1>,
+    gradient: Tensor<1>,
+    moments: [Tensor<1>; 2],
+    step: u64,
+    rate: f64,
+    weight_decay: f64,
+) -> (Tensor<1>, [Tensor<1>; 2]) {
+    let settings = AdamWStep::at(step, rate, weight_decay);
+    let [values, first, second] = adamw(values, gradient, moments, settings);
+    (values, [first, second])
+}

@@ -1,0 +1,164 @@
+//! Packed rows against one sequence to a row: the same numbers, from fewer positions.
+
+mod kernels;
+mod layout;
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use confide::model::{Decoder, ModelFiles, load, sequence_log_probs, sequence_scores};
+use confide::text::{Batch, Sequence};
+use confide::train::{Gradients, Pass, PassSettings, Readout};
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::common::repository;
+
+/// Learned and rotary positions, with and without windows, shared key/value heads, norms of heads,
+/// post-norm layers, projections around the layers, an untied head.
+const FAMILIES: [&str; 9] = [
+    "gemma3",
+    "gpt2",
+    "llama3-rope",
+    "mistral-window",
+    "opt",
+    "opt-postln",
+    "qwen2-untied",
+    "qwen2-window",
+    "qwen3",
+];
+
+const PAD: u32 = 0;
+
+fn model(family: &str) -> Decoder {
+    let folder = repository("tests/fixtures/models").join(family);
+    load(&ModelFiles::folder(&folder).unwrap(), &Device::flex()).unwrap().decoder
+}
+
+fn vector<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.try_into_vec_as::<f32>().unwrap().into_iter().map(f64::from).collect()
+}
+
+/// Prompts with one to three responses each, shuffled: some prompts empty, some responses of one
+/// token, some of padding alone.
+fn random_sequences(seed: u64, groups: usize) -> Vec<Sequence> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut sequences = Vec::new();
+    for _ in 0..groups {
+        let mut tokens = |n: usize| -> Vec<u32> {
+            (0..n).map(|_| rng.random_range(1..60)).collect()
+        };
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ sequences.len() as u64);
+        let prompt: Arc<[u32]> = tokens(rng.random_range(0..14)).into();
+        for _ in 0..rng.random_range(1..4) {
+            let mut response = tokens(rng.random_range(1..9));
+            if rng.random_range(0..6) == 0 {
+                response.push(PAD);
+            }
+            sequences.push(Sequence { prompt: prompt.clone(), response });
+        }
+    }
+    let mut order: Vec<usize> = (0..sequences.len()).collect();
+    order.sort_by_key(|i| (i * 7919 + seed as usize) % 31);
+    order.into_iter().map(|i| sequences[i].clone()).collect()
+}
+
+fn both(sequences: &[Sequence]) -> [Batch; 2] {
+    let all: Vec<&Sequence> = sequences.iter().collect();
+    [Batch::packed(&all, PAD), Batch::one_per_row(&all, PAD)]
+}
+
+/// Panic unless numbers agree to 1e-5 of the largest, or of a tenth.
+#[track_caller]
+fn assert_equal(found: &[f64], expected: &[f64], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}: count");
+    let size = expected.iter().fold(0.1, |a: f64, b| a.max(b.abs()));
+    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
+        assert!((f - e).abs() <= 1e-5 * size, "{what}[{i}]: {f} instead of {e}");
+    }
+}
+
+/// Outputs and gradients of Σ ±output.
+fn pass(model: &Decoder, batch: &Batch, readout: Readout, recompute: bool) -> (Vec<f64>, Gradients) {
+    let pass = Pass::forward(model, batch, readout, PassSettings { recompute, seed: 0 });
+    let outputs = vector(pass.outputs());
+    let signs: Vec<f32> =
+        (0..outputs.len()).map(|i| if i % 2 == 0 { 1.0 } else { -0.7 }).collect();
+    let mut gradients = Gradients::default();
+    pass.backward(&Tensor::from_floats(signs.as_slice(), &model.device()), &mut gradients);
+    (outputs, gradients)
+}
+
+/// ‖g − g′‖ and ‖g′‖ over all parameters.
+fn distance(found: &Gradients, expected: &Gradients) -> (f64, f64) {
+    let (mut apart, mut size) = (0.0, 0.0);
+    let names = |g: &Gradients| g.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(found), names(expected), "the same parameters have gradients");
+    for ((_, f), (_, e)) in found.iter().zip(expected.iter()) {
+        for (f, e) in vector(f.clone()).into_iter().zip(vector(e.clone())) {
+            apart += (f - e).powi(2);
+            size += e.powi(2);
+        }
+    }
+    (apart.sqrt(), size.sqrt())
+}
+
+fn with_score(model: Decoder) -> Decoder {
+    let width = model.config().embedding;
+    let head: Vec<f32> = (0..width).map(|i| (i as f32 * 0.7).sin()).collect();
+    model.with_score(Tensor::<1>::from_floats(head.as_slice(), &Device::flex()).reshape([width, 1]))
+}
+
+#[test]
+fn log_probabilities_scores_and_gradients_are_those_of_single_rows() {
+    for family in FAMILIES {
+        let model = with_score(model(family));
+        for seed in 0..4 {
+            let [packed, single] = both(&random_sequences(seed, 1 + seed as usize));
+            for readout in [Readout::LogProbs, Readout::Scores] {
+                let (expected, plain) = pass(&model, &single, readout, false);
+                for recompute in [false, true] {
+                    let what = format!("{family}, seed {seed}, {readout:?}, {recompute}");
+                    let (found, gradients) = pass(&model, &packed, readout, recompute);
+                    assert_equal(&found, &expected, &what);
+                    let (apart, size) = distance(&gradients, &plain);
+                    assert!(apart <= 1e-5 * size, "{what}: {apart:e} of {size:e}");
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_composition_gives_the_same_outputs(seed in 0u64..1 << 32, groups in 1usize..7, which in 0usize..9) {
+        let model = with_score(model(FAMILIES[which]));
+        let [packed, single] = both(&random_sequences(seed, groups));
+        let log_probs = |batch: &Batch| vector(sequence_log_probs(&model, batch));
+        assert_equal(&log_probs(&packed), &log_probs(&single), FAMILIES[which]);
+        let scores = |batch: &Batch| vector(sequence_scores(&model, batch));
+        assert_equal(&scores(&packed), &scores(&single), FAMILIES[which]);
+    }
+}
+
+/// A policy that equals its reference must give exactly its log-probabilities, whatever it is
+/// computed beside.
+#[test]
+fn what_else_is_in_a_batch_changes_nothing_on_the_cpu() {
+    for family in FAMILIES {
+        let model = model(family);
+        let sequences = random_sequences(11, 5);
+        let all: Vec<&Sequence> = sequences.iter().collect();
+        let together = vector(sequence_log_probs(&model, &Batch::packed(&all, PAD)));
+        for part in [2, 3] {
+            let apart: Vec<f64> = all
+                .chunks(part)
+                .flat_map(|some| vector(sequence_log_probs(&model, &Batch::packed(some, PAD))))
+                .collect();
+            assert_eq!(apart, together, "{family}, {part} at a time");
+        }
+    }
+}
