@@ -157,9 +157,10 @@ fn at_peak(work: impl FnOnce()) -> (usize, BTreeMap<usize, usize>) {
 }
 
 fn batch(rows: usize, length: usize) -> Batch {
-    let sequence = Sequence { prompt: vec![1; length - 4].into(), response: vec![2; 4] };
-    let all: Vec<&Sequence> = (0..rows).map(|_| &sequence).collect();
-    Batch::one_per_row(&all, 0)
+    let prompt = |row: usize| vec![1 + row as u32; length - 4].into();
+    let sequence = |row: usize| Sequence { prompt: prompt(row), response: vec![2; 4] };
+    let all: Vec<Sequence> = (0..rows).map(sequence).collect();
+    Batch::packed(&all.iter().collect::<Vec<_>>(), 0)
 }
 
 fn pass(model: &Decoder, batch: &Batch, recompute: bool) -> Gradients {
@@ -179,15 +180,12 @@ fn names(s: Shape) -> Vec<(usize, String)> {
         ("keys", s.kv_heads * s.head_dim),
         ("qkv", (s.heads + 2 * s.kv_heads) * s.head_dim),
         ("ffn", s.ffn),
-        ("scores", s.heads * s.length),
         ("half-queries", s.heads * s.head_dim / 2),
         ("half-keys", s.kv_heads * s.head_dim / 2),
         ("half-head", s.head_dim / 2),
     ];
     let mut names: Vec<(usize, String)> =
         widths.iter().map(|(name, w)| (4 * tokens * w, (*name).to_owned())).collect();
-    names.push((s.length * s.length, "mask-bytes".to_owned()));
-    names.push((s.rows * s.heads * s.length * s.length, "full-mask-bytes".to_owned()));
     for (a, x) in &widths[..5] {
         for (b, y) in &widths[..5] {
             names.push((4 * x * y, format!("[{a}×{b}]")));
@@ -235,7 +233,7 @@ fn measure(kind: &str, s: Shape) {
         let footprint = Footprint::of(&checkpoint, Precision::F32);
         let model = checkpoint.decoder;
         let batch = batch(s.rows, s.length);
-        let shape = BatchShape { rows: s.rows, length: s.length, targets: bucket(4 * s.rows) };
+        let shape = BatchShape { tokens: bucket(s.rows * s.length), targets: bucket(4 * s.rows) };
         for (mode, pass_kind) in [
             ("infer", PassKind::Infer),
             ("keep", PassKind::Keep),

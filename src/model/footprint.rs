@@ -1,5 +1,7 @@
 //! Bytes that a decoder takes on its device: weights, gradients, moments, and what passes hold.
 
+use std::collections::HashSet;
+
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
@@ -29,25 +31,24 @@ impl Needs {
     }
 }
 
-/// The shape of a batch with one sequence to a row.
+/// The shape of a packed batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchShape {
-    /// R.
-    pub rows: usize,
-    /// T, padded.
-    pub length: usize,
+    /// Positions, padded.
+    pub tokens: usize,
     /// Response tokens, padded.
     pub targets: usize,
 }
 
 impl BatchShape {
-    /// Of these sequences.
+    /// Of these sequences, as [`Batch::packed`] lays them out.
+    ///
+    /// [`Batch::packed`]: crate::text::Batch::packed
     pub fn of(sequences: &[&Sequence]) -> Self {
-        Self {
-            rows: sequences.len(),
-            length: bucket(sequences.iter().map(|s| s.len()).max().unwrap_or(1)),
-            targets: bucket(sequences.iter().map(|s| s.response.len()).sum()),
-        }
+        let prompts: HashSet<&[u32]> = sequences.iter().map(|s| &s.prompt[..]).collect();
+        let shared: usize = prompts.into_iter().map(<[u32]>::len).sum();
+        let responses: usize = sequences.iter().map(|s| s.response.len()).sum();
+        Self { tokens: bucket(shared + responses), targets: bucket(responses) }
     }
 }
 
@@ -87,17 +88,17 @@ struct Adapted {
     ffn: bool,
 }
 
-/// Bytes of one activation of a batch, by its width.
+/// Bytes of one activation of a batch of N positions, by its width.
 #[derive(Clone, Copy)]
 struct Widths {
-    /// `[R, T, D]`.
+    /// `[N, D]`.
     hidden: u64,
-    /// `[R, T, heads · head_dim]`.
+    /// `[N, heads · head_dim]`.
     queries: u64,
-    /// `[R, T, ffn]`.
+    /// `[N, kv_heads · head_dim]`.
+    keys: u64,
+    /// `[N, ffn]`.
     ffn: u64,
-    /// `[R, heads, T, T]`.
-    scores: u64,
 }
 
 /// Bytes of an f32.
@@ -237,51 +238,73 @@ impl Footprint {
             return bytes(most);
         }
         let single =
-            [w.hidden, w.queries, w.ffn, w.scores, self.largest_made, self.largest_trained];
+            [w.hidden, w.queries, w.ffn, self.largest_made, self.largest_trained];
         pages(most, single.into_iter().max().unwrap_or(0))
     }
 
     fn widths(&self, batch: &BatchShape) -> Widths {
         let c = &self.config;
-        let tokens = F32 * (batch.rows * batch.length) as u64;
+        let tokens = F32 * batch.tokens as u64;
         Widths {
             hidden: tokens * c.hidden as u64,
             queries: tokens * (c.heads * c.head_dim) as u64,
+            keys: tokens * (c.kv_heads * c.head_dim) as u64,
             ffn: tokens * c.ffn as u64,
-            scores: tokens * (c.heads * batch.length) as u64,
         }
     }
 
     /// What one layer leaves for its backward pass.
     fn saved(&self, w: Widths) -> Tensors {
-        // Inputs of norms and of linear layers; a frozen linear layer needs none of its own.
-        let hidden = if self.adapted.is_some() { 4 } else { 6 };
-        // Scores, probabilities and their mask; queries, keys, values and what they mix.
-        vec![(3, w.scores), (4, w.queries), (self.saved_in_ffn(), w.ffn), (hidden, w.hidden)]
+        let c = &self.config;
+        // Inputs of norms, and what linear layers read that train: theirs or their adapters'.
+        let norms_after = if c.norm_after { 2 } else { 0 };
+        let hidden = 3 + u64::from(self.trains_ffn()) + norms_after + self.plain(2);
+        // Queries and what is mixed, keys and values; with norms of heads what entered those.
+        let of_heads = u64::from(c.head_norm) + self.plain(1);
+        vec![
+            (2 + of_heads, w.queries),
+            (2 + of_heads, w.keys),
+            (self.saved_in_ffn(), w.ffn),
+            (hidden, w.hidden),
+        ]
     }
 
-    /// Tensors of the feed-forward block's width that one layer leaves.
+    /// Tensors that only the plain operations of a GPU keep.
+    fn plain(&self, tensors: u64) -> u64 {
+        if self.on_cpu { 0 } else { tensors }
+    }
+
+    /// Whether a linear layer of the feed-forward block, or its adapter, keeps its input.
+    fn trains_ffn(&self) -> bool {
+        self.adapted.is_none_or(|adapted| adapted.ffn)
+    }
+
+    /// Tensors of the feed-forward block's width that one layer leaves: what enters the
+    /// activation, the other side of the gate, and what leaves it where the last linear layer
+    /// trains.
     fn saved_in_ffn(&self) -> u64 {
-        let c = &self.config;
-        let inner = match (c.gated, c.activation) {
-            (true, _) => 4,
-            (false, Activation::Relu) => 1,
-            (false, _) => 3,
+        let gated = self.config.gated;
+        let plain = match (gated, self.config.activation) {
+            (true, _) => self.plain(2),
+            (false, Activation::Relu) => 0,
+            (false, _) => self.plain(2),
         };
-        // The input of the last linear layer, where it trains.
-        inner + u64::from(self.adapted.is_none_or(|adapted| adapted.ffn))
+        1 + u64::from(gated) + plain + u64::from(self.trains_ffn())
     }
 
     /// What the backward pass of a layer holds beside what was saved, in its feed-forward block.
     fn backward_in_ffn(&self, w: Widths) -> Tensors {
-        vec![(1, w.hidden), (2, w.ffn), (1, self.largest_made)]
+        // The gradients of both sides of the activation; what left it is gone by then.
+        let gate = u64::from(self.config.gated && !self.trains_ffn());
+        vec![(1, w.hidden), (2 + gate, w.ffn), (1, self.largest_made)]
     }
 
     /// The same in its attention, where the block's tensors are gone: as far as the others are
     /// more than those.
     fn backward_in_attention(&self, w: Widths) -> Tensors {
-        let more = (2 * w.scores + self.largest_made).saturating_sub(self.saved_in_ffn() * w.ffn);
-        vec![(1, w.hidden), (1, more)]
+        // Gradients of one group are gathered before they are laid out.
+        let here = 2 * (w.queries + 2 * w.keys) + w.queries + self.largest_made;
+        vec![(1, w.hidden), (1, here.saturating_sub(self.saved_in_ffn() * w.ffn))]
     }
 
     fn inferred_in_ffn(&self, w: Widths) -> Tensors {
@@ -290,7 +313,12 @@ impl Footprint {
     }
 
     fn inferred_in_attention(&self, w: Widths) -> Tensors {
-        vec![(1, w.hidden), (3, w.queries), (2, w.scores), (1, self.widened())]
+        // Slices of fused projections are copied, and what an adapter adds to them is apart.
+        let fused = u64::from(self.config.fused_qkv);
+        let copies = 1 + fused * (1 + u64::from(self.adapted.is_some()));
+        let mixed = (1 - fused, w.queries);
+        let qkv = [(copies, w.queries), (2 * copies, w.keys)];
+        [vec![(2, w.hidden), mixed, (1, self.widened())], qkv.to_vec()].concat()
     }
 
     /// Only weights that are stored narrow are widened in a forward pass.
@@ -305,10 +333,11 @@ impl Footprint {
     /// Hidden states of targets, and chunks of logits; in training the head's own gradient.
     fn readout(&self, batch: &BatchShape, kind: PassKind) -> Tensors {
         let rows = F32 * (batch.targets * self.config.embedding) as u64;
-        let chunk = F32 * chunk_numbers(self.on_cpu, self.config.vocabulary, batch.targets) as u64;
+        let one = F32 * chunk_numbers(self.on_cpu, self.config.vocabulary, batch.targets) as u64;
+        let chunk = (if self.on_cpu { 1 } else { 3 }, one);
         match kind {
-            PassKind::Infer => vec![(2, rows), (3, chunk)],
-            _ => vec![(4, rows), (3, chunk), (1, self.head_gradients)],
+            PassKind::Infer => vec![(2, rows), chunk],
+            _ => vec![(3 + self.plain(1), rows), chunk, (1, self.head_gradients)],
         }
     }
 }

@@ -160,23 +160,25 @@ fn the_fastest_plan_that_fits_is_chosen() {
     assert_eq!((plan.recompute, plan.micro_batch), (true, 3));
 }
 
-/// More rows, longer rows and kept layers never take less.
+/// More positions, more targets and kept layers never take less; a shared prompt takes nothing.
 #[test]
 fn a_footprint_grows_with_its_batch() {
     let footprint = footprint();
     let kinds = [PassKind::Infer, PassKind::Recompute, PassKind::Keep];
-    for rows in [1, 2, 7] {
-        for length in [16, 64, 256] {
-            let batch = BatchShape { rows, length, targets: rows * length / 2 };
-            let more = BatchShape { rows: rows + 1, ..batch };
-            let longer = BatchShape { length: length + 16, ..batch };
-            let pass = |batch: &BatchShape, kind| footprint.pass(batch, false, kind);
-            for kind in kinds {
-                assert!(pass(&batch, kind) <= pass(&more, kind));
-                assert!(pass(&batch, kind) <= pass(&longer, kind));
-            }
-            assert!(pass(&batch, PassKind::Infer) <= pass(&batch, PassKind::Recompute));
-            assert!(pass(&batch, PassKind::Recompute) <= pass(&batch, PassKind::Keep));
+    for tokens in [16, 64, 256, 1024] {
+        let batch = BatchShape { tokens, targets: tokens / 2 };
+        let longer = BatchShape { tokens: tokens + 16, ..batch };
+        let more = BatchShape { targets: tokens / 2 + 8, ..batch };
+        let pass = |batch: &BatchShape, kind| footprint.pass(batch, false, kind);
+        for kind in kinds {
+            assert!(pass(&batch, kind) <= pass(&more, kind));
+            assert!(pass(&batch, kind) <= pass(&longer, kind));
         }
+        assert!(pass(&batch, PassKind::Infer) <= pass(&batch, PassKind::Recompute));
+        assert!(pass(&batch, PassKind::Recompute) <= pass(&batch, PassKind::Keep));
     }
+    let side = |n: u32| Sequence { prompt: (0..n).collect(), response: vec![2; 5] };
+    let (a, b) = (side(40), side(41));
+    assert_eq!(BatchShape::of(&[&a, &a.clone()]), BatchShape { tokens: 64, targets: 16 });
+    assert_eq!(BatchShape::of(&[&a, &b]), BatchShape { tokens: 96, targets: 16 });
 }
