@@ -83,9 +83,12 @@ pub struct Footprint {
 }
 
 /// Whether an adapter joins the linear layers of the feed-forward block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Adapted {
     ffn: bool,
+    /// Numbers that the adapters of one layer keep for each position because they drop inputs:
+    /// which, and what is left; none where nothing is dropped.
+    dropped: u64,
 }
 
 /// Bytes of one activation of a batch of N positions, by its width.
@@ -99,6 +102,8 @@ struct Widths {
     keys: u64,
     /// `[N, ffn]`.
     ffn: u64,
+    /// `[N]`.
+    number: u64,
 }
 
 /// Bytes of an f32.
@@ -116,7 +121,7 @@ impl Footprint {
     ) -> Self {
         let mut found = Self {
             config: config.clone(),
-            adapted: adapter.map(|_| Adapted { ffn: false }),
+            adapted: adapter.map(|_| Adapted::default()),
             stored: 0,
             layer_gradients: 0,
             head_gradients: 0,
@@ -150,6 +155,11 @@ impl Footprint {
                 found.stored += F32 * trained;
             }
             found.train(&parameter.path, F32 * trained);
+            let drops = adapter.is_some_and(|adapter| adapter.dropout > 0.0) && trained > 0;
+            if let Some(adapted) = found.adapted.as_mut().filter(|_| drops && !score) {
+                let here = parameter.path.starts_with("layers.0.");
+                adapted.dropped += if here { 2 * rows as u64 } else { 0 };
+            }
         }
         found
     }
@@ -250,6 +260,7 @@ impl Footprint {
             queries: tokens * (c.heads * c.head_dim) as u64,
             keys: tokens * (c.kv_heads * c.head_dim) as u64,
             ffn: tokens * c.ffn as u64,
+            number: tokens,
         }
     }
 
@@ -258,7 +269,11 @@ impl Footprint {
         let c = &self.config;
         // Inputs of norms, and what linear layers read that train: theirs or their adapters'.
         let norms_after = if c.norm_after { 2 } else { 0 };
-        let hidden = 3 + u64::from(self.trains_ffn()) + norms_after + self.plain(2);
+        let reads = 1 + u64::from(self.trains_ffn());
+        // Adapters that drop inputs read copies of their own.
+        let dropped = self.adapted.map_or(0, |adapted| adapted.dropped);
+        let shared = if dropped > 0 { 0 } else { reads };
+        let hidden = 2 + shared + norms_after + self.plain(2);
         // Queries and what is mixed, keys and values; with norms of heads what entered those.
         let of_heads = u64::from(c.head_norm) + self.plain(1);
         vec![
@@ -266,6 +281,7 @@ impl Footprint {
             (2 + of_heads, w.keys),
             (self.saved_in_ffn(), w.ffn),
             (hidden, w.hidden),
+            (1, dropped * w.number),
         ]
     }
 
@@ -289,7 +305,8 @@ impl Footprint {
             (false, Activation::Relu) => 0,
             (false, _) => self.plain(2),
         };
-        1 + u64::from(gated) + plain + u64::from(self.trains_ffn())
+        let drops = self.adapted.is_some_and(|adapted| adapted.dropped > 0);
+        1 + u64::from(gated) + plain + u64::from(self.trains_ffn() && !drops)
     }
 
     /// What the backward pass of a layer holds beside what was saved, in its feed-forward block.
@@ -334,10 +351,12 @@ impl Footprint {
     fn readout(&self, batch: &BatchShape, kind: PassKind) -> Tensors {
         let rows = F32 * (batch.targets * self.config.embedding) as u64;
         let one = F32 * chunk_numbers(self.on_cpu, self.config.vocabulary, batch.targets) as u64;
-        let chunk = (if self.on_cpu { 1 } else { 3 }, one);
+        // The fused walk has one tile of logits, and takes heads in f32 only.
+        let plain = u64::from(!self.on_cpu || self.narrow);
+        let chunk = (1 + 2 * plain, one);
         match kind {
             PassKind::Infer => vec![(2, rows), chunk],
-            _ => vec![(3 + self.plain(1), rows), chunk, (1, self.head_gradients)],
+            _ => vec![(3 + plain, rows), chunk, (1, self.head_gradients)],
         }
     }
 }
