@@ -41,7 +41,10 @@ fn settings() -> Settings {
         let place = words.iter().position(|word| word == name);
         place.map_or(default, |i| words[i + 1].parse().expect("a number"))
     };
-    assert!(words.len() >= 3, "give a task (dpo, score, positions), a model folder, a file of pairs");
+    assert!(
+        words.len() >= 3,
+        "give a task (dpo, score, positions), a model folder, a file of pairs"
+    );
     Settings {
         task: words[0].clone(),
         model: words[1].clone(),
@@ -94,7 +97,8 @@ fn positions(pairs: &[[Sequence; 2]], batch: usize, pad: u32) -> f64 {
 
 fn score(decoder: Decoder, pairs: &[[Sequence; 2]], pad: u32, settings: &Settings) -> String {
     let width = decoder.config().embedding;
-    let head = Tensor::from_data(TensorData::new(vec![0.01f32; width], [width, 1]), &decoder.device());
+    let head =
+        Tensor::from_data(TensorData::new(vec![0.01f32; width], [width, 1]), &decoder.device());
     let decoder = decoder.with_score(head);
     let rows: Vec<&Sequence> = pairs.iter().flatten().collect();
     // The first batch also pays for threads and pages.

@@ -127,8 +127,7 @@ impl<C: CheckpointStrategy> FusedActivation for Autodiff<Flex, C> {
                 let (x, up, kind) = ops.state;
                 let shape = x.shape();
                 let [x, up, slope] = [&x, &up, &slope].map(Floats::of);
-                let (dx, d_up) =
-                    cpu::activate_backward(kind, x.get(), Some(up.get()), slope.get());
+                let (dx, d_up) = cpu::activate_backward(kind, x.get(), Some(up.get()), slope.get());
                 let found = [dx, d_up.unwrap_or_default()];
                 let parents = ops.parents.map(|node| node.map(|node| node.id));
                 register(grads, parents, found.map(|values| tensor(values, shape.clone())));

@@ -85,8 +85,7 @@ impl FusedAdamW for Flex {
         settings: AdamWStep,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         // In place where nobody else holds the tensor.
-        let [mut values, mut first, mut second] =
-            [values, first, second].map(cpu::owned);
+        let [mut values, mut first, mut second] = [values, first, second].map(cpu::owned);
         let gradient = Floats::of(&gradient);
         let moments = [first.storage_mut(), second.storage_mut()];
         cpu::adamw(values.storage_mut(), gradient.get(), moments, settings);

@@ -95,8 +95,7 @@ type State = (FlexTensor, FlexTensor, f64);
 fn backward((x, weight, eps): State, slope: &FlexTensor, centred: bool) -> [FlexTensor; 3] {
     let shapes = [x.shape(), weight.shape()];
     let [x, weight, slope] = [&x, &weight, slope].map(Floats::of);
-    let found =
-        cpu::normalise_backward(x.get(), weight.get(), slope.get(), centred, eps as f32);
+    let found = cpu::normalise_backward(x.get(), weight.get(), slope.get(), centred, eps as f32);
     let ([dx, d_weight, d_bias], [rows, width]) = (found, shapes);
     [tensor(dx, rows), tensor(d_weight, width.clone()), tensor(d_bias, width)]
 }
@@ -121,7 +120,8 @@ impl<C: CheckpointStrategy> FusedNorm for Autodiff<Flex, C> {
             }
         }
 
-        let [(x, a), (weight, b), (bias, c)] = [x, weight, bias].map(FloatTensor::<Self>::into_parts);
+        let [(x, a), (weight, b), (bias, c)] =
+            [x, weight, bias].map(FloatTensor::<Self>::into_parts);
         let y = Flex::fused_layer_norm(x.clone(), weight.clone(), bias, eps);
         match LayerNorm.prepare::<C>([a, b, c]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((x, weight, eps), y),

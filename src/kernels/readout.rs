@@ -88,11 +88,7 @@ impl FusedReadout for Flex {
         let m = targets.len();
         let read = cpu::read_targets(hidden.get(), head.get(), &targets, width, jacobian);
         let slopes = if jacobian { [m, width] } else { [0, width] };
-        (
-            tensor(read.values, [m]),
-            tensor(read.normalisers, [m]),
-            tensor(read.jacobian, slopes),
-        )
+        (tensor(read.values, [m]), tensor(read.normalisers, [m]), tensor(read.jacobian, slopes))
     }
 
     fn fused_head_gradient(

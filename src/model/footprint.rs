@@ -247,8 +247,7 @@ impl Footprint {
         if self.on_cpu {
             return bytes(most);
         }
-        let single =
-            [w.hidden, w.queries, w.ffn, self.largest_made, self.largest_trained];
+        let single = [w.hidden, w.queries, w.ffn, self.largest_made, self.largest_trained];
         pages(most, single.into_iter().max().unwrap_or(0))
     }
 

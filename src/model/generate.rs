@@ -158,7 +158,7 @@ fn run(
         tokens: ints(tokens, [b, t], &device),
         positions: ints(positions, [b, t], &device),
         hidden_keys: Some(layout.hidden_keys(columns.start, columns.end, &device)),
-            spans: None,
+        spans: None,
     };
     let hidden = decoder.hidden(&input, Some(cache));
     cache.length += t;

@@ -20,8 +20,7 @@ pub fn input(batch: &Batch, device: &Device) -> DecoderInput {
 
 fn spans(batch: &Batch, device: &Device) -> Tensor<2, Int> {
     let row = |span: &Span| [span.prompt[0], span.prompt[1], span.own, span.group_end];
-    let numbers: Vec<u32> =
-        batch.spans().iter().flat_map(row).map(|place| place as u32).collect();
+    let numbers: Vec<u32> = batch.spans().iter().flat_map(row).map(|place| place as u32).collect();
     ints(&numbers, [numbers.len() / 4, 4], device)
 }
 

@@ -54,7 +54,9 @@ impl Head {
 
     /// Whether both passes are one operation each.
     fn is_fused(&self) -> bool {
-        self.weight.dtype() == DType::F32 && is_cpu(&self.weight.device()) && self.chunk == CPU_CHUNK
+        self.weight.dtype() == DType::F32
+            && is_cpu(&self.weight.device())
+            && self.chunk == CPU_CHUNK
     }
 
     /// `[M, E]` → `[M, V]`.

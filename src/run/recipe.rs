@@ -7,7 +7,7 @@ use crate::model::{LoraSettings, Precision};
 use crate::preference::{Objective, Weighting};
 use crate::settings::{Field, settings};
 use crate::text::ChatStyle;
-use crate::train::{Schedule, Training};
+use crate::train::{PairSampling, Schedule, Training};
 
 /// Who labels the unlabelled split.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +96,8 @@ pub struct PolicySettings {
     pub label_noise: f64,
     /// What the weighted mean divides by.
     pub normalisation: Normalisation,
+    /// How confidence enters training: by weights, or by how often a pair is drawn.
+    pub sampling: PairSampling,
     /// How it is trained.
     #[serde(flatten)]
     pub training: Training,
@@ -183,6 +185,7 @@ impl Default for Recipe {
                 beta: 0.5,
                 label_noise: 0.1,
                 normalisation: Normalisation::Pairs,
+                sampling: PairSampling::Every,
                 training: Training { epochs: 5.0, learning_rate: 5e-6, ..Training::default() },
             },
             evaluate: EvaluateSettings::default(),
@@ -236,6 +239,10 @@ const POLICY: &[Field] = &[
     Field {
         name: "normalisation",
         doc: " pairs: divide the weighted losses by the number of pairs (the paper's form). weights: by the sum of weights.",
+    },
+    Field {
+        name: "sampling",
+        doc: " every: each pair once an epoch, its loss scaled by its weight. proportional: as many draws an epoch, with probability proportional to the weight, each loss scaled by the mean weight; the same gradient in expectation, and no time spent on pairs that hardly count.",
     },
 ];
 

@@ -19,7 +19,7 @@ pub use optimiser::AdamW;
 pub use order::Order;
 pub use pass::{Pass, PassSettings, Readout};
 pub use plan::Plan;
-pub use preference::{PolicyPair, PreferenceTask, WeightedMean};
+pub use preference::{PairSampling, PolicyPair, PreferenceTask, WeightedMean};
 pub use settings::{Recompute, Schedule, Training};
 pub use sft::SftTask;
 pub use trainer::{Ended, Flow, Observer, Start, Task, TrainError, train};

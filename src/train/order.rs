@@ -1,7 +1,7 @@
 //! In which order items are seen: a function of (seed, stage, step) alone.
 
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::Training;
@@ -43,6 +43,38 @@ impl Order {
         order[start..end].to_vec()
     }
 
+    /// The items of a step when items are drawn with probability proportional to their weights:
+    /// as many draws an epoch as there are items, so that there are as many steps as without.
+    ///
+    /// The draws of an epoch are one systematic sample: evenly spaced points, all moved by the same
+    /// random share of their distance, on the line of cumulative weights. An item is then drawn
+    /// n·w/Σw times, rounded up or down. It is a function of (seed, stage, step) and the weights;
+    /// without any weight nothing is drawn.
+    pub fn draw(&self, step: u64, weights: &[f64]) -> Vec<usize> {
+        let per_epoch = self.items.div_ceil(self.per_step).max(1) as u64;
+        let (epoch, k) = (step / per_epoch, (step % per_epoch) as usize);
+        let mut rng = self.generator(epoch);
+        let total: f64 = weights.iter().sum();
+        if total <= 0.0 {
+            return Vec::new();
+        }
+        let offset: f64 = rng.random();
+        let mut drawn = Vec::with_capacity(self.items);
+        let mut reached = 0.0;
+        for (i, weight) in weights.iter().enumerate() {
+            reached += weight / total * self.items as f64;
+            while drawn.len() < self.items && offset + (drawn.len() as f64) < reached {
+                drawn.push(i);
+            }
+        }
+        if self.shuffle {
+            drawn.shuffle(&mut rng);
+        }
+        let start = (k * self.per_step).min(drawn.len());
+        let end = (start + self.per_step).min(drawn.len());
+        drawn[start..end].to_vec()
+    }
+
     /// The items of the steps of one whole epoch, the first.
     pub fn first_epoch(&self) -> Vec<Vec<usize>> {
         self.permutation(0).chunks(self.per_step).map(<[usize]>::to_vec).collect()
@@ -51,10 +83,14 @@ impl Order {
     fn permutation(&self, epoch: u64) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.items).collect();
         if self.shuffle {
-            let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-            rng.set_stream((self.stage << 32) | epoch);
-            order.shuffle(&mut rng);
+            order.shuffle(&mut self.generator(epoch));
         }
         order
+    }
+
+    fn generator(&self, epoch: u64) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream((self.stage << 32) | epoch);
+        rng
     }
 }

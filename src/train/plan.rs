@@ -45,7 +45,7 @@ impl Plan {
         let mut order = order.clone();
         let mut highest = 0;
         for step in 0..order.total {
-            let items = order.step(step);
+            let items = task.items(&mut order, step);
             for (i, part) in self.parts(&items, training.batch_size).enumerate() {
                 let batch = BatchShape::of(&task.sequences(part));
                 // Later parts add to gradients that are there already.

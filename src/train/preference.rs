@@ -1,9 +1,10 @@
 //! Confidence-weighted preference optimisation of the policy.
 
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::trainer::read;
-use super::{Metrics, Readout, Task};
+use super::{Metrics, Order, Readout, Task};
 use crate::model::{ModelError, floats};
 use crate::preference::{LogRatios, Preference, Weighting, effective_sample_size};
 use crate::text::Sequence;
@@ -28,6 +29,18 @@ pub enum WeightedMean {
     Weights,
 }
 
+/// How confidence enters training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PairSampling {
+    /// Every pair once an epoch, its loss scaled by its weight.
+    #[default]
+    Every,
+    /// Pairs drawn with probability proportional to their weights, each loss scaled by the mean
+    /// weight: the gradient of [`PairSampling::Every`] in expectation, from pairs that count.
+    Proportional,
+}
+
 /// Minimise the weighted preference loss.
 pub struct PreferenceTask {
     pairs: Vec<PolicyPair>,
@@ -37,6 +50,7 @@ pub struct PreferenceTask {
     /// `None`: every pair has weight 1, whatever its margin (human labels).
     weighting: Option<Weighting>,
     weights: Vec<f64>,
+    sampling: PairSampling,
     divisor: f64,
     step: Step,
 }
@@ -65,11 +79,28 @@ impl PreferenceTask {
             mean,
             weighting,
             weights: Vec::new(),
+            sampling: PairSampling::Every,
             divisor: 1.0,
             step: Step::default(),
         };
         task.reweigh();
         task
+    }
+
+    /// The same with another way of taking pairs.
+    pub fn with_sampling(self, sampling: PairSampling) -> Self {
+        Self { sampling, ..self }
+    }
+
+    /// What the losses of a step's pairs are multiplied by before they are divided.
+    fn factor(&self, i: usize) -> f64 {
+        match (self.sampling, self.mean) {
+            (PairSampling::Every, _) => self.weights[i],
+            (PairSampling::Proportional, WeightedMean::Weights) => 1.0,
+            (PairSampling::Proportional, WeightedMean::Pairs) => {
+                self.weights.iter().sum::<f64>() / self.weights.len().max(1) as f64
+            }
+        }
     }
 
     /// Log-probabilities of each pair under the reference, [chosen, rejected].
@@ -94,12 +125,23 @@ impl Task for PreferenceTask {
         self.pairs.len()
     }
 
+    fn items(&self, order: &mut Order, step: u64) -> Vec<usize> {
+        match self.sampling {
+            PairSampling::Every => order.step(step),
+            PairSampling::Proportional => order.draw(step, &self.weights),
+        }
+    }
+
+    fn computed(&self, items: &[usize]) -> Vec<usize> {
+        items.iter().copied().filter(|&i| self.weights[i] > 0.0).collect()
+    }
+
     fn begin(&mut self, items: &[usize]) {
         self.step = Step { items: items.to_vec(), ..Step::default() };
         self.divisor = match self.mean {
             WeightedMean::Pairs => items.len().max(1) as f64,
             WeightedMean::Weights => {
-                let sum: f64 = items.iter().map(|&i| self.weights[i]).sum();
+                let sum: f64 = items.iter().map(|&i| self.factor(i)).sum();
                 if sum > 0.0 { sum } else { 1.0 }
             }
         };
@@ -134,12 +176,21 @@ impl Task for PreferenceTask {
             chosen_tokens: tokens(0),
             rejected_tokens: tokens(1),
         });
-        let weights: Vec<f32> = items.iter().map(|&i| self.weights[i] as f32).collect();
+        let weights: Vec<f32> = items.iter().map(|&i| self.factor(i) as f32).collect();
         (losses * floats(&weights, &device)).sum().div_scalar(self.divisor)
     }
 
     fn metrics(&mut self) -> Result<Metrics, ModelError> {
+        let weights: Vec<f64> = self.step.items.iter().map(|&i| self.factor(i)).collect();
+        let mut metrics = Metrics::default();
+        if !weights.is_empty() {
+            metrics.set("weight/mean", weights.iter().sum::<f64>() / weights.len() as f64);
+        }
+        metrics.set("weight/effective_sample_size", effective_sample_size(&weights));
         let step = std::mem::take(&mut self.step.log_probs);
+        if step.is_empty() {
+            return Ok(metrics);
+        }
         let sizes: Vec<usize> = step.iter().map(|(n, _)| *n).collect();
         let all = read(Tensor::cat(step.into_iter().map(|(_, t)| t).collect(), 0))?;
         let mut log_probs = [Vec::new(), Vec::new()];
@@ -149,13 +200,13 @@ impl Task for PreferenceTask {
             log_probs[1].extend_from_slice(&rest[n..2 * n]);
             rest = &rest[2 * n..];
         }
+        // Means are over what was computed: a pair of weight 0 says nothing of the policy.
+        let computed = self.computed(&self.step.items);
         let reward = |k: usize, j: usize| {
-            self.preference.beta * (log_probs[k][j] - self.pairs[self.step.items[j]].reference[k])
+            self.preference.beta * (log_probs[k][j] - self.pairs[computed[j]].reference[k])
         };
-        let n = self.step.items.len();
+        let n = computed.len();
         let mean = |f: &dyn Fn(usize) -> f64| (0..n).map(f).sum::<f64>() / n as f64;
-        let weights: Vec<f64> = self.step.items.iter().map(|&i| self.weights[i]).collect();
-        let mut metrics = Metrics::default();
         metrics.set("rewards/chosen", mean(&|j| reward(0, j)));
         metrics.set("rewards/rejected", mean(&|j| reward(1, j)));
         metrics.set("rewards/margins", mean(&|j| reward(0, j) - reward(1, j)));
@@ -163,8 +214,6 @@ impl Task for PreferenceTask {
             .set("rewards/accuracies", mean(&|j| f64::from(u8::from(reward(0, j) > reward(1, j)))));
         metrics.set("logps/chosen", mean(&|j| log_probs[0][j]));
         metrics.set("logps/rejected", mean(&|j| log_probs[1][j]));
-        metrics.set("weight/mean", mean(&|j| weights[j]));
-        metrics.set("weight/effective_sample_size", effective_sample_size(&weights));
         Ok(metrics)
     }
 

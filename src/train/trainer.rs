@@ -29,6 +29,16 @@ pub trait Task {
         self.len() == 0
     }
 
+    /// The items of a step, counted from 0.
+    fn items(&self, order: &mut Order, step: u64) -> Vec<usize> {
+        order.step(step)
+    }
+
+    /// Those of a step's items that its loss depends on; the others are not computed.
+    fn computed(&self, items: &[usize]) -> Vec<usize> {
+        items.to_vec()
+    }
+
     /// Begin an optimiser step over these items: fix what its loss is divided by.
     fn begin(&mut self, items: &[usize]);
 
@@ -144,12 +154,13 @@ pub fn train(
             }
         }
         let begun = Instant::now();
-        let items = order.step(step);
+        let items = task.items(&mut order, step);
         let rate = training.learning_rate * training.schedule.factor(step, warmup, order.total);
         let gradients = backward(&model, task, &items, training, &plan.at(step));
         let (next, mut metrics) = update(model, gradients, &mut optimiser, task, rate, training)?;
         model = next;
-        let computed = task.sequences(&items).iter().map(|sequence| sequence.len()).sum::<usize>();
+        let computed = task.computed(&items);
+        let computed = task.sequences(&computed).iter().map(|s| s.len()).sum::<usize>();
         tokens += computed as u64;
         metrics.set("learning_rate", rate);
         metrics.set("num_tokens", tokens as f64);
@@ -193,7 +204,7 @@ fn backward(
     task.begin(items);
     let mut gradients = Gradients::default();
     let mut losses = Vec::new();
-    for (i, part) in plan.parts(items, training.batch_size).enumerate() {
+    for (i, part) in plan.parts(&task.computed(items), training.batch_size).enumerate() {
         let batch = Batch::packed(&task.sequences(part), task.pad());
         let seed = plan.seed.wrapping_mul(31).wrapping_add(i as u64);
         let settings = PassSettings { recompute: plan.recompute, seed };
@@ -223,7 +234,11 @@ fn update(
     }
     let model = optimiser.step(model, gradients, rate);
     let mut metrics = task.metrics()?;
-    let numbers = read(Tensor::cat(vec![Tensor::cat(losses, 0).sum(), norm], 0))?;
+    let loss = match losses.is_empty() {
+        true => norm.zeros_like(),
+        false => Tensor::cat(losses, 0).sum(),
+    };
+    let numbers = read(Tensor::cat(vec![loss, norm], 0))?;
     metrics.set("loss", numbers[0]);
     metrics.set("grad_norm", numbers[1]);
     Ok((model, metrics))

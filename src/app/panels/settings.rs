@@ -17,7 +17,7 @@ use crate::hub::HubName;
 use crate::preference::{Objective, Scheme};
 use crate::run::{AnnotatorKind, Normalisation, Recipe};
 use crate::text::ChatStyle;
-use crate::train::{Recompute, Schedule, Training};
+use crate::train::{PairSampling, Recompute, Schedule, Training};
 
 /// All settings of the next run.
 pub(super) struct Settings;
@@ -354,6 +354,13 @@ impl Form<'_> {
                 (Normalisation::Weights, "sum of weights"),
             ];
             choice(ui, "normalisation", &mut p.normalisation, &options);
+        });
+        line(ui, problem, "policy.sampling", "Confidence as", |ui| {
+            let options = [
+                (PairSampling::Every, "weight of the loss"),
+                (PairSampling::Proportional, "chance of being drawn"),
+            ];
+            choice(ui, "sampling", &mut p.sampling, &options);
         });
         adapter::rows(ui, problem, "policy", &mut p.lora, &mut p.precision);
         training(ui, problem, "policy", &mut p.training);

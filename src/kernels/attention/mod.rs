@@ -72,8 +72,7 @@ pub(crate) fn plain_attention(
     let token = Tensor::<1, Int>::arange(0..n as i64, &device);
     let query = token.clone().reshape([n, 1]).expand([n, n]);
     let key = token.reshape([1, n]).expand([n, n]);
-    let in_prompt =
-        key.clone().greater_equal(column(0)).bool_and(key.clone().lower(column(1)));
+    let in_prompt = key.clone().greater_equal(column(0)).bool_and(key.clone().lower(column(1)));
     let own = key.clone().greater_equal(column(2)).bool_and(key.clone().lower_equal(query.clone()));
     let mut visible = in_prompt.clone().bool_or(own);
     if let Some(window) = window {
@@ -183,8 +182,7 @@ impl<B: Kernels, C: CheckpointStrategy> SegmentAttentionOp for Autodiff<B, C> {
         shape: SegmentAttention,
     ) -> FloatTensor<Self> {
         /// Inputs, spans, what was found.
-        type Kept<B> =
-            ([FloatTensor<B>; 3], IntTensor<B>, [FloatTensor<B>; 2], SegmentAttention);
+        type Kept<B> = ([FloatTensor<B>; 3], IntTensor<B>, [FloatTensor<B>; 2], SegmentAttention);
 
         #[derive(Debug)]
         struct Attend;

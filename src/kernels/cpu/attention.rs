@@ -91,14 +91,28 @@ impl<'a> Head<'a> {
 }
 
 /// Scaled scores of a block, `[rows, keys]`; hidden ones are whatever they are.
-fn scores(buffer: &mut Vec<f32>, block: &Block, keys: [[usize; 2]; 2], q: Head<'_>, k: Head<'_>, scale: f32) {
+fn scores(
+    buffer: &mut Vec<f32>,
+    block: &Block,
+    keys: [[usize; 2]; 2],
+    q: Head<'_>,
+    k: Head<'_>,
+    scale: f32,
+) {
     let width: usize = keys.iter().map(|[start, end]| end - start).sum();
     buffer.resize(block.rows() * width, 0.0);
     let queries = q.rows([block.start, block.end]);
     let mut column = 0;
     for range in keys {
         let part = k.rows(range);
-        multiply(&mut buffer[column..], width, [queries, part.transpose()], scale, false, Threads::One);
+        multiply(
+            &mut buffer[column..],
+            width,
+            [queries, part.transpose()],
+            scale,
+            false,
+            Threads::One,
+        );
         column += part.rows;
     }
 }
@@ -211,8 +225,10 @@ pub(crate) fn attend_backward(
     let tasks: Vec<(&[Block], usize)> =
         groups.iter().flat_map(|g| (0..kv_heads).map(move |head| (*g, head))).collect();
     let given = Given { q, k, v, out, normalisers, slope };
-    let found: Vec<Found> =
-        tasks.par_iter().map(|(blocks, head)| group_backward(given, blocks, *head, shape)).collect();
+    let found: Vec<Found> = tasks
+        .par_iter()
+        .map(|(blocks, head)| group_backward(given, blocks, *head, shape))
+        .collect();
     let mut gradients = [vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]];
     for ((blocks, head), found) in tasks.iter().zip(found) {
         let start = blocks[0].start;
@@ -242,7 +258,12 @@ struct Given<'a> {
 /// Gradients of one group and one key/value head: of its queries, keys, values.
 type Found = [Vec<f32>; 3];
 
-fn group_backward(given: Given<'_>, blocks: &[Block], kv_head: usize, shape: SegmentAttention) -> Found {
+fn group_backward(
+    given: Given<'_>,
+    blocks: &[Block],
+    kv_head: usize,
+    shape: SegmentAttention,
+) -> Found {
     let SegmentAttention { heads, kv_heads, head_dim, scale, window } = shape;
     let shared = heads / kv_heads;
     let start = blocks[0].start;
@@ -276,8 +297,22 @@ fn group_backward(given: Given<'_>, blocks: &[Block], kv_head: usize, shape: Seg
                 let (p, ds) = (view(&chances[column..]), view(&slopes[column..]));
                 let at = (range[0] - start) * head_dim;
                 let one = Threads::One;
-                multiply(&mut dv[at..], head_dim, [p.transpose(), slope.rows(queries)], 1.0, true, one);
-                multiply(&mut dk[at..], head_dim, [ds.transpose(), query.rows(queries)], 1.0, true, one);
+                multiply(
+                    &mut dv[at..],
+                    head_dim,
+                    [p.transpose(), slope.rows(queries)],
+                    1.0,
+                    true,
+                    one,
+                );
+                multiply(
+                    &mut dk[at..],
+                    head_dim,
+                    [ds.transpose(), query.rows(queries)],
+                    1.0,
+                    true,
+                    one,
+                );
                 multiply(&mut dq[own..], shared * head_dim, [ds, key.rows(range)], 1.0, true, one);
                 column += range[1] - range[0];
             }

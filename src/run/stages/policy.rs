@@ -8,11 +8,12 @@ use sha2::{Digest, Sha256};
 use super::super::event::Stage;
 use super::super::session::{RunError, Session};
 use super::super::{AnnotatorKind, Normalisation};
+use super::confidence::Labelled;
 use super::sft::{Material, reference};
 use super::stream;
 use crate::annotate::response_log_probs;
 use crate::model::{Decoder, Footprint, SavedTensor, Storage, load_named, save_tensors};
-use crate::preference::Preference;
+use crate::preference::{Preference, Scheme, Weighting};
 use crate::text::Sequence;
 use crate::train::{Order, Plan, PolicyPair, PreferenceTask, WeightedMean};
 
@@ -28,13 +29,21 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
     }
     let settings = session.recipe.policy.clone();
     let (shuffle, seed) = (session.recipe.data.shuffle, session.recipe.seed);
-    let order = Order::new(material.pairs.len(), &settings.training, shuffle, seed, stream::POLICY);
+    let pairs = kept(session, material);
+    let order = Order::new(pairs.len(), &settings.training, shuffle, seed, stream::POLICY);
     let mut checkpoint = reference(session, material)?;
     // The reference is computed in the parts in which the policy will be, so the plan comes first.
     let footprint = Footprint::of(&checkpoint, settings.precision);
-    let mut task = task(session, material);
+    let mut task = task(session, material, &pairs);
     let plan = session.plan(Stage::Policy, &footprint, &task, &order, &settings.training)?;
-    task.set_reference(reference_log_probs(session, material, &checkpoint.decoder, &order, plan)?);
+    task.set_reference(reference_log_probs(
+        session,
+        material,
+        &pairs,
+        &checkpoint.decoder,
+        &order,
+        plan,
+    )?);
     session.stage(Stage::Policy, order.total, |session| {
         let total = order.total;
         checkpoint.decoder = session.train(
@@ -51,9 +60,26 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
     })
 }
 
-/// The weighted objective over all pairs; what the reference says of them is not known yet.
-fn task(session: &Session<'_>, material: &Material) -> PreferenceTask {
-    let pairs = material.pairs.iter().map(|(sides, label)| PolicyPair {
+/// A pair in the policy's tokens with its label.
+type LabelledPair = ([Sequence; 2], Labelled);
+
+/// The pairs that batches are made of: all, or those that `weight = "top"` keeps.
+fn kept<'a>(session: &Session<'_>, material: &'a Material) -> Vec<&'a LabelledPair> {
+    let weighting = &session.recipe.confidence;
+    let weak = session.recipe.annotator.kind == AnnotatorKind::RewardHead;
+    if !weak || weighting.weight != Scheme::Top {
+        return material.pairs.iter().collect();
+    }
+    let margins: Vec<f64> = material.pairs.iter().map(|(_, label)| label.margin).collect();
+    // The threshold may move while the policy is trained.
+    let shares = Weighting { threshold: 0.0, ..weighting.clone() }.weights(&margins);
+    let pairs = material.pairs.iter().zip(shares);
+    pairs.filter(|(_, share)| *share > 0.0).map(|(pair, _)| pair).collect()
+}
+
+/// The weighted objective over pairs; what the reference says of them is not known yet.
+fn task(session: &Session<'_>, material: &Material, pairs: &[&LabelledPair]) -> PreferenceTask {
+    let pairs = pairs.iter().map(|(sides, label)| PolicyPair {
         sides: sides.clone(),
         reference: [0.0; 2],
         margin: label.margin,
@@ -63,9 +89,15 @@ fn task(session: &Session<'_>, material: &Material) -> PreferenceTask {
         Normalisation::Weights => WeightedMean::Weights,
     };
     let weak = session.recipe.annotator.kind == AnnotatorKind::RewardHead;
-    let weighting = weak.then(|| session.recipe.confidence.clone());
+    let weighting = weak.then(|| match session.recipe.confidence.clone() {
+        // What it leaves out is not among the pairs.
+        top @ Weighting { weight: Scheme::Top, .. } => Weighting { weight: Scheme::Uniform, ..top },
+        other => other,
+    });
     let pad = material.encoder.tokenizer.pad;
+    let sampling = session.recipe.policy.sampling;
     PreferenceTask::new(pairs.collect(), pad, preference(session), mean, weighting)
+        .with_sampling(sampling)
 }
 
 /// Log-probabilities of all responses under the reference, [chosen, rejected] for each pair;
@@ -73,11 +105,12 @@ fn task(session: &Session<'_>, material: &Material) -> PreferenceTask {
 fn reference_log_probs(
     session: &mut Session<'_>,
     material: &Material,
+    pairs: &[&LabelledPair],
     reference: &Decoder,
     order: &Order,
     plan: Plan,
 ) -> Result<Vec<[f32; 2]>, RunError> {
-    let key = key(session, material);
+    let key = key(session, pairs);
     let path = session
         .folder
         .path()
@@ -86,9 +119,10 @@ fn reference_log_probs(
     if !path.exists() {
         session.state.done.retain(|stage| *stage != Stage::Reference);
     }
-    session.stage(Stage::Reference, material.pairs.len() as u64, |session| {
-        let values = in_training_batches(session, reference, material, order, plan)?;
-        let saved = SavedTensor { shape: vec![material.pairs.len(), 2], values };
+    session.stage(Stage::Reference, pairs.len() as u64, |session| {
+        let pad = material.encoder.tokenizer.pad;
+        let values = in_training_batches(session, reference, (pairs, pad), order, plan)?;
+        let saved = SavedTensor { shape: vec![pairs.len(), 2], values };
         Ok(save_tensors(&path, &BTreeMap::from([("log_probs".to_owned(), saved)]), Storage::F32)?)
     })?;
     let values = load_named(&path)?.remove("log_probs").map(|t| t.values).unwrap_or_default();
@@ -100,21 +134,20 @@ fn reference_log_probs(
 fn in_training_batches(
     session: &mut Session<'_>,
     reference: &Decoder,
-    material: &Material,
+    (pairs, pad): (&[&LabelledPair], u32),
     order: &Order,
     plan: Plan,
 ) -> Result<Vec<f32>, RunError> {
     let batch_size = session.recipe.policy.training.batch_size;
-    let total = material.pairs.len() as u64;
-    let mut values = vec![0.0; 2 * material.pairs.len()];
+    let total = pairs.len() as u64;
+    let mut values = vec![0.0; 2 * pairs.len()];
     let mut done = 0;
     for items in order.first_epoch() {
         for part in plan.parts(&items, batch_size) {
             let side = |k: usize| part.iter().map(move |&i| (i, k));
             let places: Vec<(usize, usize)> = side(0).chain(side(1)).collect();
-            let sequences: Vec<&Sequence> =
-                places.iter().map(|&(i, k)| &material.pairs[i].0[k]).collect();
-            let sums = response_log_probs(reference, &sequences, material.encoder.tokenizer.pad)?;
+            let sequences: Vec<&Sequence> = places.iter().map(|&(i, k)| &pairs[i].0[k]).collect();
+            let sums = response_log_probs(reference, &sequences, pad)?;
             for ((i, k), sum) in places.into_iter().zip(sums) {
                 values[2 * i + k] = sum;
             }
@@ -126,12 +159,12 @@ fn in_training_batches(
 }
 
 /// A hash of the reference's weights and of all token sequences.
-fn key(session: &Session<'_>, material: &Material) -> String {
+fn key(session: &Session<'_>, pairs: &[&LabelledPair]) -> String {
     let mut hash = Sha256::new();
     let tuned: PathBuf = session.folder.path().join("checkpoints").join("reference.safetensors");
     hash.update(session.recipe.policy.model.as_bytes());
     hash.update(std::fs::read(tuned).unwrap_or_default());
-    for sequence in material.pairs.iter().flat_map(|(sides, _)| sides) {
+    for sequence in pairs.iter().flat_map(|(sides, _)| sides) {
         for part in [&sequence.prompt[..], &sequence.response[..]] {
             hash.update((part.len() as u64).to_le_bytes());
             part.iter().for_each(|token| hash.update(token.to_le_bytes()));

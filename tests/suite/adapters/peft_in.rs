@@ -80,7 +80,7 @@ fn left_padded(expected: &Value) -> (DecoderInput, Vec<usize>, usize) {
         tokens: ints(tokens),
         positions: ints(positions),
         hidden_keys: Some(hidden),
-            spans: None,
+        spans: None,
     };
     (input, first, t)
 }

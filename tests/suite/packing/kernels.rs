@@ -76,7 +76,9 @@ fn attention_within_spans_is_attention_under_a_mask() {
             [random([n, heads * 8], 1), random([n, kv_heads * 8], 2), random([n, kv_heads * 8], 3)];
         let call = |fused: bool| {
             let spans = spans.clone();
-            move |x: &[Tensor<2>]| check::attention([0, 1, 2].map(|i| x[i].clone()), spans.clone(), shape, fused)
+            move |x: &[Tensor<2>]| {
+                check::attention([0, 1, 2].map(|i| x[i].clone()), spans.clone(), shape, fused)
+            }
         };
         compare(&format!("seed {seed}"), &inputs, &call(true), &call(false));
     }
@@ -121,7 +123,8 @@ fn not_a_number_stays_one() {
 fn adamw_is_its_formula() {
     let n = 40_000;
     let device = Device::flex();
-    let (mut value, mut moments) = (random([n], 1), [Tensor::zeros([n], &device), Tensor::zeros([n], &device)]);
+    let (mut value, mut moments) =
+        (random([n], 1), [Tensor::zeros([n], &device), Tensor::zeros([n], &device)]);
     let (mut x, mut m, mut v) = (vector(value.clone()), vec![0.0; n], vec![0.0; n]);
     for step in 1..4 {
         let gradient = random([n], 10 + step);
@@ -130,8 +133,10 @@ fn adamw_is_its_formula() {
         for i in 0..n {
             m[i] = 0.9 * m[i] + 0.1 * g[i];
             v[i] = 0.999 * v[i] + 0.001 * g[i] * g[i];
-            let unbiased =
-                [m[i] / (1.0 - 0.9f64.powi(step as i32)), v[i] / (1.0 - 0.999f64.powi(step as i32))];
+            let unbiased = [
+                m[i] / (1.0 - 0.9f64.powi(step as i32)),
+                v[i] / (1.0 - 0.999f64.powi(step as i32)),
+            ];
             x[i] -= 0.01 * (0.1 * x[i] + unbiased[0] / (unbiased[1].sqrt() + 1e-8));
         }
         assert_equal(&vector(value.clone()), &x, "values");

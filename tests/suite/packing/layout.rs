@@ -28,8 +28,7 @@ fn a_prompt_is_there_once_and_positions_go_on_from_it() {
     assert_eq!(spans[9], own([8, 9], 9, 10));
     assert_eq!(spans[12], own([12, 12], 12, 13), "padding sees itself");
     let targets: Vec<_> = batch.targets().iter().map(|t| (t.from, t.token, t.sequence)).collect();
-    let expected =
-        [(2, 1, 0), (3, 2, 0), (2, 4, 2), (5, 9, 2), (6, 10, 2), (8, 3, 1)];
+    let expected = [(2, 1, 0), (3, 2, 0), (2, 4, 2), (5, 9, 2), (6, 10, 2), (8, 3, 1)];
     assert_eq!(targets, expected);
     assert_eq!(batch.ends(), [4, 9, 7]);
     assert_eq!(batch.response_lengths(), [2, 1, 3]);

@@ -46,9 +46,8 @@ fn random_sequences(seed: u64, groups: usize) -> Vec<Sequence> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut sequences = Vec::new();
     for _ in 0..groups {
-        let mut tokens = |n: usize| -> Vec<u32> {
-            (0..n).map(|_| rng.random_range(1..60)).collect()
-        };
+        let mut tokens =
+            |n: usize| -> Vec<u32> { (0..n).map(|_| rng.random_range(1..60)).collect() };
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ sequences.len() as u64);
         let prompt: Arc<[u32]> = tokens(rng.random_range(0..14)).into();
         for _ in 0..rng.random_range(1..4) {
@@ -80,11 +79,15 @@ fn assert_equal(found: &[f64], expected: &[f64], what: &str) {
 }
 
 /// Outputs and gradients of Σ ±output.
-fn pass(model: &Decoder, batch: &Batch, readout: Readout, recompute: bool) -> (Vec<f64>, Gradients) {
+fn pass(
+    model: &Decoder,
+    batch: &Batch,
+    readout: Readout,
+    recompute: bool,
+) -> (Vec<f64>, Gradients) {
     let pass = Pass::forward(model, batch, readout, PassSettings { recompute, seed: 0 });
     let outputs = vector(pass.outputs());
-    let signs: Vec<f32> =
-        (0..outputs.len()).map(|i| if i % 2 == 0 { 1.0 } else { -0.7 }).collect();
+    let signs: Vec<f32> = (0..outputs.len()).map(|i| if i % 2 == 0 { 1.0 } else { -0.7 }).collect();
     let mut gradients = Gradients::default();
     pass.backward(&Tensor::from_floats(signs.as_slice(), &model.device()), &mut gradients);
     (outputs, gradients)
