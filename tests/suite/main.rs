@@ -16,6 +16,7 @@ mod packing;
 mod preference;
 mod resume;
 mod reward;
+mod sampling;
 mod trl;
 mod vocabulary;
 mod window;
