@@ -203,6 +203,7 @@ const INTERRUPTED: u8 = 130;
 /// Run the program; returns its exit code.
 pub fn main() -> u8 {
     let cli = Cli::parse();
+    crate::run::keep_passes_in(crate::run::passes_folder());
     match dispatch(cli.command) {
         Ok(code) => code,
         Err(error) => {

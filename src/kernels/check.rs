@@ -28,7 +28,7 @@ pub fn attention(
     let Shape { heads, kv_heads, head_dim, window } = shape;
     let scale = (head_dim as f32).powf(-0.5);
     let shape = SegmentAttention { heads, kv_heads, head_dim, scale, window };
-    if fused { segment_attention(qkv, spans, shape) } else { plain_attention(qkv, spans, shape) }
+    if fused { segment_attention(qkv, spans, shape) } else { plain_attention(qkv, &spans, shape) }
 }
 
 /// f(x), or f(x)·up.

@@ -104,6 +104,11 @@ pub(crate) fn visit_parameters<M: Module>(
     }
 }
 
+/// Tell path and values of every parameter, one after the other, in f32.
+pub(crate) fn visit_all<M: Module>(module: &M, tell: &mut dyn FnMut(&str, &[f32])) {
+    visit_parameters(module, Which::All, &mut |path, handle| tell(&path, &handle.read().values));
+}
+
 struct Visit<'a> {
     path: Vec<String>,
     which: Which,

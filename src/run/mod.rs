@@ -5,6 +5,7 @@ mod estimate;
 mod event;
 mod folder;
 mod models;
+mod passes;
 mod recipe;
 mod recipe_file;
 mod report;
@@ -18,6 +19,7 @@ pub use estimate::{Advice, Estimate, StageEstimate, estimate};
 pub use event::{DataSummary, Event, FileSummary, Stage};
 pub use folder::{FolderError, new_folder, read_events};
 pub use models::{fetch_model, find_model};
+pub use passes::{keep_passes_in, passes_folder};
 pub use recipe::{
     AnnotatorKind, AnnotatorSettings, DataSettings, EvaluateSettings, Normalisation,
     PolicySettings, Recipe, SftSettings,

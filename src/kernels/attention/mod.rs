@@ -48,7 +48,7 @@ pub(crate) fn segment_attention(
     shape: SegmentAttention,
 ) -> Tensor<2> {
     if !is_cpu(&q.device()) {
-        return plain_attention([q, k, v], spans, shape);
+        return plain_attention([q, k, v], &spans, shape);
     }
     let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
     Tensor::from_dispatch(Dispatch::segment_attention(q, k, v, spans.into_dispatch(), shape))
@@ -57,7 +57,7 @@ pub(crate) fn segment_attention(
 /// The same in plain operations, with all scores at once.
 pub(crate) fn plain_attention(
     [q, k, v]: [Tensor<2>; 3],
-    spans: Tensor<2, Int>,
+    spans: &Tensor<2, Int>,
     shape: SegmentAttention,
 ) -> Tensor<2> {
     let SegmentAttention { heads, kv_heads, head_dim, scale, window } = shape;

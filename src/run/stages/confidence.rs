@@ -96,10 +96,18 @@ fn score(
     let batch_size =
         session.scoring_batch(Stage::Confidence, &footprint, true, &sequences, wanted)?;
     let total = pairs.len() as u64;
-    let scores = score_sequences(&annotator.decoder, &sequences, pad, batch_size, &mut |done| {
-        session.progress(Stage::Confidence, done as u64 / 2, total)
+    let mut passes = session.passes(&annotator.decoder, &format!("scores, padding {pad:?}"))?;
+    let new: Vec<&Sequence> =
+        sequences.iter().copied().filter(|side| passes.get(side).is_none()).collect();
+    let known = (sequences.len() - new.len()) as u64;
+    let scores = score_sequences(&annotator.decoder, &new, pad, batch_size, &mut |done| {
+        session.progress(Stage::Confidence, (known + done as u64) / 2, total)
     })?;
-    Ok(scores.as_chunks::<2>().0.to_vec())
+    new.into_iter().zip(scores).for_each(|(side, score)| passes.put(side, score));
+    let of = |side: &Sequence| passes.get(side).unwrap_or(f32::NAN);
+    let scores = pairs.iter().map(|pair| pair.sides.each_ref().map(of)).collect();
+    session.keep_passes(passes)?;
+    Ok(scores)
 }
 
 fn annotate(prepared: &Prepared, index: usize, scores: [f32; 2]) -> AnnotatedPair {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 use super::super::event::Stage;
+use super::super::passes::Passes;
 use super::super::session::{RunError, Session};
 use super::super::{AnnotatorKind, Normalisation};
 use super::confidence::Labelled;
@@ -59,6 +60,9 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
         session.export("policy", &checkpoint, &material.files, pad, settings.lora.merge)
     })
 }
+
+/// What is read of a reference.
+const LOG_PROBS: &str = "log-probabilities of responses";
 
 /// A pair in the policy's tokens with its label.
 type LabelledPair = ([Sequence; 2], Labelled);
@@ -121,7 +125,11 @@ fn reference_log_probs(
     }
     session.stage(Stage::Reference, pairs.len() as u64, |session| {
         let pad = material.encoder.tokenizer.pad;
-        let values = in_training_batches(session, reference, (pairs, pad), order, plan)?;
+        let mut passes = session.passes(reference, LOG_PROBS)?;
+        in_training_batches(session, reference, (pairs, pad), (order, plan), &mut passes)?;
+        let all = pairs.iter().flat_map(|(sides, _)| sides);
+        let values = all.map(|side| passes.get(side).unwrap_or(f32::NAN)).collect();
+        session.keep_passes(passes)?;
         let saved = SavedTensor { shape: vec![pairs.len(), 2], values };
         Ok(save_tensors(&path, &BTreeMap::from([("log_probs".to_owned(), saved)]), Storage::F32)?)
     })?;
@@ -129,33 +137,33 @@ fn reference_log_probs(
     Ok(values.as_chunks::<2>().0.to_vec())
 }
 
-/// Log-probabilities computed in the very batches of the first epoch: there the policy is still
+/// Learn what is not known yet, computed in the very batches of the first epoch: there the policy is still
 /// the reference, and batches of other shapes would differ from it in the last bits.
 fn in_training_batches(
     session: &mut Session<'_>,
     reference: &Decoder,
     (pairs, pad): (&[&LabelledPair], u32),
-    order: &Order,
-    plan: Plan,
-) -> Result<Vec<f32>, RunError> {
+    (order, plan): (&Order, Plan),
+    passes: &mut Passes,
+) -> Result<(), RunError> {
     let batch_size = session.recipe.policy.training.batch_size;
     let total = pairs.len() as u64;
-    let mut values = vec![0.0; 2 * pairs.len()];
     let mut done = 0;
     for items in order.first_epoch() {
         for part in plan.parts(&items, batch_size) {
-            let side = |k: usize| part.iter().map(move |&i| (i, k));
-            let places: Vec<(usize, usize)> = side(0).chain(side(1)).collect();
-            let sequences: Vec<&Sequence> = places.iter().map(|&(i, k)| &pairs[i].0[k]).collect();
-            let sums = response_log_probs(reference, &sequences, pad)?;
-            for ((i, k), sum) in places.into_iter().zip(sums) {
-                values[2 * i + k] = sum;
+            let side = |k: usize| part.iter().map(move |&i| &pairs[i].0[k]);
+            let all: Vec<&Sequence> = side(0).chain(side(1)).collect();
+            let new: Vec<&Sequence> =
+                all.into_iter().filter(|side| passes.get(side).is_none()).collect();
+            if !new.is_empty() {
+                let sums = response_log_probs(reference, &new, pad)?;
+                new.into_iter().zip(sums).for_each(|(side, sum)| passes.put(side, sum));
             }
             done += part.len() as u64;
             session.progress(Stage::Reference, done, total)?;
         }
     }
-    Ok(values)
+    Ok(())
 }
 
 /// A hash of the reference's weights and of all token sequences.
