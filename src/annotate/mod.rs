@@ -69,8 +69,17 @@ fn over_batches<E: From<ModelError>>(
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
     let mut values = Vec::with_capacity(sequences.len());
+    let mut queued = None;
     for part in sequences.chunks(batch_size.max(1)) {
-        values.extend(numbers(compute(&Batch::packed(part, pad)))?);
+        // A batch is read when the next one is queued: the device never waits for this thread.
+        let before = queued.replace(compute(&Batch::packed(part, pad)));
+        if let Some(before) = before {
+            values.extend(numbers(before)?);
+            progress(values.len())?;
+        }
+    }
+    if let Some(last) = queued {
+        values.extend(numbers(last)?);
         progress(values.len())?;
     }
     Ok(values)

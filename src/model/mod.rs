@@ -52,4 +52,4 @@ pub use tensors::{
 pub(crate) use decoder::Context;
 pub(crate) use log_probs::{ResponseLogProbs, ResponseTargets, ends, ints, rows_at};
 pub(crate) use readout::Head;
-pub(crate) use tensors::visit_all;
+pub(crate) use tensors::{Handle, save_handles, trained_handles, visit_all};

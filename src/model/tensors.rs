@@ -72,6 +72,10 @@ enum HandleValue {
 }
 
 impl Handle {
+    pub(crate) fn vector(value: Tensor<1>) -> Self {
+        Self { shape: value.dims().to_vec(), value: HandleValue::Vector(value) }
+    }
+
     pub(crate) fn matrix(value: Tensor<2>) -> Self {
         Self { shape: value.dims().to_vec(), value: HandleValue::Matrix(value) }
     }
@@ -138,6 +142,15 @@ impl ModuleVisitor for Visit<'_> {
         };
         (self.tell)(self.path.join("."), Handle { shape, value });
     }
+}
+
+/// Handles of the trained parameters of a module by path.
+pub(crate) fn trained_handles<M: Module>(module: &M) -> BTreeMap<String, Handle> {
+    let mut found = BTreeMap::new();
+    visit_parameters(module, Which::Trained, &mut |path, handle| {
+        found.insert(path, handle);
+    });
+    found
 }
 
 /// Put tensors into a module by path; those that `tensors` lacks stay.
@@ -276,6 +289,22 @@ pub fn save_tensors(
         .map(|(name, t)| (name.clone(), Lazy::new(t.shape.clone(), storage, || t.values.clone())))
         .collect();
     write_lazily(path, &lazy)
+}
+
+/// Write tensors from their device as safetensors, one by one, as [`save_tensors`] does.
+///
+/// # Errors
+///
+/// The file cannot be written.
+pub(crate) fn save_handles(
+    path: &Path,
+    tensors: &BTreeMap<String, Handle>,
+) -> Result<(), ModelError> {
+    let lazy = |handle: &'_ Handle| {
+        let handle = handle.clone();
+        Lazy::new(handle.shape.clone(), Storage::F32, move || handle.read().values)
+    };
+    write_lazily(path, &tensors.iter().map(|(name, t)| (name.clone(), lazy(t))).collect())
 }
 
 /// Read named tensors; a missing file is an error.

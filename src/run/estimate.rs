@@ -80,7 +80,8 @@ pub fn estimate(recipe: &Recipe) -> Result<Estimate, RunError> {
     let device = device::open(&choice.device)?;
     let memory = recipe.memory(&choice.device);
     let (prepared, _) = prepare(recipe)?;
-    let inputs = Inputs { prepared: &prepared, device: &device, memory };
+    let process = beside_stages(&device);
+    let mut inputs = Inputs { prepared: &prepared, device: &device, memory, process };
     let stages = inputs.stages(recipe)?;
     let mut estimate = Estimate {
         device: choice.device.describe(),
@@ -89,6 +90,11 @@ pub fn estimate(recipe: &Recipe) -> Result<Estimate, RunError> {
         stages,
         advice: Vec::new(),
     };
+    if estimate.fits() == Some(false) {
+        // To find it out took memory as well: plans are made anew with what is left.
+        inputs.process = estimate.process;
+        estimate.stages = inputs.stages(recipe)?;
+    }
     if estimate.fits() == Some(false) {
         estimate.advice = advice(recipe, &inputs, &estimate);
     }
@@ -100,11 +106,13 @@ struct Inputs<'a> {
     prepared: &'a Prepared,
     device: &'a Device,
     memory: Option<Memory>,
+    /// What the process holds beside the stages.
+    process: u64,
 }
 
 impl Inputs<'_> {
     fn limit(&self) -> Option<u64> {
-        stage_limit(self.memory, self.device)
+        self.memory.map(|memory| memory.bytes.saturating_sub(self.process))
     }
 
     fn stages(&self, recipe: &Recipe) -> Result<Vec<StageEstimate>, RunError> {

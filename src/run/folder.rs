@@ -195,18 +195,19 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Keep the state, with the events so far.
+    /// The state as of now, with the events so far, to be kept later.
     ///
     /// # Errors
     ///
-    /// The file cannot be written.
-    pub(crate) fn save_state(&mut self, state: &mut State) -> Result<(), FolderError> {
+    /// The system allows no more open files.
+    pub(crate) fn state_file(&self, state: &mut State) -> Result<StateFile, FolderError> {
         let path = self.path.join("state.json");
-        let io = |source| FolderError::Io { path: path.clone(), source };
-        self.events.sync_data().map_err(io)?;
         state.events_bytes = self.written;
         let bytes = serde_json::to_vec_pretty(state).unwrap_or_default();
-        files::write(&path, &bytes).map_err(io)
+        match self.events.try_clone() {
+            Ok(events) => Ok(StateFile { path, bytes, events }),
+            Err(source) => Err(FolderError::Io { path, source }),
+        }
     }
 
     /// Write `report.json`.
@@ -218,5 +219,25 @@ impl RunFolder {
         let path = self.path.join("report.json");
         let bytes = serde_json::to_vec_pretty(report).unwrap_or_default();
         files::write(&path, &bytes).map_err(|source| FolderError::Io { path, source })
+    }
+}
+
+/// A state on its way to `state.json`.
+pub(crate) struct StateFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    events: File,
+}
+
+impl StateFile {
+    /// Write it, after the events that it speaks of.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub(crate) fn write(self) -> Result<(), FolderError> {
+        let Self { path, bytes, events } = self;
+        let written = events.sync_data().and_then(|()| files::write(&path, &bytes));
+        written.map_err(|source| FolderError::Io { path, source })
     }
 }

@@ -1,5 +1,6 @@
 //! A run: from a recipe to a policy, stage by stage, told in events.
 
+mod checkpoint;
 mod control;
 mod estimate;
 mod event;

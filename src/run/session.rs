@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 
-use super::folder::{CheckpointState, FolderError, RunFolder, State};
+use super::checkpoint::{self, Checkpointing, MOMENTS, Snapshot, WEIGHTS, Writing};
+use super::folder::{CheckpointState, FolderError, RunFolder, State, StateFile};
 use super::passes::Passes;
 use super::{Control, Event, Recipe, RecipeError, Stage};
 use crate::annotate::scoring_needs;
 use crate::data::DataError;
 use crate::device::{self, DeviceError};
 use crate::model::{
-    Checkpoint, Decoder, Footprint, ModelError, ModelFiles, Needs, Storage, collect_trained,
-    load_named, save, save_adapter, save_tensors, take_tensors,
+    Checkpoint, Decoder, Footprint, ModelError, ModelFiles, Needs, Storage, load_named, save,
+    save_adapter, take_tensors,
 };
 use crate::text::{Sequence, TEMPLATE_FILE, TextError};
 use crate::train::{
@@ -168,24 +169,21 @@ impl Session<'_> {
         self.state.done.push(stage);
         let old = self.state.checkpoint.take();
         self.save_state()?;
-        self.drop_checkpoint(old);
+        if let Some(old) = old {
+            checkpoint::remove(&self.folder.path().join(old.folder));
+        }
         Ok(())
     }
 
     pub(crate) fn save_state(&mut self) -> Result<(), RunError> {
+        Ok(self.state_file()?.write()?)
+    }
+
+    fn state_file(&mut self) -> Result<StateFile, RunError> {
         self.state.seconds = self.seconds();
         self.state.report.data.too_long = self.too_long.len();
         self.state.report.data.refused = self.refused.len();
-        Ok(self.folder.save_state(&mut self.state)?)
-    }
-
-    fn drop_checkpoint(&self, old: Option<CheckpointState>) {
-        if let Some(old) = old {
-            let folder = self.folder.path().join(old.folder);
-            if let Err(e) = std::fs::remove_dir_all(&folder) {
-                log::warn!("{}: {e}", folder.display());
-            }
-        }
+        Ok(self.folder.state_file(&mut self.state)?)
     }
 
     /// Wait while paused; `Err` if the user stopped the run.
@@ -274,8 +272,8 @@ impl Session<'_> {
         let mut start = Start { model, optimiser, step: 0, tokens: 0, plan };
         if let Some(checkpoint) = self.state.checkpoint.clone().filter(|c| c.stage == stage) {
             let folder = self.folder.path().join(&checkpoint.folder);
-            start.model = take_tensors(start.model, load_named(&folder.join("model.safetensors"))?);
-            let moments = load_named(&folder.join("optimizer.safetensors"))?;
+            start.model = take_tensors(start.model, load_named(&folder.join(WEIGHTS))?);
+            let moments = load_named(&folder.join(MOMENTS))?;
             start.optimiser.restore(moments, checkpoint.step, &self.device);
             start.step = checkpoint.step;
             start.tokens = checkpoint.tokens;
@@ -286,13 +284,18 @@ impl Session<'_> {
             tokens: start.tokens,
             last: Instant::now(),
             error: None,
+            aside: plan.aside,
+            writing: None,
             session: self,
         };
         let ended = crate::train::train(start, task, order, training, &mut observer);
+        let written = observer.finish_checkpoint();
         if let Some(error) = observer.error {
             return Err(error);
         }
-        match ended? {
+        let ended = ended?;
+        written?;
+        match ended {
             Ended::Done(model) => Ok(*model),
             Ended::Stopped => Err(RunError::Stopped),
         }
@@ -362,6 +365,10 @@ struct StageObserver<'a, 'b> {
     last: Instant,
     /// The first failure to report; training is then stopped.
     error: Option<RunError>,
+    /// Whether checkpoints are written while training goes on.
+    aside: bool,
+    /// A checkpoint that is being written, and the one before it.
+    writing: Option<(Option<CheckpointState>, Writing)>,
     session: &'a mut Session<'b>,
 }
 
@@ -378,26 +385,51 @@ impl StageObserver<'_, '_> {
         model: &Decoder,
         optimiser: &AdamW,
     ) -> Result<(), RunError> {
+        self.finish_checkpoint()?;
         let session = &mut *self.session;
-        let name = PathBuf::from("checkpoints").join(format!("{}-{step}", self.stage.name()));
-        let path = session.folder.path().join(&name);
-        crate::files::write_folder(&path, |partial| {
-            save_tensors(&partial.join("model.safetensors"), &collect_trained(model), Storage::F32)
-                .map_err(std::io::Error::other)?;
-            save_tensors(&partial.join("optimizer.safetensors"), &optimiser.moments(), Storage::F32)
-                .map_err(std::io::Error::other)
-        })
-        .map_err(|source| RunError::Write { path, source })?;
+        let folder = PathBuf::from("checkpoints").join(format!("{}-{step}", self.stage.name()));
+        let fresh = CheckpointState { stage: self.stage, step, tokens: self.tokens, folder };
+        let path = session.folder.path().join(&fresh.folder);
         session.emit(Event::Checkpoint { stage: self.stage, step })?;
-        let fresh = CheckpointState { stage: self.stage, step, tokens: self.tokens, folder: name };
-        let old = session
-            .state
-            .checkpoint
-            .replace(fresh.clone())
-            .filter(|old| old.folder != fresh.folder);
-        session.save_state()?;
-        session.drop_checkpoint(old);
-        Ok(())
+        let before = session.state.checkpoint.replace(fresh.clone());
+        let old = before.as_ref().filter(|old| old.folder != fresh.folder);
+        let job = Checkpointing {
+            snapshot: Snapshot::take(model, optimiser),
+            old: old.map(|old| session.folder.path().join(&old.folder)),
+            state: session.state_file()?,
+            folder: path.clone(),
+        };
+        if !self.aside {
+            return self.checkpoint_written(before, job.write());
+        }
+        match job.write_aside() {
+            Ok(thread) => {
+                self.writing = Some((before, thread));
+                Ok(())
+            }
+            Err(source) => self.checkpoint_written(before, Err(RunError::Write { path, source })),
+        }
+    }
+
+    /// Wait for a checkpoint that is being written.
+    fn finish_checkpoint(&mut self) -> Result<(), RunError> {
+        let Some((before, thread)) = self.writing.take() else { return Ok(()) };
+        let written = thread
+            .join()
+            .unwrap_or_else(|panic| Err(RunError::Panic(super::worker::panic_text(&*panic))));
+        self.checkpoint_written(before, written)
+    }
+
+    /// Where it could not be written, the one before is still the one to go on from.
+    fn checkpoint_written(
+        &mut self,
+        before: Option<CheckpointState>,
+        written: Result<(), RunError>,
+    ) -> Result<(), RunError> {
+        if written.is_err() {
+            self.session.state.checkpoint = before;
+        }
+        written
     }
 }
 
@@ -435,7 +467,8 @@ impl Observer for StageObserver<'_, '_> {
 
     fn wants_checkpoint(&mut self, step: u64, total: u64) -> bool {
         let due = self.last.elapsed().as_secs_f64() >= self.session.recipe.checkpoint_seconds;
-        let wants = due && step < total;
+        let busy = self.writing.as_ref().is_some_and(|(_, thread)| !thread.is_finished());
+        let wants = due && step < total && !busy;
         if wants {
             self.last = Instant::now();
         }

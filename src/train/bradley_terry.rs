@@ -2,9 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::trainer::read;
-use super::{Metrics, Readout, Task};
-use crate::model::ModelError;
+use super::{Metrics, Readout, Task, Unread};
 use crate::preference::bradley_terry;
 use crate::text::Sequence;
 
@@ -54,12 +52,15 @@ impl Task for BradleyTerryTask {
         bradley_terry(chosen, rejected).sum().div_scalar(self.count)
     }
 
-    fn metrics(&mut self) -> Result<Metrics, ModelError> {
-        let margins = read(Tensor::cat(std::mem::take(&mut self.margins), 0))?;
-        let n = margins.len() as f64;
-        let mut metrics = Metrics::default();
-        metrics.set("accuracy", margins.iter().filter(|m| **m > 0.0).count() as f64 / n);
-        metrics.set("margin", margins.iter().sum::<f64>() / n);
-        Ok(metrics)
+    fn metrics(&mut self) -> Unread {
+        Unread {
+            metrics: Metrics::default(),
+            numbers: std::mem::take(&mut self.margins),
+            finish: Box::new(|margins, metrics| {
+                let n = margins.len() as f64;
+                metrics.set("accuracy", margins.iter().filter(|m| **m > 0.0).count() as f64 / n);
+                metrics.set("margin", margins.iter().sum::<f64>() / n);
+            }),
+        }
     }
 }

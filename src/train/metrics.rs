@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use burn::tensor::Tensor;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Named numbers of one optimiser step; a number that is not finite is kept as NaN.
@@ -28,5 +29,26 @@ impl<'de> Deserialize<'de> for Metrics {
         let raw = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
         let numbers = raw.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN)));
         Ok(Self(numbers.collect()))
+    }
+}
+
+/// Adds to metrics what follows from numbers.
+pub type Finish = Box<dyn FnOnce(&[f64], &mut Metrics)>;
+
+/// What a step tells: what is known already, and what is to be made of numbers that are still on
+/// the device. To read them at once would make the device wait for the next step's operations.
+pub struct Unread {
+    /// Known already.
+    pub metrics: Metrics,
+    /// On the device, `[n]` each.
+    pub numbers: Vec<Tensor<1>>,
+    /// Adds what follows from all numbers, in their order.
+    pub finish: Finish,
+}
+
+impl Unread {
+    /// Nothing is on the device.
+    pub fn known(metrics: Metrics) -> Self {
+        Self { metrics, numbers: Vec::new(), finish: Box::new(|_, _| {}) }
     }
 }

@@ -10,11 +10,12 @@ mod plan;
 mod preference;
 mod settings;
 mod sft;
+mod telling;
 mod trainer;
 
 pub use bradley_terry::BradleyTerryTask;
 pub use gradients::Gradients;
-pub use metrics::Metrics;
+pub use metrics::{Finish, Metrics, Unread};
 pub use optimiser::AdamW;
 pub use order::Order;
 pub use pass::{Pass, PassSettings, Readout};

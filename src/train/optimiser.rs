@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Gradients;
 use crate::kernels::{AdamWStep, adamw};
-use crate::model::SavedTensor;
+use crate::model::{Handle, SavedTensor};
 
 /// AdamW with β 0.9/0.999 and ε 1e-8 (arXiv 1711.05101); biases and norms do not decay.
 #[derive(Clone)]
@@ -36,17 +36,18 @@ impl AdamW {
 
     /// The moments by parameter name, as `first.NAME` and `second.NAME`.
     pub fn moments(&self) -> BTreeMap<String, SavedTensor> {
-        let mut saved = BTreeMap::new();
+        self.handles().into_iter().map(|(name, handle)| (name, handle.read())).collect()
+    }
+
+    /// Handles of the moments, named as in [`AdamW::moments`].
+    pub(crate) fn handles(&self) -> BTreeMap<String, Handle> {
+        let mut found = BTreeMap::new();
         for (name, state) in &self.states {
             for (kind, moment) in ["first", "second"].into_iter().zip(&state.both) {
-                let values = moment.to_data_as::<f32>().try_into_vec::<f32>().unwrap_or_default();
-                saved.insert(
-                    format!("{kind}.{name}"),
-                    SavedTensor { shape: vec![values.len()], values },
-                );
+                found.insert(format!("{kind}.{name}"), Handle::vector(moment.clone()));
             }
         }
-        saved
+        found
     }
 
     /// Put back what [`AdamW::moments`] gave after `steps` steps.

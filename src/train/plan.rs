@@ -14,6 +14,10 @@ pub struct Plan {
     pub micro_batch: usize,
     /// Seed of what adapters drop.
     pub seed: u64,
+    /// Whether there is room for what a checkpoint holds while training goes on; without it,
+    /// training waits until the checkpoint is written.
+    #[serde(default)]
+    pub aside: bool,
 }
 
 impl Plan {
@@ -75,6 +79,10 @@ impl Plan {
         let mut best = None;
         for plan in Self::candidates(training, limit.is_some()) {
             let needs = plan.needs(footprint, task, order, training);
+            // Weights and moments, once more.
+            let copy = footprint.gradients() + footprint.optimiser();
+            let aside = limit.is_some_and(|limit| needs.total() + copy <= limit);
+            let plan = Self { aside, ..plan };
             if limit.is_none_or(|limit| needs.total() <= limit) {
                 return (plan, needs);
             }
@@ -104,7 +112,7 @@ impl Plan {
             Recompute::Never => vec![false],
         };
         let plan = |recompute| {
-            sizes.iter().map(move |&micro_batch| Self { recompute, micro_batch, seed: 0 })
+            sizes.iter().map(move |&micro_batch| Self { recompute, micro_batch, ..Self::default() })
         };
         recompute.into_iter().flat_map(plan).collect()
     }

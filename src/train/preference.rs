@@ -3,9 +3,8 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::trainer::read;
-use super::{Metrics, Order, Readout, Task};
-use crate::model::{ModelError, floats};
+use super::{Metrics, Order, Readout, Task, Unread};
+use crate::model::floats;
 use crate::preference::{LogRatios, Preference, Weighting, effective_sample_size};
 use crate::text::Sequence;
 
@@ -180,41 +179,26 @@ impl Task for PreferenceTask {
         (losses * floats(&weights, &device)).sum().div_scalar(self.divisor)
     }
 
-    fn metrics(&mut self) -> Result<Metrics, ModelError> {
+    fn metrics(&mut self) -> Unread {
         let weights: Vec<f64> = self.step.items.iter().map(|&i| self.factor(i)).collect();
         let mut metrics = Metrics::default();
         if !weights.is_empty() {
             metrics.set("weight/mean", weights.iter().sum::<f64>() / weights.len() as f64);
         }
         metrics.set("weight/effective_sample_size", effective_sample_size(&weights));
-        let step = std::mem::take(&mut self.step.log_probs);
-        if step.is_empty() {
-            return Ok(metrics);
-        }
-        let sizes: Vec<usize> = step.iter().map(|(n, _)| *n).collect();
-        let all = read(Tensor::cat(step.into_iter().map(|(_, t)| t).collect(), 0))?;
-        let mut log_probs = [Vec::new(), Vec::new()];
-        let mut rest = all.as_slice();
-        for n in sizes {
-            log_probs[0].extend_from_slice(&rest[..n]);
-            log_probs[1].extend_from_slice(&rest[n..2 * n]);
-            rest = &rest[2 * n..];
+        let parts = std::mem::take(&mut self.step.log_probs);
+        if parts.is_empty() {
+            return Unread::known(metrics);
         }
         // Means are over what was computed: a pair of weight 0 says nothing of the policy.
         let computed = self.computed(&self.step.items);
-        let reward = |k: usize, j: usize| {
-            self.preference.beta * (log_probs[k][j] - self.pairs[computed[j]].reference[k])
+        let reference: Vec<[f64; 2]> = computed.iter().map(|&i| self.pairs[i].reference).collect();
+        let beta = self.preference.beta;
+        let (sizes, numbers): (Vec<usize>, Vec<Tensor<1>>) = parts.into_iter().unzip();
+        let finish = move |all: &[f64], metrics: &mut Metrics| {
+            tell_rewards(&by_side(&sizes, all), &reference, beta, metrics);
         };
-        let n = computed.len();
-        let mean = |f: &dyn Fn(usize) -> f64| (0..n).map(f).sum::<f64>() / n as f64;
-        metrics.set("rewards/chosen", mean(&|j| reward(0, j)));
-        metrics.set("rewards/rejected", mean(&|j| reward(1, j)));
-        metrics.set("rewards/margins", mean(&|j| reward(0, j) - reward(1, j)));
-        metrics
-            .set("rewards/accuracies", mean(&|j| f64::from(u8::from(reward(0, j) > reward(1, j)))));
-        metrics.set("logps/chosen", mean(&|j| log_probs[0][j]));
-        metrics.set("logps/rejected", mean(&|j| log_probs[1][j]));
-        Ok(metrics)
+        Unread { metrics, numbers, finish: Box::new(finish) }
     }
 
     fn set_threshold(&mut self, threshold: f64) {
@@ -223,4 +207,34 @@ impl Task for PreferenceTask {
             self.reweigh();
         }
     }
+}
+
+/// Log-probabilities of chosen and of rejected responses, from those of parts of so many pairs
+/// each: chosen, then rejected.
+fn by_side(sizes: &[usize], all: &[f64]) -> [Vec<f64>; 2] {
+    let mut sides = [Vec::new(), Vec::new()];
+    let mut rest = all;
+    for &n in sizes {
+        sides[0].extend_from_slice(&rest[..n]);
+        sides[1].extend_from_slice(&rest[n..2 * n]);
+        rest = &rest[2 * n..];
+    }
+    sides
+}
+
+fn tell_rewards(
+    log_probs: &[Vec<f64>; 2],
+    reference: &[[f64; 2]],
+    beta: f64,
+    metrics: &mut Metrics,
+) {
+    let n = reference.len();
+    let reward = |k: usize, j: usize| beta * (log_probs[k][j] - reference[j][k]);
+    let mean = |f: &dyn Fn(usize) -> f64| (0..n).map(f).sum::<f64>() / n as f64;
+    metrics.set("rewards/chosen", mean(&|j| reward(0, j)));
+    metrics.set("rewards/rejected", mean(&|j| reward(1, j)));
+    metrics.set("rewards/margins", mean(&|j| reward(0, j) - reward(1, j)));
+    metrics.set("rewards/accuracies", mean(&|j| f64::from(u8::from(reward(0, j) > reward(1, j)))));
+    metrics.set("logps/chosen", mean(&|j| log_probs[0][j]));
+    metrics.set("logps/rejected", mean(&|j| log_probs[1][j]));
 }

@@ -2,8 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{Metrics, Readout, Task};
-use crate::model::ModelError;
+use super::{Metrics, Readout, Task, Unread};
 use crate::text::Sequence;
 
 /// Minimise the mean negative log-likelihood of response tokens.
@@ -46,7 +45,7 @@ impl Task for SftTask {
         outputs.sum().div_scalar(-self.targets)
     }
 
-    fn metrics(&mut self) -> Result<Metrics, ModelError> {
-        Ok(Metrics::default())
+    fn metrics(&mut self) -> Unread {
+        Unread::known(Metrics::default())
     }
 }

@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 
-use super::{AdamW, Gradients, Metrics, Order, Pass, PassSettings, Plan, Readout, Training};
+use super::telling::{StepUnread, Teller};
+use super::{
+    AdamW, Gradients, Metrics, Order, Pass, PassSettings, Plan, Readout, Training, Unread,
+};
 use crate::model::{Decoder, ModelError};
 use crate::text::{Batch, Sequence};
 
@@ -58,11 +61,7 @@ pub trait Task {
     fn loss(&mut self, items: &[usize], outputs: Tensor<1>) -> Tensor<1>;
 
     /// The step's numbers beside those that the loop adds.
-    ///
-    /// # Errors
-    ///
-    /// The device fails.
-    fn metrics(&mut self) -> Result<Metrics, ModelError>;
+    fn metrics(&mut self) -> Unread;
 
     /// A new threshold, from the next step on.
     fn set_threshold(&mut self, _threshold: f64) {}
@@ -140,7 +139,7 @@ pub fn train(
 ) -> Result<Ended, TrainError> {
     let Start { mut model, mut optimiser, step: first, mut tokens, plan } = start;
     let warmup = warmup_steps(training, order.total, observer);
-    let mut was_finite = true;
+    let mut teller = Teller::new(&model.device(), order.total);
     for step in first..order.total {
         match observer.before_step() {
             Flow::Go(threshold) => {
@@ -149,6 +148,7 @@ pub fn train(
                 }
             }
             Flow::Stop => {
+                teller.rest(observer)?;
                 observer.checkpoint(step, &model, &optimiser)?;
                 return Ok(Ended::Stopped);
             }
@@ -157,27 +157,20 @@ pub fn train(
         let items = task.items(&mut order, step);
         let rate = training.learning_rate * training.schedule.factor(step, warmup, order.total);
         let gradients = backward(&model, task, &items, training, &plan.at(step));
-        let (next, mut metrics) = update(model, gradients, &mut optimiser, task, rate, training)?;
+        let (next, mut unread) = update(model, gradients, &mut optimiser, task, rate, training);
         model = next;
         let computed = task.computed(&items);
         let computed = task.sequences(&computed).iter().map(|s| s.len()).sum::<usize>();
         tokens += computed as u64;
-        metrics.set("learning_rate", rate);
-        metrics.set("num_tokens", tokens as f64);
-        metrics.set("tokens_per_second", computed as f64 / begun.elapsed().as_secs_f64());
-        observer.after_step(step + 1, order.total, &metrics);
-        let finite = metrics.get("loss").is_some_and(f64::is_finite);
-        if was_finite && !finite {
-            observer.warn(format!(
-                "the loss is no longer a number at step {}: training diverged; lower the learning rate or set max_grad_norm",
-                step + 1
-            ));
-        }
-        was_finite = finite;
+        unread.metrics.set("learning_rate", rate);
+        unread.metrics.set("num_tokens", tokens as f64);
+        teller.put(StepUnread { step: step + 1, begun, tokens: computed, unread }, observer)?;
         if observer.wants_checkpoint(step + 1, order.total) {
+            teller.rest(observer)?;
             observer.checkpoint(step + 1, &model, &optimiser)?;
         }
     }
+    teller.rest(observer)?;
     Ok(Ended::Done(Box::new(model)))
 }
 
@@ -220,6 +213,7 @@ fn backward(
     (gradients, losses)
 }
 
+/// The model after the step, and what the step tells: `loss`, `grad_norm` and the task's numbers.
 fn update(
     model: Decoder,
     (mut gradients, losses): (Gradients, Vec<Tensor<1>>),
@@ -227,26 +221,23 @@ fn update(
     task: &mut dyn Task,
     rate: f64,
     training: &Training,
-) -> Result<(Decoder, Metrics), TrainError> {
+) -> (Decoder, Unread) {
     let norm = gradients.norm(&model.device());
     if training.max_grad_norm > 0.0 {
         gradients.clip(&norm, training.max_grad_norm);
     }
     let model = optimiser.step(model, gradients, rate);
-    let mut metrics = task.metrics()?;
     let loss = match losses.is_empty() {
         true => norm.zeros_like(),
         false => Tensor::cat(losses, 0).sum(),
     };
-    let numbers = read(Tensor::cat(vec![loss, norm], 0))?;
-    metrics.set("loss", numbers[0]);
-    metrics.set("grad_norm", numbers[1]);
-    Ok((model, metrics))
-}
-
-/// Numbers from the device.
-pub(crate) fn read(tensor: Tensor<1>) -> Result<Vec<f64>, ModelError> {
-    let values =
-        tensor.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))?;
-    Ok(values.into_iter().map(f64::from).collect())
+    let of_task = task.metrics();
+    let mut numbers = vec![loss, norm];
+    numbers.extend(of_task.numbers);
+    let finish = |numbers: &[f64], metrics: &mut Metrics| {
+        metrics.set("loss", numbers[0]);
+        metrics.set("grad_norm", numbers[1]);
+        (of_task.finish)(&numbers[2..], metrics);
+    };
+    (model, Unread { metrics: of_task.metrics, numbers, finish: Box::new(finish) })
 }

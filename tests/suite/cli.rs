@@ -1,14 +1,14 @@
 //! The program as other programs see it: output, exit codes, refusals.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 
-use crate::common::{fixture, ids, numbers, shared};
+use crate::common::{fixture, ids, numbers, program, shared};
 
 fn confide(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_confide")).args(args).output().unwrap()
+    program().args(args).output().unwrap()
 }
 
 fn json(output: &Output) -> Value {

@@ -65,6 +65,34 @@ pub(crate) fn python() -> Option<Command> {
     Some(command)
 }
 
+/// The program, keeping nothing of its runs for other runs.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_confide"));
+    command.env("CONFIDE_CACHE", "");
+    command
+}
+
+/// A demonstration of a few seconds, with a checkpoint after every step.
+pub(crate) fn small_demo(out: &Path) -> Command {
+    let mut command = program();
+    command.arg("demo").arg("--out").arg(out).args(["--device", "cpu"]);
+    for set in [
+        "checkpoint_seconds=0",
+        "data.limit=150",
+        "annotator.epochs=2",
+        "annotator.batch_size=8",
+        "sft.batch_size=8",
+        "policy.batch_size=4",
+        "policy.accumulate=2",
+        "policy.epochs=1",
+        "confidence.threshold=0.02",
+        "data.max_length=96",
+    ] {
+        command.args(["--set", set]);
+    }
+    command
+}
+
 /// What a program printed, without the last line end.
 #[track_caller]
 pub(crate) fn printed(command: &mut Command) -> String {

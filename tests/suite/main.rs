@@ -13,6 +13,7 @@ mod hub;
 mod memory;
 mod models;
 mod packing;
+mod passes;
 mod preference;
 mod resume;
 mod reward;

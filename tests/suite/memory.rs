@@ -1,7 +1,7 @@
 //! What is told of memory before a run, against what the run then takes.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use burn::tensor::Device;
 use confide::model::{
@@ -13,10 +13,10 @@ use confide::text::Sequence;
 use confide::train::{BradleyTerryTask, Order, Plan, Recompute, Training};
 use serde_json::{Value, json};
 
-use crate::common::repository;
+use crate::common::{program, repository};
 
 fn confide(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_confide")).args(args).output().unwrap()
+    program().args(args).output().unwrap()
 }
 
 /// A model of some size with random weights, and the tokenizer of the demonstration.

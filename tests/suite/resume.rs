@@ -6,29 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::{events, trace};
+use crate::common::{events, program, small_demo, trace};
 
-fn command(out: &Path, verb: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_confide"));
-    command.args(verb).stdout(Stdio::null()).stderr(Stdio::null());
-    if verb[0] == "demo" {
-        command.arg("--out").arg(out).args(["--device", "cpu"]);
-        // Small enough for seconds, with a checkpoint after every step.
-        for set in [
-            "checkpoint_seconds=0",
-            "data.limit=150",
-            "annotator.epochs=2",
-            "annotator.batch_size=8",
-            "sft.batch_size=8",
-            "policy.batch_size=4",
-            "policy.accumulate=2",
-            "policy.epochs=1",
-            "confidence.threshold=0.02",
-            "data.max_length=96",
-        ] {
-            command.args(["--set", set]);
-        }
-    }
+fn quiet(mut command: Command) -> Command {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 
@@ -50,7 +31,7 @@ fn kill_at(child: &mut Child, out: &Path, moment: Moment) {
 fn a_run_killed_in_each_stage_and_resumed_has_the_trace_of_an_undisturbed_one() {
     let folder = tempfile::tempdir().unwrap();
     let calm = folder.path().join("calm");
-    assert!(command(&calm, &["demo"]).status().unwrap().success());
+    assert!(quiet(small_demo(&calm)).status().unwrap().success());
     let wanted = trace(&calm);
     assert!(wanted.len() > 20, "{} steps", wanted.len());
 
@@ -62,12 +43,16 @@ fn a_run_killed_in_each_stage_and_resumed_has_the_trace_of_an_undisturbed_one() 
         |e| e["event"] == "stage_started" && e["stage"] == "reference",
         |e| e["event"] == "step" && e["stage"] == "policy" && e["step"] == 3,
     ];
-    kill_at(&mut command(&killed, &["demo"]).spawn().unwrap(), &killed, moments[0]);
-    let path = killed.to_str().unwrap().to_owned();
+    kill_at(&mut quiet(small_demo(&killed)).spawn().unwrap(), &killed, moments[0]);
+    let resume = || {
+        let mut command = program();
+        command.arg("resume").arg(&killed);
+        quiet(command)
+    };
     for moment in &moments[1..] {
-        kill_at(&mut command(&killed, &["resume", &path]).spawn().unwrap(), &killed, *moment);
+        kill_at(&mut resume().spawn().unwrap(), &killed, *moment);
     }
-    assert!(command(&killed, &["resume", &path]).status().unwrap().success());
+    assert!(resume().status().unwrap().success());
 
     assert_eq!(trace(&killed), wanted);
     let report = |out: &Path| -> Value {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::peft_out::against_peft;
 use super::python;
 use super::shared::*;
-use crate::common::{events, shared, trace};
+use crate::common::{events, program, shared, trace};
 
 const SETTINGS: &[&str] = &[
     "checkpoint_seconds=0",
@@ -40,7 +40,7 @@ const SETTINGS: &[&str] = &[
 ];
 
 fn confide(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_confide"));
+    let mut command = program();
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }

@@ -1,10 +1,12 @@
 //! Templates in whole runs and in the terminal.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use confide::run::{Control, Event, Job, Recipe, Report, RunError, execute};
 use serde_json::{Value, json};
+
+use crate::common::program;
 
 const TEMPLATE: &str = "{% for m in messages %}{% if m.role == 'system' and m.content == 'bad' %}{{ raise_exception('nothing of the kind: ' ~ m.content) }}{% endif %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}";
 
@@ -109,7 +111,7 @@ fn recipes_with_an_impossible_style_are_refused() {
 }
 
 fn confide(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_confide")).args(args).output().unwrap()
+    program().args(args).output().unwrap()
 }
 
 #[test]

@@ -1,0 +1,84 @@
+//! Telling steps: on a device with a queue a step is told when the next one is queued.
+
+use std::time::Instant;
+
+use burn::tensor::{Device, Tensor};
+
+use super::{Observer, TrainError, Unread};
+use crate::device::is_cpu;
+use crate::model::ModelError;
+
+/// A step whose numbers are still on the device.
+pub(super) struct StepUnread {
+    /// Counted from 1.
+    pub(super) step: u64,
+    pub(super) begun: Instant,
+    /// Tokens computed in it.
+    pub(super) tokens: usize,
+    pub(super) unread: Unread,
+}
+
+/// Reads steps and tells an observer of them, in their order.
+pub(super) struct Teller {
+    total: u64,
+    /// Whether a step waits until the next one is queued, so that the device has work while its
+    /// numbers are read. The CPU backend computes at once, and has no queue.
+    late: bool,
+    waiting: Option<StepUnread>,
+    /// When the step before was read.
+    read: Instant,
+    was_finite: bool,
+}
+
+impl Teller {
+    pub(super) fn new(device: &Device, total: u64) -> Self {
+        let late = !is_cpu(device);
+        Self { total, late, waiting: None, read: Instant::now(), was_finite: true }
+    }
+
+    /// A step has been queued.
+    pub(super) fn put(
+        &mut self,
+        step: StepUnread,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let before = self.waiting.replace(step);
+        if self.late { self.tell(before, observer) } else { self.rest(observer) }
+    }
+
+    /// Tell all that is left.
+    pub(super) fn rest(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        let last = self.waiting.take();
+        self.tell(last, observer)
+    }
+
+    fn tell(
+        &mut self,
+        step: Option<StepUnread>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let Some(StepUnread { step, begun, tokens, unread }) = step else { return Ok(()) };
+        let Unread { mut metrics, numbers, finish } = unread;
+        finish(&read(Tensor::cat(numbers, 0))?, &mut metrics);
+        // A queued step begins when the one before it ends.
+        let seconds = begun.max(self.read).elapsed().as_secs_f64();
+        self.read = Instant::now();
+        metrics.set("tokens_per_second", tokens as f64 / seconds);
+        observer.after_step(step, self.total, &metrics);
+        let finite = metrics.get("loss").is_some_and(f64::is_finite);
+        if self.was_finite && !finite {
+            observer.warn(format!(
+                "the loss is no longer a number at step {step}: training diverged; lower the learning rate or set max_grad_norm"
+            ));
+        }
+        self.was_finite = finite;
+        Ok(())
+    }
+}
+
+/// Numbers from the device.
+fn read(tensor: Tensor<1>) -> Result<Vec<f64>, ModelError> {
+    let values =
+        tensor.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))?;
+    Ok(values.into_iter().map(f64::from).collect())
+}
