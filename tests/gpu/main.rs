@@ -13,15 +13,16 @@ mod shared;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use burn::tensor::{DType, Device, Tensor};
-use common::{assert_close, repository};
+use common::{assert_close, repository, trace};
 use confide::device::{Class, list, open};
 use confide::model::{
     Decoder, ModelError, ModelFiles, Precision, Sampling, Storage, Targets, collect_tensors,
     generate, load, load_as, save, sequence_log_probs, sequence_scores,
 };
-use confide::run::{Control, Event, Job, Recipe, execute};
+use confide::run::{Control, Event, Job, Recipe, RunError, Stage, execute};
 use confide::text::{Batch, Sequence};
 use confide::train::{AdamW, Gradients, Pass, PassSettings, Readout};
+use serde_json::Value;
 
 /// The device and a lock: kernels of several tests at once would only wait for each other.
 static GPU: LazyLock<Option<Mutex<Device>>> = LazyLock::new(|| {
@@ -161,11 +162,9 @@ fn scores_and_samples_agree_with_the_cpu() {
     }
 }
 
-#[test]
-fn a_whole_run_ends_on_the_gpu() {
-    let Some(_device) = gpu() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let recipe = confide::demo::recipe()
+/// A small run with a checkpoint after every step.
+fn recipe() -> Recipe {
+    confide::demo::recipe()
         .with(
             &[
                 ("device", "gpu"),
@@ -174,21 +173,47 @@ fn a_whole_run_ends_on_the_gpu() {
                 ("annotator.batch_size", "2"),
                 ("sft.steps", "1"),
                 ("sft.batch_size", "2"),
-                ("policy.steps", "2"),
+                ("policy.steps", "4"),
                 ("policy.batch_size", "2"),
                 ("data.max_length", "64"),
                 ("evaluate.samples", "0"),
+                ("checkpoint_seconds", "0"),
             ]
             .map(|(k, v)| (k.to_owned(), v.to_owned())),
         )
-        .unwrap();
-    finish(recipe, folder.path());
+        .unwrap()
 }
 
-fn finish(recipe: Recipe, folder: &std::path::Path) {
+/// Steps are told late and checkpoints read by another thread: neither may change what a run
+/// that is stopped and resumed comes to.
+#[test]
+fn a_whole_run_ends_on_the_gpu_also_after_a_stop() {
+    let Some(_device) = gpu() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let fresh = |name: &str| Job::Fresh {
+        recipe: Box::new(recipe()),
+        folder: folder.path().join(name),
+        download: false,
+    };
     let mut last = None;
-    let job = Job::Fresh { recipe: Box::new(recipe), folder: folder.join("run"), download: false };
-    execute(job, Control::default(), &mut |event| last = Some(event)).unwrap();
+    execute(fresh("calm"), Control::default(), &mut |event| last = Some(event)).unwrap();
     assert!(matches!(last, Some(Event::Finished { .. })), "{last:?}");
-    assert!(folder.join("run/policy/model.safetensors").is_file());
+
+    let control = Control::default();
+    let stopped = execute(fresh("stopped"), control.clone(), &mut |event| {
+        if matches!(event, Event::Step { stage: Stage::Policy, step: 2, .. }) {
+            control.stop();
+        }
+    });
+    assert!(matches!(stopped, Err(RunError::Stopped)), "{stopped:?}");
+    let resume = Job::Resume { folder: folder.path().join("stopped"), device: None };
+    execute(resume, Control::default(), &mut |_| {}).unwrap();
+
+    let [calm, stopped] = ["calm", "stopped"].map(|name| trace(&folder.path().join(name)));
+    assert_eq!(calm.len(), stopped.len());
+    for (calm, stopped) in calm.iter().zip(&stopped) {
+        assert_eq!([&calm["stage"], &calm["step"]], [&stopped["stage"], &stopped["step"]]);
+        let loss = |step: &Value| step["metrics"]["loss"].as_f64().unwrap();
+        assert_close(&[loss(stopped)], &[loss(calm)], 1e-5, "loss");
+    }
 }

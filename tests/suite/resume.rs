@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use confide::run::{Control, Event, Job, Stage, execute};
 use serde_json::Value;
 
 use crate::common::{events, program, small_demo, trace};
@@ -69,4 +70,42 @@ fn a_run_killed_in_each_stage_and_resumed_has_the_trace_of_an_undisturbed_one() 
             "{file}"
         );
     }
+}
+
+/// A checkpoint that cannot be written ends the run with the file's name, and the one before stays
+/// the one to go on from.
+#[test]
+fn a_run_goes_on_from_the_last_checkpoint_that_could_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let mut recipe = confide::demo::recipe();
+    recipe.checkpoint_seconds = 0.0;
+    recipe.device = "cpu".to_owned();
+    let small = [("data.limit", "100"), ("annotator.steps", "12"), ("annotator.batch_size", "2")];
+    let small = small.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let recipe = recipe.with(&small).unwrap();
+    let checkpoints = run.join("checkpoints");
+    let aside = run.join("aside");
+    let job = Job::Fresh { recipe: Box::new(recipe), folder: run.clone(), download: false };
+    let ended = execute(job, Control::default(), &mut |event| {
+        if matches!(event, Event::Step { stage: Stage::Annotator, step: 6, .. }) {
+            std::fs::rename(&checkpoints, &aside).unwrap();
+            std::fs::write(&checkpoints, "in the way").unwrap();
+        }
+    });
+    let error = ended.unwrap_err().to_string();
+    assert!(error.contains("checkpoints"), "{error}");
+
+    std::fs::remove_file(&checkpoints).unwrap();
+    std::fs::rename(&aside, &checkpoints).unwrap();
+    let mut first = None;
+    let job = Job::Resume { folder: run, device: None };
+    let control = Control::default();
+    let _ = execute(job, control.clone(), &mut |event| {
+        if let Event::Step { step, .. } = event {
+            first.get_or_insert(step);
+            control.stop();
+        }
+    });
+    assert!(first.is_some_and(|step| (2..=7).contains(&step)), "it went on with step {first:?}");
 }
