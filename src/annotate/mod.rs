@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use crate::device::is_cpu;
 use crate::model::{
     BatchShape, Decoder, Footprint, ModelError, Needs, PassKind, sequence_log_probs,
     sequence_scores,
@@ -23,7 +24,9 @@ pub fn score_sequences<E: From<ModelError>>(
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
     let pad = pad.into();
-    over_batches(sequences, pad, batch_size, &|batch| sequence_scores(decoder, batch), progress)
+    let compute = |batch: &Batch| sequence_scores(decoder, batch);
+    let late = !is_cpu(&decoder.device());
+    over_batches(sequences, pad, batch_size, (&compute, late), progress)
 }
 
 /// Summed log-probabilities of responses in one batch, in their order.
@@ -52,7 +55,8 @@ pub fn all_log_probs<E: From<ModelError>>(
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
     let compute = |batch: &Batch| sequence_log_probs(decoder, batch);
-    over_batches(sequences, Some(pad), batch_size, &compute, progress)
+    let late = !is_cpu(&decoder.device());
+    over_batches(sequences, Some(pad), batch_size, (&compute, late), progress)
 }
 
 fn numbers(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
@@ -60,28 +64,27 @@ fn numbers(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
 }
 
 /// One number for each sequence. Neighbours are computed together, so that a prompt which several
-/// of them continue is computed once.
+/// of them continue is computed once. With `late`, a batch is read when the next one is queued: a
+/// device with a queue never waits for this thread.
 fn over_batches<E: From<ModelError>>(
     sequences: &[&Sequence],
     pad: Option<u32>,
     batch_size: usize,
-    compute: &dyn Fn(&Batch) -> Tensor<1>,
+    (compute, late): (&dyn Fn(&Batch) -> Tensor<1>, bool),
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
     let mut values = Vec::with_capacity(sequences.len());
+    let mut read = |found: Tensor<1>| {
+        values.extend(numbers(found)?);
+        progress(values.len())
+    };
     let mut queued = None;
     for part in sequences.chunks(batch_size.max(1)) {
-        // A batch is read when the next one is queued: the device never waits for this thread.
-        let before = queued.replace(compute(&Batch::packed(part, pad)));
-        if let Some(before) = before {
-            values.extend(numbers(before)?);
-            progress(values.len())?;
-        }
+        let found = compute(&Batch::packed(part, pad));
+        let ready = if late { queued.replace(found) } else { Some(found) };
+        ready.map_or(Ok(()), &mut read)?;
     }
-    if let Some(last) = queued {
-        values.extend(numbers(last)?);
-        progress(values.len())?;
-    }
+    queued.map_or(Ok(()), read)?;
     Ok(values)
 }
 

@@ -28,6 +28,8 @@ Examples:
   confide resume runs/hh-20260101-120000      go on where a run was interrupted
   confide generate runs/…/policy --prompt \"Once upon a time\"
 
+What models said of pairs is kept for later runs in the user's cache folder; the environment variable CONFIDE_CACHE names another folder, or none where it is empty.
+
 Exit codes: 0 done, 1 failed, 2 bad arguments or recipe, 130 interrupted (a checkpoint is written first).";
 
 #[derive(Debug, Parser)]
