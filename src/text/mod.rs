@@ -1,6 +1,7 @@
 //! From pairs to tokens to batches.
 
 mod batch;
+mod byte_level;
 mod chat;
 mod encode;
 mod encoder;

@@ -1,7 +1,10 @@
 //! Hugging Face tokenizers with the special tokens that training needs.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
+use super::byte_level::ByteLevel;
 use super::{TextError, vocabulary};
 use crate::model::ModelFiles;
 
@@ -9,6 +12,8 @@ use crate::model::ModelFiles;
 #[derive(Clone)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    /// The same way to ids, where its every step is known.
+    byte_level: Option<Arc<ByteLevel>>,
     /// Text of the token that ends a response.
     pub eos_text: String,
     /// Its id.
@@ -68,7 +73,8 @@ impl Tokenizer {
         if !stop.contains(&eos) {
             stop.push(eos);
         }
-        Ok(Self { inner, eos_text, eos, pad, stop })
+        let byte_level = ByteLevel::of(&inner).map(Arc::new);
+        Ok(Self { inner, byte_level, eos_text, eos, pad, stop })
     }
 
     /// Token ids of a text, with the special tokens that the tokenizer adds (BOS, say).
@@ -90,10 +96,11 @@ impl Tokenizer {
     }
 
     fn encode_as(&self, text: &str, add_special: bool) -> Result<Vec<u32>, TextError> {
-        let encoding = self.inner.encode_fast(text, add_special);
-        encoding
-            .map(|e| e.get_ids().to_vec())
-            .map_err(|e| TextError::Encode { found: e.to_string() })
+        let ids = match &self.byte_level {
+            Some(byte_level) => byte_level.encode(&self.inner, text, add_special),
+            None => self.inner.encode_fast(text, add_special).map(|e| e.get_ids().to_vec()),
+        };
+        ids.map_err(|e| TextError::Encode { found: e.to_string() })
     }
 
     /// Text of token ids, special tokens left out.
@@ -119,6 +126,12 @@ impl Tokenizer {
             Some(rest) => Ok(rest.to_owned()),
             None => self.decode(ids),
         }
+    }
+
+    /// Whether ids come by the short way, which knows byte-level tokenizers.
+    #[doc(hidden)]
+    pub fn is_byte_level(&self) -> bool {
+        self.byte_level.is_some()
     }
 
     /// Whether a token is an added one, none that text of its own is cut into.

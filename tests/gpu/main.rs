@@ -3,6 +3,7 @@
 //! Runs on the first adapter of the machine; without any, each test says that it is skipped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod attention;
 #[path = "../suite/common.rs"]
 #[allow(dead_code)]
 mod common;

@@ -1,5 +1,7 @@
 //! JSON: one record a line, one array of records, or one object that holds such an array.
 
+use std::io::Read;
+
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -7,7 +9,11 @@ use super::super::columns::{Fields, Row};
 use super::super::error::Fault;
 use super::super::report::BadReason;
 use super::super::values::{Kind, describe, excerpt};
-use super::Table;
+use super::blocks::{Block, Blocks};
+use super::{BOM, Table, utf8};
+
+/// What records a line are called.
+const LINES: &str = "JSON lines";
 
 /// Lines that are looked at to tell JSON lines from other text.
 const SAMPLE: usize = 64;
@@ -16,7 +22,7 @@ const SAMPLE: usize = 64;
 ///
 /// Records are parsed one by one, so that a bad one costs no other.
 pub(super) fn read(text: &str) -> Result<Option<Table>, Fault> {
-    if is_lines(text) {
+    if are_lines(text) {
         return Ok(Some(lines(text)));
     }
     match text.trim_start().as_bytes().first() {
@@ -27,7 +33,7 @@ pub(super) fn read(text: &str) -> Result<Option<Table>, Fault> {
 }
 
 /// Whether most lines are objects. The first alone does not tell: it may be the bad one.
-fn is_lines(text: &str) -> bool {
+pub(super) fn are_lines(text: &str) -> bool {
     let sample = || text.lines().filter(|line| !line.trim().is_empty()).take(SAMPLE);
     let objects = sample().filter(|line| {
         let line = line.trim();
@@ -39,9 +45,33 @@ fn is_lines(text: &str) -> bool {
 }
 
 fn lines(text: &str) -> Table {
-    let records = text.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let records: Vec<_> = records.map(|(i, line)| (i as u64 + 1, line)).collect();
-    table("JSON lines", &records)
+    table(LINES, &numbered(text, 1))
+}
+
+/// The lines of a text that are not blank, with their numbers.
+fn numbered(text: &str, first: u64) -> Vec<(u64, &str)> {
+    (first..).zip(text.split('\n')).filter(|(_, line)| !line.trim().is_empty()).collect()
+}
+
+/// Read records a line; blocks are read while those before them are parsed.
+pub(super) fn read_lines(mut blocks: Blocks<impl Read + Send>) -> Result<Table, Fault> {
+    let mut all = Table { container: LINES.to_owned(), ..Table::default() };
+    let mut ready = blocks.next()?;
+    while !ready.is_empty() {
+        let parse = || ready.par_iter().map(parse_block).collect::<Vec<_>>();
+        let (next, parsed) = rayon::join(|| blocks.next(), parse);
+        for table in parsed {
+            all.append(table?);
+        }
+        ready = next?;
+    }
+    Ok(all)
+}
+
+fn parse_block(block: &Block) -> Result<Table, Fault> {
+    let bytes = block.bytes.as_slice();
+    let bytes = if block.line == 1 { bytes.strip_prefix(BOM).unwrap_or(bytes) } else { bytes };
+    Ok(table(LINES, &numbered(utf8(bytes, block.line)?, block.line)))
 }
 
 fn array(text: &str) -> Result<Table, Fault> {

@@ -1,7 +1,7 @@
 //! Bytes → rows. What a file is gets decided by its bytes, never by its name.
 
+mod blocks;
 mod csv;
-mod gzip;
 mod json;
 mod parquet;
 
@@ -9,12 +9,20 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use flate2::read::MultiGzDecoder;
+
+use self::blocks::Blocks;
 use super::columns::Row;
 use super::error::Fault;
 use super::report::{BadReason, BadRow};
 
 /// Files that are larger, packed or unpacked, are refused: all text is held in memory.
 const LARGEST: u64 = 4 << 30;
+
+/// How a gzip file begins.
+const GZIP: &[u8] = b"\x1f\x8b";
+/// How some programs begin UTF-8 text.
+const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// The rows of one file.
 #[derive(Debug, Default)]
@@ -30,6 +38,12 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Add the rows of the next block.
+    fn append(&mut self, mut next: Self) {
+        self.rows.append(&mut next.rows);
+        self.bad.append(&mut next.bad);
+    }
+
     fn bad(&mut self, line: u64, reason: BadReason, detail: impl Into<String>) {
         self.bad.push(BadRow { line, reason, detail: detail.into() });
     }
@@ -67,11 +81,15 @@ pub(super) fn open(path: &Path) -> Result<Table, Fault> {
     file.by_ref().take(4).read_to_end(&mut start).map_err(Fault::Open)?;
     let mut table = if start == parquet::MAGIC {
         parquet::read(path)?
+    } else if start.starts_with(GZIP) {
+        // Of one member or several.
+        let source = MultiGzDecoder::new(start.chain(file));
+        let mut table = from_text(Blocks::new(source, true))?;
+        table.container.push_str(" (gzip)");
+        table
     } else {
         // Not by the size that the system reports: pipes have none.
-        let mut bytes = start;
-        file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(Fault::Open)?;
-        from_bytes(bytes)?
+        from_text(Blocks::new(start.chain(file), false))?
     };
     table.bytes = facts.len();
     Ok(table)
@@ -81,40 +99,41 @@ fn too_large() -> Fault {
     Fault::unknown(format!("more than {} GiB of data", LARGEST >> 30), "split the file")
 }
 
-fn from_bytes(bytes: Vec<u8>) -> Result<Table, Fault> {
-    let packed = bytes.starts_with(gzip::MAGIC);
-    let bytes = if packed { gzip::unpack(&bytes)? } else { bytes };
-    if packed && bytes.starts_with(parquet::MAGIC) {
-        return Err(Fault::unknown("a Parquet file inside gzip", "unpack it with gunzip"));
+/// Records a line are read block by block; all else is held as a whole.
+fn from_text(mut blocks: Blocks<impl Read + Send>) -> Result<Table, Fault> {
+    let head = blocks.head()?;
+    refuse(head)?;
+    // A block may end inside a line, and even inside a character.
+    let lines = memchr::memrchr(b'\n', head).map_or(&[][..], |end| &head[..end]);
+    let lines = std::str::from_utf8(lines.strip_prefix(BOM).unwrap_or(lines));
+    let of_lines = lines.is_ok_and(json::are_lines);
+    if of_lines && !blocks.has_ended() {
+        return json::read_lines(blocks);
     }
-    let mut table = from_text(&bytes)?;
-    if packed {
-        table.container.push_str(" (gzip)");
-    }
-    // The text goes before the pairs are made: it is as large as they are.
-    drop(bytes);
-    Ok(table)
+    from_whole(&blocks.whole()?)
 }
 
-fn from_text(bytes: &[u8]) -> Result<Table, Fault> {
+/// What is no text.
+fn refuse(bytes: &[u8]) -> Result<(), Fault> {
+    if bytes.starts_with(parquet::MAGIC) {
+        return Err(Fault::unknown("a Parquet file inside gzip", "unpack it with gunzip"));
+    }
     for (start, found, advice) in OTHERS {
         if bytes.starts_with(start) {
             return Err(Fault::unknown(*found, *advice));
         }
     }
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.iter().take(4096).any(|byte| *byte == 0) {
         return Err(Fault::unknown(
             "binary data that is neither Parquet nor gzip",
             "choose a data file",
         ));
     }
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        let line = 1 + bytes[..e.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-        Fault::Damaged(format!(
-            "line {line} is not UTF-8 text (or the file has another encoding: save it as UTF-8)"
-        ))
-    })?;
+    Ok(())
+}
+
+fn from_whole(bytes: &[u8]) -> Result<Table, Fault> {
+    let text = utf8(bytes.strip_prefix(BOM).unwrap_or(bytes), 1)?;
     if text.trim().is_empty() {
         return Err(Fault::unknown("an empty file", "choose another file"));
     }
@@ -122,4 +141,14 @@ fn from_text(bytes: &[u8]) -> Result<Table, Fault> {
         Some(table) => Ok(table),
         None => csv::read(text),
     }
+}
+
+/// Bytes as text; `line` is the number of the first line.
+fn utf8(bytes: &[u8], line: u64) -> Result<&str, Fault> {
+    std::str::from_utf8(bytes).map_err(|e| {
+        let line = line + memchr::memchr_iter(b'\n', &bytes[..e.valid_up_to()]).count() as u64;
+        Fault::Damaged(format!(
+            "line {line} is not UTF-8 text (or the file has another encoding: save it as UTF-8)"
+        ))
+    })
 }

@@ -3,13 +3,17 @@
 //! it, and rows hold many of these. No matrix of scores outlives its block in either pass (arXiv
 //! 2307.08691).
 
+mod gpu;
+
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{DType, Int, Tensor};
 use burn_autodiff::checkpoint::base::Checkpointer;
 use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::tensor::CubeTensor;
 use burn_flex::FlexTensor;
 
 use super::cpu::{self, Floats, ints, tensor};
@@ -47,7 +51,8 @@ pub(crate) fn segment_attention(
     spans: Tensor<2, Int>,
     shape: SegmentAttention,
 ) -> Tensor<2> {
-    if !is_cpu(&q.device()) {
+    let has_kernel = gpu::supports(shape.head_dim) && q.dtype() == DType::F32;
+    if !is_cpu(&q.device()) && !has_kernel {
         return plain_attention([q, k, v], &spans, shape);
     }
     let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
@@ -88,7 +93,7 @@ pub(crate) fn plain_attention(
 }
 
 /// The operation, with its backward pass.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube, Autodiff)]
 pub(crate) trait SegmentAttentionOp: Backend {
     /// See [`segment_attention`].
     fn segment_attention(
@@ -158,6 +163,38 @@ impl Kernels for Flex {
         );
         let ([dq, dk, dv], [q, k, v]) = (gradients, shapes);
         [tensor(dq, q), tensor(dk, k), tensor(dv, v)]
+    }
+}
+
+impl Kernels for CubeBackend {
+    fn attend(
+        qkv: [CubeTensor; 3],
+        spans: CubeTensor,
+        shape: SegmentAttention,
+    ) -> (CubeTensor, CubeTensor) {
+        gpu::attend(qkv, spans, shape)
+    }
+
+    fn attend_backward(
+        qkv: [CubeTensor; 3],
+        spans: CubeTensor,
+        found: [CubeTensor; 2],
+        slope: CubeTensor,
+        shape: SegmentAttention,
+    ) -> [CubeTensor; 3] {
+        gpu::attend_backward(qkv, spans, found, slope, shape)
+    }
+}
+
+impl SegmentAttentionOp for CubeBackend {
+    fn segment_attention(
+        q: CubeTensor,
+        k: CubeTensor,
+        v: CubeTensor,
+        spans: CubeTensor,
+        shape: SegmentAttention,
+    ) -> CubeTensor {
+        Self::attend([q, k, v], spans, shape).0
     }
 }
 

@@ -4,6 +4,7 @@ mod containers;
 mod damage;
 mod inspection;
 mod labels;
+mod lines;
 mod real;
 mod shapes;
 mod split;

@@ -1,0 +1,268 @@
+//! The backward pass: scores are computed again from the normalisers (arXiv 2307.08691, algorithm
+//! 2). Queries' gradients are summed over blocks of keys, those of keys and values over blocks of
+//! queries, each by one group of threads: sums have one order, and need no atomic additions.
+
+#![allow(clippy::too_many_arguments)]
+
+use burn_cubecl::cubecl;
+use burn_cubecl::cubecl::prelude::*;
+
+use super::tiles::{
+    BLOCK, BOUNDS, OWN, SQUARE_ROW, chance, hide, meets, mix, own_spans, products, row, store,
+    write,
+};
+
+/// Turn a thread's scores into chances, and the slopes of chances into those of scores.
+#[cube]
+fn slopes(
+    scores: &mut Array<f32>,
+    of_scores: &mut Array<f32>,
+    normalisers: &Tensor<f32>,
+    levels: &Tensor<f32>,
+    queries: usize,
+    head: usize,
+    heads: usize,
+    scale: f32,
+) {
+    #[unroll]
+    for a in 0..OWN {
+        let token = queries * BLOCK + row(a);
+        let mut normaliser = 0.0f32;
+        let mut level = 0.0f32;
+        if token < normalisers.shape(0) {
+            normaliser = normalisers[token * heads + head];
+            level = levels[token * heads + head];
+        }
+        #[unroll]
+        for b in 0..OWN {
+            let i = a * OWN + b;
+            scores[i] = chance(scores[i], normaliser);
+            of_scores[i] = scores[i] * (of_scores[i] - level) * scale;
+        }
+    }
+}
+
+/// Gradients of one block of queries of one head. `slope`: the gradient of what was mixed;
+/// `levels`: its product with what was mixed, summed over each head, `[N, heads]`.
+#[cube(launch)]
+pub(super) fn of_queries(
+    q: &Tensor<f32>,
+    k: &Tensor<f32>,
+    v: &Tensor<f32>,
+    spans: &Tensor<i32>,
+    bounds: &Tensor<i32>,
+    normalisers: &Tensor<f32>,
+    levels: &Tensor<f32>,
+    slope: &Tensor<f32>,
+    gradient: &mut Tensor<f32>,
+    group: u32,
+    scale: f32,
+    window: i32,
+    #[comptime] head_dim: usize,
+    #[comptime] chunk: usize,
+) {
+    let n = spans.shape(0);
+    let queries = CUBE_POS_X as usize;
+    let head = CUBE_POS_Y as usize;
+    let heads = CUBE_COUNT_Y as usize;
+    let group = group as usize;
+    let (width, kv_width) = (heads * head_dim, heads / group * head_dim);
+    let (at, kv_at) = (head * head_dim, head / group * head_dim);
+
+    let mut left = Shared::<[f32]>::new_slice(comptime!(BLOCK * (chunk + 1)));
+    let mut right = Shared::<[f32]>::new_slice(comptime!(BLOCK * (chunk + 1)));
+    let mut square = Shared::<[f32]>::new_slice(comptime!(BLOCK * SQUARE_ROW));
+    let mut scores = Array::<f32>::new(comptime!(OWN * OWN));
+    let mut of_scores = Array::<f32>::new(comptime!(OWN * OWN));
+    let mut sums = Array::<f32>::new(comptime!(OWN * head_dim / 8));
+    let mut rows = Array::<i32>::new(comptime!(OWN * 3));
+    let mut factors = Array::<f32>::new(OWN);
+    own_spans(spans, queries, &mut rows);
+    #[unroll]
+    for i in 0..OWN * head_dim / 8 {
+        sums[i] = 0.0f32;
+    }
+    #[unroll]
+    for a in 0..OWN {
+        factors[a] = 1.0f32;
+    }
+
+    for keys in 0..queries + 1 {
+        if meets(bounds, queries, keys) {
+            products(
+                q,
+                k,
+                &mut left,
+                &mut right,
+                queries,
+                keys,
+                width,
+                kv_width,
+                at,
+                kv_at,
+                n,
+                &mut scores,
+                head_dim,
+                chunk,
+            );
+            hide(&mut scores, &rows, queries, keys, scale, window);
+            products(
+                slope,
+                v,
+                &mut left,
+                &mut right,
+                queries,
+                keys,
+                width,
+                kv_width,
+                at,
+                kv_at,
+                n,
+                &mut of_scores,
+                head_dim,
+                chunk,
+            );
+            slopes(&mut scores, &mut of_scores, normalisers, levels, queries, head, heads, scale);
+            store(&of_scores, &mut square);
+            mix(
+                &square, k, &mut right, keys, kv_width, kv_at, n, &mut sums, false, head_dim, chunk,
+            );
+        }
+    }
+    write(&sums, &factors, gradient, queries, width, at, n, head_dim, chunk);
+}
+
+/// Gradients of one block of keys and values of one key/value head, from all query heads that
+/// share it.
+#[cube(launch)]
+pub(super) fn of_keys(
+    q: &Tensor<f32>,
+    k: &Tensor<f32>,
+    v: &Tensor<f32>,
+    spans: &Tensor<i32>,
+    bounds: &Tensor<i32>,
+    normalisers: &Tensor<f32>,
+    levels: &Tensor<f32>,
+    slope: &Tensor<f32>,
+    of_k: &mut Tensor<f32>,
+    of_v: &mut Tensor<f32>,
+    group: u32,
+    scale: f32,
+    window: i32,
+    #[comptime] head_dim: usize,
+    #[comptime] chunk: usize,
+) {
+    let n = spans.shape(0);
+    let keys = CUBE_POS_X as usize;
+    let kv_head = CUBE_POS_Y as usize;
+    let kv_heads = CUBE_COUNT_Y as usize;
+    let group = group as usize;
+    let heads = kv_heads * group;
+    let (width, kv_width) = (heads * head_dim, kv_heads * head_dim);
+    let kv_at = kv_head * head_dim;
+
+    let mut left = Shared::<[f32]>::new_slice(comptime!(BLOCK * (chunk + 1)));
+    let mut right = Shared::<[f32]>::new_slice(comptime!(BLOCK * (chunk + 1)));
+    let mut square = Shared::<[f32]>::new_slice(comptime!(BLOCK * SQUARE_ROW));
+    let mut scores = Array::<f32>::new(comptime!(OWN * OWN));
+    let mut of_scores = Array::<f32>::new(comptime!(OWN * OWN));
+    let mut sums_k = Array::<f32>::new(comptime!(OWN * head_dim / 8));
+    let mut sums_v = Array::<f32>::new(comptime!(OWN * head_dim / 8));
+    let mut rows = Array::<i32>::new(comptime!(OWN * 3));
+    let mut factors = Array::<f32>::new(OWN);
+    #[unroll]
+    for i in 0..OWN * head_dim / 8 {
+        sums_k[i] = 0.0f32;
+        sums_v[i] = 0.0f32;
+    }
+    #[unroll]
+    for a in 0..OWN {
+        factors[a] = 1.0f32;
+    }
+
+    let end = usize::cast_from(bounds[keys * BOUNDS + 3]);
+    for queries in keys..(end + BLOCK - 1) / BLOCK {
+        if meets(bounds, queries, keys) {
+            own_spans(spans, queries, &mut rows);
+            for member in 0..group {
+                let head = kv_head * group + member;
+                let at = head * head_dim;
+                products(
+                    q,
+                    k,
+                    &mut left,
+                    &mut right,
+                    queries,
+                    keys,
+                    width,
+                    kv_width,
+                    at,
+                    kv_at,
+                    n,
+                    &mut scores,
+                    head_dim,
+                    chunk,
+                );
+                hide(&mut scores, &rows, queries, keys, scale, window);
+                products(
+                    slope,
+                    v,
+                    &mut left,
+                    &mut right,
+                    queries,
+                    keys,
+                    width,
+                    kv_width,
+                    at,
+                    kv_at,
+                    n,
+                    &mut of_scores,
+                    head_dim,
+                    chunk,
+                );
+                slopes(
+                    &mut scores,
+                    &mut of_scores,
+                    normalisers,
+                    levels,
+                    queries,
+                    head,
+                    heads,
+                    scale,
+                );
+                store(&scores, &mut square);
+                mix(
+                    &square,
+                    slope,
+                    &mut left,
+                    queries,
+                    width,
+                    at,
+                    n,
+                    &mut sums_v,
+                    true,
+                    head_dim,
+                    chunk,
+                );
+                sync_cube();
+                store(&of_scores, &mut square);
+                mix(
+                    &square,
+                    q,
+                    &mut left,
+                    queries,
+                    width,
+                    at,
+                    n,
+                    &mut sums_k,
+                    true,
+                    head_dim,
+                    chunk,
+                );
+                sync_cube();
+            }
+        }
+    }
+    write(&sums_k, &factors, of_k, keys, kv_width, kv_at, n, head_dim, chunk);
+    write(&sums_v, &factors, of_v, keys, kv_width, kv_at, n, head_dim, chunk);
+}

@@ -1,0 +1,130 @@
+//! The forward pass: scores of a block of queries with one block of keys at a time, normalised as
+//! they come (arXiv 2307.08691, algorithm 1).
+
+#![allow(clippy::too_many_arguments)]
+
+use burn_cubecl::cubecl;
+use burn_cubecl::cubecl::prelude::*;
+
+use super::tiles::{
+    BLOCK, HIDDEN, OWN, SQUARE_ROW, chance, hide, meets, mix, own_spans, products, row, store,
+    write,
+};
+
+/// One block of queries of one head. `q`, `mixed`: `[N, heads · head_dim]`; `k`, `v`:
+/// `[N, heads/group · head_dim]`; `normalisers`: `[N, heads]`.
+#[cube(launch)]
+pub(super) fn attend(
+    q: &Tensor<f32>,
+    k: &Tensor<f32>,
+    v: &Tensor<f32>,
+    spans: &Tensor<i32>,
+    bounds: &Tensor<i32>,
+    mixed: &mut Tensor<f32>,
+    normalisers: &mut Tensor<f32>,
+    group: u32,
+    scale: f32,
+    window: i32,
+    #[comptime] head_dim: usize,
+    #[comptime] chunk: usize,
+) {
+    let n = spans.shape(0);
+    let queries = CUBE_POS_X as usize;
+    let head = CUBE_POS_Y as usize;
+    let heads = CUBE_COUNT_Y as usize;
+    let group = group as usize;
+    let (width, kv_width) = (heads * head_dim, heads / group * head_dim);
+    let (at, kv_at) = (head * head_dim, head / group * head_dim);
+
+    let mut left = Shared::<[f32]>::new_slice(comptime!(BLOCK * (chunk + 1)));
+    let mut right = Shared::<[f32]>::new_slice(comptime!(BLOCK * (chunk + 1)));
+    let mut square = Shared::<[f32]>::new_slice(comptime!(BLOCK * SQUARE_ROW));
+    // Of each row: the highest score so far, what the sums before it are worth now, the sum.
+    let mut highest = Shared::<[f32]>::new_slice(BLOCK);
+    let mut worth = Shared::<[f32]>::new_slice(BLOCK);
+    let mut total = Shared::<[f32]>::new_slice(BLOCK);
+    let mut scores = Array::<f32>::new(comptime!(OWN * OWN));
+    let mut sums = Array::<f32>::new(comptime!(OWN * head_dim / 8));
+    let mut rows = Array::<i32>::new(comptime!(OWN * 3));
+    let mut factors = Array::<f32>::new(OWN);
+    own_spans(spans, queries, &mut rows);
+    #[unroll]
+    for i in 0..OWN * head_dim / 8 {
+        sums[i] = 0.0f32;
+    }
+    let unit = UNIT_POS as usize;
+    if unit < BLOCK {
+        highest[unit] = HIDDEN;
+        total[unit] = 0.0f32;
+    }
+
+    for keys in 0..queries + 1 {
+        if meets(bounds, queries, keys) {
+            products(
+                q,
+                k,
+                &mut left,
+                &mut right,
+                queries,
+                keys,
+                width,
+                kv_width,
+                at,
+                kv_at,
+                n,
+                &mut scores,
+                head_dim,
+                chunk,
+            );
+            hide(&mut scores, &rows, queries, keys, scale, window);
+            store(&scores, &mut square);
+            sync_cube();
+            if unit < BLOCK {
+                let before = highest[unit];
+                let mut top = before;
+                for i in 0..BLOCK {
+                    top = max(top, square[unit * SQUARE_ROW + i]);
+                }
+                highest[unit] = top;
+                worth[unit] = (before - top).exp();
+            }
+            sync_cube();
+            #[unroll]
+            for a in 0..OWN {
+                let own = row(a);
+                #[unroll]
+                for b in 0..OWN {
+                    scores[a * OWN + b] = chance(scores[a * OWN + b], highest[own]);
+                }
+                let factor = worth[own];
+                #[unroll]
+                for i in 0..head_dim / 8 {
+                    sums[i * OWN + a] *= factor;
+                }
+            }
+            store(&scores, &mut square);
+            sync_cube();
+            if unit < BLOCK {
+                let mut sum = total[unit] * worth[unit];
+                for i in 0..BLOCK {
+                    sum += square[unit * SQUARE_ROW + i];
+                }
+                total[unit] = sum;
+            }
+            mix(
+                &square, v, &mut right, keys, kv_width, kv_at, n, &mut sums, false, head_dim, chunk,
+            );
+        }
+    }
+
+    sync_cube();
+    #[unroll]
+    for a in 0..OWN {
+        factors[a] = 1.0f32 / total[row(a)];
+    }
+    write(&sums, &factors, mixed, queries, width, at, n, head_dim, chunk);
+    let token = queries * BLOCK + unit;
+    if unit < BLOCK && token < n {
+        normalisers[token * heads + head] = highest[unit] + total[unit].ln();
+    }
+}

@@ -1,0 +1,309 @@
+//! What the kernels share: how a block of queries meets a block of keys.
+//!
+//! A group of [`UNITS`] threads works on a square of [`BLOCK`] queries and as many keys. Thread
+//! `(y, x)` of an 8 × 8 grid owns the rows `4y … 4y + 3` and every eighth column from `x` on, of the
+//! square and of every tile that is `BLOCK` rows high. Tiles pass through the group's memory in
+//! chunks of a few columns, so that what a group needs of it does not depend on the width of a head.
+
+#![allow(clippy::too_many_arguments)]
+
+use burn_cubecl::cubecl;
+use burn_cubecl::cubecl::prelude::*;
+
+/// Rows of a block of queries, and of a block of keys.
+pub(super) const BLOCK: usize = 32;
+/// Threads of a group.
+pub(super) const UNITS: usize = 64;
+/// Rows that a thread owns, and columns of the square.
+pub(super) const OWN: usize = 4;
+/// Side of the grid of threads.
+const GRID: usize = 8;
+/// Between rows of the square in the group's memory; odd, so that columns fall into other banks.
+pub(super) const SQUARE_ROW: usize = BLOCK + 1;
+/// What stands for −∞: some drivers have no infinity.
+pub(super) const HIDDEN: f32 = -1e30;
+/// Scores below it are hidden.
+const LEAST: f32 = -1e29;
+/// Numbers that tell what a block of tokens sees, see [`bounds`].
+pub(super) const BOUNDS: usize = 4;
+/// Numbers of a row of spans.
+const SPAN: usize = 4;
+/// Behind all tokens.
+const NOWHERE: i32 = i32::MAX;
+
+/// The row of the square with this number among the thread's own.
+#[cube]
+pub(super) fn row(number: usize) -> usize {
+    UNIT_POS as usize / GRID * OWN + number
+}
+
+/// The column of a chunk or of the square with this number among the thread's own.
+#[cube]
+pub(super) fn column(number: usize) -> usize {
+    UNIT_POS as usize % GRID + GRID * number
+}
+
+/// Columns of a chunk that a thread owns.
+pub(super) const fn own_columns(chunk: usize) -> usize {
+    chunk / GRID
+}
+
+/// What a block of tokens sees: the first and one past the last of all their prompts (N and 0 where
+/// none has one), the first of their segments, one past the last token that sees any of them.
+#[cube(launch)]
+pub(super) fn bounds(spans: &Tensor<i32>, found: &mut Tensor<i32>) {
+    let block = ABSOLUTE_POS;
+    let n = spans.shape(0);
+    if block * BLOCK < n {
+        let mut low = i32::cast_from(n);
+        let mut high = 0i32;
+        let mut own = i32::cast_from(n);
+        let mut end = 0i32;
+        for i in 0..BLOCK {
+            let token = block * BLOCK + i;
+            if token < n {
+                let start = spans[token * SPAN];
+                let past = spans[token * SPAN + 1];
+                if start < past {
+                    low = min(low, start);
+                    high = max(high, past);
+                }
+                own = min(own, spans[token * SPAN + 2]);
+                end = max(end, spans[token * SPAN + 3]);
+            }
+        }
+        found[block * BOUNDS] = low;
+        found[block * BOUNDS + 1] = high;
+        found[block * BOUNDS + 2] = own;
+        found[block * BOUNDS + 3] = end;
+    }
+}
+
+/// Whether any token of a block of queries may see any of a block of keys.
+#[cube]
+pub(super) fn meets(bounds: &Tensor<i32>, queries: usize, keys: usize) -> bool {
+    let first = i32::cast_from(keys * BLOCK);
+    let past = first + comptime!(BLOCK as i32);
+    let low = bounds[queries * BOUNDS];
+    let high = bounds[queries * BOUNDS + 1];
+    let own = bounds[queries * BOUNDS + 2];
+    (first < high && past > low) || past > own
+}
+
+/// Spans of the thread's own rows: start and end of the prompt, start of the segment.
+#[cube]
+pub(super) fn own_spans(spans: &Tensor<i32>, block: usize, rows: &mut Array<i32>) {
+    #[unroll]
+    for a in 0..OWN {
+        let token = block * BLOCK + row(a);
+        // A row behind the last token sees nothing.
+        let mut start = 0i32;
+        let mut past = 0i32;
+        let mut own = NOWHERE.runtime();
+        if token < spans.shape(0) {
+            start = spans[token * SPAN];
+            past = spans[token * SPAN + 1];
+            own = spans[token * SPAN + 2];
+        }
+        rows[a * 3] = start;
+        rows[a * 3 + 1] = past;
+        rows[a * 3 + 2] = own;
+    }
+}
+
+/// Hide those of the thread's products whose query does not see their key, and scale the others.
+#[cube]
+pub(super) fn hide(
+    scores: &mut Array<f32>,
+    rows: &Array<i32>,
+    queries: usize,
+    keys: usize,
+    scale: f32,
+    window: i32,
+) {
+    #[unroll]
+    for a in 0..OWN {
+        let query = i32::cast_from(queries * BLOCK + row(a));
+        let start = rows[a * 3];
+        let past = rows[a * 3 + 1];
+        let own = rows[a * 3 + 2];
+        #[unroll]
+        for b in 0..OWN {
+            let key = i32::cast_from(keys * BLOCK + column(b));
+            let in_prompt = key >= start && key < past;
+            let in_own = key >= own && key <= query;
+            let far = select(in_prompt, query - own + past - key, query - key);
+            let seen = (in_prompt || in_own) && far < window;
+            scores[a * OWN + b] = select(seen, scores[a * OWN + b] * scale, HIDDEN);
+        }
+    }
+}
+
+/// e^(score − shift), and 0 for what is hidden.
+#[cube]
+pub(super) fn chance(score: f32, shift: f32) -> f32 {
+    let mut found = 0.0f32;
+    if score > LEAST {
+        found = (score - shift).exp();
+    }
+    found
+}
+
+/// Copy columns `at … at + chunk` of a block of rows of a matrix `[N, width]`; 0 behind its end.
+#[cube]
+pub(super) fn load(
+    from: &Tensor<f32>,
+    tile: &mut [f32],
+    block: usize,
+    n: usize,
+    width: usize,
+    at: usize,
+    #[comptime] chunk: usize,
+) {
+    #[unroll]
+    for part in 0..(BLOCK * chunk / UNITS) {
+        let number = part * UNITS + UNIT_POS as usize;
+        let line = number / chunk;
+        let token = block * BLOCK + line;
+        let mut value = 0.0f32;
+        if token < n {
+            value = from[token * width + at + number % chunk];
+        }
+        tile[line * (chunk + 1) + number % chunk] = value;
+    }
+}
+
+/// Add the products of the thread's rows of one tile with its columns' rows of another.
+#[cube]
+pub(super) fn multiply(
+    left: &[f32],
+    right: &[f32],
+    sums: &mut Array<f32>,
+    #[comptime] chunk: usize,
+) {
+    for k in 0..chunk {
+        #[unroll]
+        for a in 0..OWN {
+            let value = left[row(a) * (chunk + 1) + k];
+            #[unroll]
+            for b in 0..OWN {
+                sums[a * OWN + b] += value * right[column(b) * (chunk + 1) + k];
+            }
+        }
+    }
+}
+
+/// Products of a block of queries with a block of keys within a head, chunk by chunk.
+#[cube]
+pub(super) fn products(
+    left: &Tensor<f32>,
+    right: &Tensor<f32>,
+    left_tile: &mut Shared<[f32]>,
+    right_tile: &mut Shared<[f32]>,
+    queries: usize,
+    keys: usize,
+    width: usize,
+    kv_width: usize,
+    at: usize,
+    kv_at: usize,
+    n: usize,
+    sums: &mut Array<f32>,
+    #[comptime] head_dim: usize,
+    #[comptime] chunk: usize,
+) {
+    #[unroll]
+    for part in 0..OWN * OWN {
+        sums[part] = 0.0f32;
+    }
+    for part in 0..head_dim / chunk {
+        // Nobody reads what was there any more.
+        sync_cube();
+        load(left, left_tile, queries, n, width, at + part * chunk, chunk);
+        load(right, right_tile, keys, n, kv_width, kv_at + part * chunk, chunk);
+        sync_cube();
+        multiply(&*left_tile, &*right_tile, sums, chunk);
+    }
+}
+
+/// Put the thread's numbers into the square.
+#[cube]
+pub(super) fn store(numbers: &Array<f32>, square: &mut [f32]) {
+    #[unroll]
+    for a in 0..OWN {
+        #[unroll]
+        for b in 0..OWN {
+            square[row(a) * SQUARE_ROW + column(b)] = numbers[a * OWN + b];
+        }
+    }
+}
+
+/// Add square · matrix within a head to the thread's sums, or its transpose · matrix; the square
+/// must be written, and every thread past its last use of `tile`.
+#[cube]
+pub(super) fn mix(
+    square: &[f32],
+    matrix: &Tensor<f32>,
+    tile: &mut Shared<[f32]>,
+    block: usize,
+    width: usize,
+    at: usize,
+    n: usize,
+    sums: &mut Array<f32>,
+    #[comptime] transposed: bool,
+    #[comptime] head_dim: usize,
+    #[comptime] chunk: usize,
+) {
+    let columns = comptime!(own_columns(chunk));
+    #[unroll]
+    for part in 0..head_dim / chunk {
+        sync_cube();
+        load(matrix, tile, block, n, width, at + part * chunk, chunk);
+        sync_cube();
+        for k in 0..BLOCK {
+            #[unroll]
+            for a in 0..OWN {
+                let own = row(a);
+                let weight = if transposed {
+                    square[k * SQUARE_ROW + own]
+                } else {
+                    square[own * SQUARE_ROW + k]
+                };
+                #[unroll]
+                for b in 0..columns {
+                    let place = (part * columns + b) * OWN + a;
+                    sums[place] += weight * tile[k * (chunk + 1) + column(b)];
+                }
+            }
+        }
+    }
+}
+
+/// Write the thread's sums, each row times a factor, into a head of a matrix `[N, width]`.
+#[cube]
+pub(super) fn write(
+    sums: &Array<f32>,
+    factors: &Array<f32>,
+    to: &mut Tensor<f32>,
+    block: usize,
+    width: usize,
+    at: usize,
+    n: usize,
+    #[comptime] head_dim: usize,
+    #[comptime] chunk: usize,
+) {
+    let columns = comptime!(own_columns(chunk));
+    #[unroll]
+    for a in 0..OWN {
+        let token = block * BLOCK + row(a);
+        if token < n {
+            #[unroll]
+            for part in 0..head_dim / chunk {
+                #[unroll]
+                for b in 0..columns {
+                    let place = at + part * chunk + column(b);
+                    to[token * width + place] = sums[(part * columns + b) * OWN + a] * factors[a];
+                }
+            }
+        }
+    }
+}
