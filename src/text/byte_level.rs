@@ -318,9 +318,12 @@ const KEPT: usize = 1 << 20;
 const LONGEST: usize = 128;
 const SHARDS: usize = 64;
 
+/// Ids by words.
+type Shard = HashMap<Box<str>, Box<[u32]>, ahash::RandomState>;
+
 /// The ids of words that were seen, for all threads.
 struct Words {
-    shards: [RwLock<HashMap<Box<str>, Box<[u32]>, ahash::RandomState>>; SHARDS],
+    shards: [RwLock<Shard>; SHARDS],
 }
 
 impl Default for Words {

@@ -6,9 +6,9 @@ use confide::model::ModelFiles;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
+use tokenizers::Model;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::Model;
 
 use crate::common::shared;
 

@@ -181,7 +181,7 @@ pub(super) fn of_keys(
     }
 
     let end = usize::cast_from(bounds[keys * BOUNDS + 3]);
-    for queries in keys..(end + BLOCK - 1) / BLOCK {
+    for queries in keys..(end - 1) / BLOCK + 1 {
         if meets(bounds, queries, keys) {
             own_spans(spans, queries, &mut rows);
             for member in 0..group {
