@@ -17,7 +17,7 @@ mod rotary;
 pub use activation::Activation;
 pub(crate) use activation::activate;
 pub(crate) use adamw::{AdamWStep, adamw};
-pub(crate) use attention::{SegmentAttention, segment_attention};
+pub(crate) use attention::{SegmentAttention, has_attention_kernel, segment_attention};
 pub(crate) use frozen_linear::frozen_matmul;
 pub(crate) use norm::{layer_norm, rms_norm};
 pub(crate) use readout::{head_gradient, read_targets};

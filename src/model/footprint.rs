@@ -9,6 +9,7 @@ use super::parameters::{ParameterKind, parameters};
 use super::readout::chunk_numbers;
 use super::{Activation, Adapter, Checkpoint, DecoderConfig, Family, Precision};
 use crate::device::is_cpu;
+use crate::kernels::has_attention_kernel;
 use crate::text::{Sequence, bucket};
 
 /// Bytes that a stage takes on its device at its peak.
@@ -281,7 +282,14 @@ impl Footprint {
             (self.saved_in_ffn(), w.ffn),
             (hidden, w.hidden),
             (1, dropped * w.number),
+            (self.scores(), c.heads as u64 * w.number * w.number / F32),
         ]
+    }
+
+    /// Tensors of scores between all positions that attention keeps where it has no kernel: what
+    /// enters its softmax and what leaves it.
+    fn scores(&self) -> u64 {
+        self.plain(if has_attention_kernel(self.config.head_dim) { 0 } else { 2 })
     }
 
     /// Tensors that only the plain operations of a GPU keep.

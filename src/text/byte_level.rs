@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use regex_automata::Input;
 use regex_automata::meta::Regex;
 use tokenizers::models::ModelWrapper;
 use tokenizers::normalizers::NormalizerWrapper;
@@ -111,32 +112,30 @@ impl Cut {
         match self {
             Self::Digits { alone } => digits(text, *alone, tell),
             Self::Matches { regex, spaces } => {
-                let (mut told, mut at) = (0, 0);
-                while at < text.len() {
-                    let input = regex_automata::Input::new(text).range(at..);
-                    let Some(found) = regex.find(input) else { break };
-                    let (start, mut end) = (found.start(), found.end());
-                    if *spaces && found.pattern().as_usize() == 1 && end < text.len() {
-                        // The last of several is not behind itself a word's first character.
-                        let run = &text[start..end];
-                        let last = run.char_indices().next_back().map_or(0, |(i, _)| i);
-                        end = if last > 0 { start + last } else { end };
+                let mut at = 0;
+                while let Some((start, end)) = next_match(regex, *spaces, text, at) {
+                    if at < start {
+                        tell(&text[at..start])?;
                     }
-                    if told < start {
-                        tell(&text[told..start])?;
-                    }
-                    if start < end {
-                        tell(&text[start..end])?;
-                    }
-                    told = end;
-                    // An empty match: go on behind the next character.
-                    let next = text[end..].chars().next().map_or(1, char::len_utf8);
-                    at = if start < end { end } else { end + next };
+                    tell(&text[start..end])?;
+                    at = end;
                 }
-                if told < text.len() { tell(&text[told..]) } else { Ok(()) }
+                if at < text.len() { tell(&text[at..]) } else { Ok(()) }
             }
         }
     }
+}
+
+/// Where the next match from `at` on begins and ends.
+fn next_match(regex: &Regex, spaces: bool, text: &str, at: usize) -> Option<(usize, usize)> {
+    let found = regex.find(Input::new(text).range(at..))?;
+    let (start, end) = (found.start(), found.end());
+    if !spaces || found.pattern().as_usize() == 0 || end == text.len() {
+        return Some((start, end));
+    }
+    // White space before a word: its last character is the word's own, unless it is the only one.
+    let (last, _) = text[start..end].char_indices().next_back()?;
+    Some((start, if last > 0 { start + last } else { end }))
 }
 
 fn digits<E>(
@@ -192,6 +191,8 @@ fn matches(expression: &str) -> Option<Cut> {
     };
     let patterns = if spaces { vec![head, r"\s+"] } else { vec![head] };
     let regex = Regex::new_many(&patterns).ok().filter(|_| is_plain(head))?;
+    // What matches nothing at all would have to be stepped over, and every engine does it its way.
+    (!regex.is_match("")).then_some(())?;
     Some(Cut::Matches { regex: Box::new(regex), spaces })
 }
 

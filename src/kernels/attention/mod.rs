@@ -51,12 +51,17 @@ pub(crate) fn segment_attention(
     spans: Tensor<2, Int>,
     shape: SegmentAttention,
 ) -> Tensor<2> {
-    let has_kernel = gpu::supports(shape.head_dim) && q.dtype() == DType::F32;
-    if !is_cpu(&q.device()) && !has_kernel {
+    let fused = has_attention_kernel(shape.head_dim) && q.dtype() == DType::F32;
+    if !is_cpu(&q.device()) && !fused {
         return plain_attention([q, k, v], &spans, shape);
     }
     let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
     Tensor::from_dispatch(Dispatch::segment_attention(q, k, v, spans.into_dispatch(), shape))
+}
+
+/// Whether a GPU has a kernel for heads of this width; others take the plain operations.
+pub(crate) fn has_attention_kernel(head_dim: usize) -> bool {
+    gpu::supports(head_dim)
 }
 
 /// The same in plain operations, with all scores at once.

@@ -137,8 +137,8 @@ fn reference_log_probs(
     Ok(values.as_chunks::<2>().0.to_vec())
 }
 
-/// Learn what is not known yet, computed in the very batches of the first epoch: there the policy is still
-/// the reference, and batches of other shapes would differ from it in the last bits.
+/// Learn what is not known yet, computed in the very batches of the first epoch: there the policy
+/// is still the reference, and batches of other shapes may differ from it in the last bits.
 fn in_training_batches(
     session: &mut Session<'_>,
     reference: &Decoder,

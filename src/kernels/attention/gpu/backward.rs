@@ -8,8 +8,8 @@ use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 use super::tiles::{
-    BLOCK, BOUNDS, OWN, SQUARE_ROW, chance, hide, meets, mix, own_spans, products, row, store,
-    write,
+    BLOCK, BOUNDS, OWN, SQUARE_ROW, chance, head_of, hide, meets, mix, own_spans, products, row,
+    store, write,
 };
 
 /// Turn a thread's scores into chances, and the slopes of chances into those of scores.
@@ -20,7 +20,7 @@ fn slopes(
     normalisers: &Tensor<f32>,
     levels: &Tensor<f32>,
     queries: usize,
-    head: usize,
+    number: usize,
     heads: usize,
     scale: f32,
 ) {
@@ -30,8 +30,8 @@ fn slopes(
         let mut normaliser = 0.0f32;
         let mut level = 0.0f32;
         if token < normalisers.shape(0) {
-            normaliser = normalisers[token * heads + head];
-            level = levels[token * heads + head];
+            normaliser = normalisers[token * heads + number];
+            level = levels[token * heads + number];
         }
         #[unroll]
         for b in 0..OWN {
@@ -63,11 +63,10 @@ pub(super) fn of_queries(
 ) {
     let n = spans.shape(0);
     let queries = CUBE_POS_X as usize;
-    let head = CUBE_POS_Y as usize;
+    let number = CUBE_POS_Y as usize;
     let heads = CUBE_COUNT_Y as usize;
     let group = group as usize;
-    let (width, kv_width) = (heads * head_dim, heads / group * head_dim);
-    let (at, kv_at) = (head * head_dim, head / group * head_dim);
+    let head = head_of(number, heads, group, n, head_dim);
 
     let mut left = Shared::<[f32]>::new_slice(comptime!(BLOCK * (chunk + 1)));
     let mut right = Shared::<[f32]>::new_slice(comptime!(BLOCK * (chunk + 1)));
@@ -76,16 +75,7 @@ pub(super) fn of_queries(
     let mut of_scores = Array::<f32>::new(comptime!(OWN * OWN));
     let mut sums = Array::<f32>::new(comptime!(OWN * head_dim / 8));
     let mut rows = Array::<i32>::new(comptime!(OWN * 3));
-    let mut factors = Array::<f32>::new(OWN);
     own_spans(spans, queries, &mut rows);
-    #[unroll]
-    for i in 0..OWN * head_dim / 8 {
-        sums[i] = 0.0f32;
-    }
-    #[unroll]
-    for a in 0..OWN {
-        factors[a] = 1.0f32;
-    }
 
     for keys in 0..queries + 1 {
         if meets(bounds, queries, keys) {
@@ -96,11 +86,7 @@ pub(super) fn of_queries(
                 &mut right,
                 queries,
                 keys,
-                width,
-                kv_width,
-                at,
-                kv_at,
-                n,
+                &head,
                 &mut scores,
                 head_dim,
                 chunk,
@@ -113,23 +99,17 @@ pub(super) fn of_queries(
                 &mut right,
                 queries,
                 keys,
-                width,
-                kv_width,
-                at,
-                kv_at,
-                n,
+                &head,
                 &mut of_scores,
                 head_dim,
                 chunk,
             );
-            slopes(&mut scores, &mut of_scores, normalisers, levels, queries, head, heads, scale);
+            slopes(&mut scores, &mut of_scores, normalisers, levels, queries, number, heads, scale);
             store(&of_scores, &mut square);
-            mix(
-                &square, k, &mut right, keys, kv_width, kv_at, n, &mut sums, false, head_dim, chunk,
-            );
+            mix(&square, k, &mut right, keys, &head, &mut sums, false, head_dim, chunk);
         }
     }
-    write(&sums, &factors, gradient, queries, width, at, n, head_dim, chunk);
+    write(&sums, gradient, queries, &head, false, head_dim, chunk);
 }
 
 /// Gradients of one block of keys and values of one key/value head, from all query heads that
@@ -158,8 +138,6 @@ pub(super) fn of_keys(
     let kv_heads = CUBE_COUNT_Y as usize;
     let group = group as usize;
     let heads = kv_heads * group;
-    let (width, kv_width) = (heads * head_dim, kv_heads * head_dim);
-    let kv_at = kv_head * head_dim;
 
     let mut left = Shared::<[f32]>::new_slice(comptime!(BLOCK * (chunk + 1)));
     let mut right = Shared::<[f32]>::new_slice(comptime!(BLOCK * (chunk + 1)));
@@ -169,24 +147,14 @@ pub(super) fn of_keys(
     let mut sums_k = Array::<f32>::new(comptime!(OWN * head_dim / 8));
     let mut sums_v = Array::<f32>::new(comptime!(OWN * head_dim / 8));
     let mut rows = Array::<i32>::new(comptime!(OWN * 3));
-    let mut factors = Array::<f32>::new(OWN);
-    #[unroll]
-    for i in 0..OWN * head_dim / 8 {
-        sums_k[i] = 0.0f32;
-        sums_v[i] = 0.0f32;
-    }
-    #[unroll]
-    for a in 0..OWN {
-        factors[a] = 1.0f32;
-    }
 
     let end = usize::cast_from(bounds[keys * BOUNDS + 3]);
     for queries in keys..(end - 1) / BLOCK + 1 {
         if meets(bounds, queries, keys) {
             own_spans(spans, queries, &mut rows);
             for member in 0..group {
-                let head = kv_head * group + member;
-                let at = head * head_dim;
+                let number = kv_head * group + member;
+                let head = head_of(number, heads, group, n, head_dim);
                 products(
                     q,
                     k,
@@ -194,11 +162,7 @@ pub(super) fn of_keys(
                     &mut right,
                     queries,
                     keys,
-                    width,
-                    kv_width,
-                    at,
-                    kv_at,
-                    n,
+                    &head,
                     &mut scores,
                     head_dim,
                     chunk,
@@ -211,11 +175,7 @@ pub(super) fn of_keys(
                     &mut right,
                     queries,
                     keys,
-                    width,
-                    kv_width,
-                    at,
-                    kv_at,
-                    n,
+                    &head,
                     &mut of_scores,
                     head_dim,
                     chunk,
@@ -226,43 +186,20 @@ pub(super) fn of_keys(
                     normalisers,
                     levels,
                     queries,
-                    head,
+                    number,
                     heads,
                     scale,
                 );
                 store(&scores, &mut square);
-                mix(
-                    &square,
-                    slope,
-                    &mut left,
-                    queries,
-                    width,
-                    at,
-                    n,
-                    &mut sums_v,
-                    true,
-                    head_dim,
-                    chunk,
-                );
+                mix(&square, slope, &mut left, queries, &head, &mut sums_v, true, head_dim, chunk);
                 sync_cube();
                 store(&of_scores, &mut square);
-                mix(
-                    &square,
-                    q,
-                    &mut left,
-                    queries,
-                    width,
-                    at,
-                    n,
-                    &mut sums_k,
-                    true,
-                    head_dim,
-                    chunk,
-                );
+                mix(&square, q, &mut left, queries, &head, &mut sums_k, true, head_dim, chunk);
                 sync_cube();
             }
         }
     }
-    write(&sums_k, &factors, of_k, keys, kv_width, kv_at, n, head_dim, chunk);
-    write(&sums_v, &factors, of_v, keys, kv_width, kv_at, n, head_dim, chunk);
+    let head = head_of(kv_head * group, heads, group, n, head_dim);
+    write(&sums_k, of_k, keys, &head, true, head_dim, chunk);
+    write(&sums_v, of_v, keys, &head, true, head_dim, chunk);
 }

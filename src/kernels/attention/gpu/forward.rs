@@ -7,8 +7,8 @@ use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 use super::tiles::{
-    BLOCK, HIDDEN, OWN, SQUARE_ROW, chance, hide, meets, mix, own_spans, products, row, store,
-    write,
+    BLOCK, HIDDEN, OWN, SQUARE_ROW, chance, head_of, hide, meets, mix, own_spans, products, row,
+    store, write,
 };
 
 /// One block of queries of one head. `q`, `mixed`: `[N, heads · head_dim]`; `k`, `v`:
@@ -30,11 +30,10 @@ pub(super) fn attend(
 ) {
     let n = spans.shape(0);
     let queries = CUBE_POS_X as usize;
-    let head = CUBE_POS_Y as usize;
+    let number = CUBE_POS_Y as usize;
     let heads = CUBE_COUNT_Y as usize;
     let group = group as usize;
-    let (width, kv_width) = (heads * head_dim, heads / group * head_dim);
-    let (at, kv_at) = (head * head_dim, head / group * head_dim);
+    let head = head_of(number, heads, group, n, head_dim);
 
     let mut left = Shared::<[f32]>::new_slice(comptime!(BLOCK * (chunk + 1)));
     let mut right = Shared::<[f32]>::new_slice(comptime!(BLOCK * (chunk + 1)));
@@ -46,12 +45,7 @@ pub(super) fn attend(
     let mut scores = Array::<f32>::new(comptime!(OWN * OWN));
     let mut sums = Array::<f32>::new(comptime!(OWN * head_dim / 8));
     let mut rows = Array::<i32>::new(comptime!(OWN * 3));
-    let mut factors = Array::<f32>::new(OWN);
     own_spans(spans, queries, &mut rows);
-    #[unroll]
-    for i in 0..OWN * head_dim / 8 {
-        sums[i] = 0.0f32;
-    }
     let unit = UNIT_POS as usize;
     if unit < BLOCK {
         highest[unit] = HIDDEN;
@@ -67,11 +61,7 @@ pub(super) fn attend(
                 &mut right,
                 queries,
                 keys,
-                width,
-                kv_width,
-                at,
-                kv_at,
-                n,
+                &head,
                 &mut scores,
                 head_dim,
                 chunk,
@@ -111,20 +101,22 @@ pub(super) fn attend(
                 }
                 total[unit] = sum;
             }
-            mix(
-                &square, v, &mut right, keys, kv_width, kv_at, n, &mut sums, false, head_dim, chunk,
-            );
+            mix(&square, v, &mut right, keys, &head, &mut sums, false, head_dim, chunk);
         }
     }
 
     sync_cube();
     #[unroll]
     for a in 0..OWN {
-        factors[a] = 1.0f32 / total[row(a)];
+        let whole = total[row(a)];
+        #[unroll]
+        for i in 0..head_dim / 8 {
+            sums[i * OWN + a] /= whole;
+        }
     }
-    write(&sums, &factors, mixed, queries, width, at, n, head_dim, chunk);
+    write(&sums, mixed, queries, &head, false, head_dim, chunk);
     let token = queries * BLOCK + unit;
     if unit < BLOCK && token < n {
-        normalisers[token * heads + head] = highest[unit] + total[unit].ln();
+        normalisers[token * heads + number] = highest[unit] + total[unit].ln();
     }
 }

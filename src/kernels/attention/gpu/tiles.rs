@@ -193,6 +193,37 @@ pub(super) fn multiply(
     }
 }
 
+/// One query head with its key/value head: where they stand in rows of matrices, and how many rows
+/// there are.
+#[derive(CubeType)]
+pub(super) struct Head {
+    pub(super) n: usize,
+    /// Of rows of queries, and of rows of keys.
+    pub(super) width: usize,
+    pub(super) kv_width: usize,
+    /// First column in either.
+    pub(super) at: usize,
+    pub(super) kv_at: usize,
+}
+
+/// The place of a query head, where `group` of them share a key/value head.
+#[cube]
+pub(super) fn head_of(
+    number: usize,
+    heads: usize,
+    group: usize,
+    n: usize,
+    #[comptime] head_dim: usize,
+) -> Head {
+    Head {
+        n,
+        width: heads * head_dim,
+        kv_width: heads / group * head_dim,
+        at: number * head_dim,
+        kv_at: number / group * head_dim,
+    }
+}
+
 /// Products of a block of queries with a block of keys within a head, chunk by chunk.
 #[cube]
 pub(super) fn products(
@@ -202,11 +233,7 @@ pub(super) fn products(
     right_tile: &mut Shared<[f32]>,
     queries: usize,
     keys: usize,
-    width: usize,
-    kv_width: usize,
-    at: usize,
-    kv_at: usize,
-    n: usize,
+    head: &Head,
     sums: &mut Array<f32>,
     #[comptime] head_dim: usize,
     #[comptime] chunk: usize,
@@ -218,8 +245,8 @@ pub(super) fn products(
     for part in 0..head_dim / chunk {
         // Nobody reads what was there any more.
         sync_cube();
-        load(left, left_tile, queries, n, width, at + part * chunk, chunk);
-        load(right, right_tile, keys, n, kv_width, kv_at + part * chunk, chunk);
+        load(left, left_tile, queries, head.n, head.width, head.at + part * chunk, chunk);
+        load(right, right_tile, keys, head.n, head.kv_width, head.kv_at + part * chunk, chunk);
         sync_cube();
         multiply(&*left_tile, &*right_tile, sums, chunk);
     }
@@ -237,27 +264,28 @@ pub(super) fn store(numbers: &Array<f32>, square: &mut [f32]) {
     }
 }
 
-/// Add square · matrix within a head to the thread's sums, or its transpose · matrix; the square
-/// must be written, and every thread past its last use of `tile`.
+/// Add to the thread's sums, within a head, square · matrix, a matrix of keys; or the square's
+/// transpose · matrix, a matrix of queries. The square must be written, and every thread past its
+/// last use of `tile`.
 #[cube]
 pub(super) fn mix(
     square: &[f32],
     matrix: &Tensor<f32>,
     tile: &mut Shared<[f32]>,
     block: usize,
-    width: usize,
-    at: usize,
-    n: usize,
+    head: &Head,
     sums: &mut Array<f32>,
     #[comptime] transposed: bool,
     #[comptime] head_dim: usize,
     #[comptime] chunk: usize,
 ) {
     let columns = comptime!(own_columns(chunk));
+    let width = if transposed { head.width } else { head.kv_width };
+    let at = if transposed { head.at } else { head.kv_at };
     #[unroll]
     for part in 0..head_dim / chunk {
         sync_cube();
-        load(matrix, tile, block, n, width, at + part * chunk, chunk);
+        load(matrix, tile, block, head.n, width, at + part * chunk, chunk);
         sync_cube();
         for k in 0..BLOCK {
             #[unroll]
@@ -278,30 +306,30 @@ pub(super) fn mix(
     }
 }
 
-/// Write the thread's sums, each row times a factor, into a head of a matrix `[N, width]`.
+/// Write the thread's sums into a head of a matrix of queries, or of keys.
 #[cube]
 pub(super) fn write(
     sums: &Array<f32>,
-    factors: &Array<f32>,
     to: &mut Tensor<f32>,
     block: usize,
-    width: usize,
-    at: usize,
-    n: usize,
+    head: &Head,
+    #[comptime] of_keys: bool,
     #[comptime] head_dim: usize,
     #[comptime] chunk: usize,
 ) {
     let columns = comptime!(own_columns(chunk));
+    let width = if of_keys { head.kv_width } else { head.width };
+    let at = if of_keys { head.kv_at } else { head.at };
     #[unroll]
     for a in 0..OWN {
         let token = block * BLOCK + row(a);
-        if token < n {
+        if token < head.n {
             #[unroll]
             for part in 0..head_dim / chunk {
                 #[unroll]
                 for b in 0..columns {
                     let place = at + part * chunk + column(b);
-                    to[token * width + place] = sums[(part * columns + b) * OWN + a] * factors[a];
+                    to[token * width + place] = sums[(part * columns + b) * OWN + a];
                 }
             }
         }
