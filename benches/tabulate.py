@@ -2,6 +2,8 @@
 """Turn the runs of compare_trl.sh into a table, print it, and put it into RESULTS.md.
 
     tabulate.py RUNS RESULTS
+
+Rows whose runs are not all there are left out.
 """
 import json, platform, subprocess, sys
 from importlib.metadata import version
@@ -38,6 +40,8 @@ for shape in shapes:
     for batch in (4, 16):
         ours = found(shape, "confide dpo", batch, "pairs_per_second")
         theirs = [found(shape, what, batch, "pairs_per_second") for what in ("trl", "trl, precomputed")]
+        if not (ours and all(theirs)):
+            continue
         peaks = [p for what in ("trl", "trl, precomputed") for p in found(shape, what, batch, "peak_rss_mib")]
         mine = max(found(shape, "confide dpo", batch, "peak_mib"))
         times = median(ours) / max(map(median, theirs))
@@ -47,6 +51,8 @@ lines += ["", "Scoring both sides of 16 pairs at a time, pairs per second:", "",
           "| Shape | transformers, padded | Confide | Times | Peak transformers | Peak Confide |", "|---|---|---|---|---|---|"]
 for shape in shapes:
     theirs, ours = (found(shape, what, 16, "pairs_per_second") for what in ("transformers score", "confide score"))
+    if not (theirs and ours):
+        continue
     peaks = max(found(shape, "transformers score", 16, "peak_rss_mib")), max(found(shape, "confide score", 16, "peak_mib"))
     lines.append(f"| {shape} | {spread(theirs)} | {spread(ours)} | {median(ours) / median(theirs):.1f} | {peaks[0]:,.0f} MiB | {peaks[1]:,.0f} MiB |")
 lines += ["", "Token positions computed over the least possible (each prompt once, both responses with EOS), all pairs:", "",
