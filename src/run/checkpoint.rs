@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
+use super::error::RunError;
 use super::folder::StateFile;
-use super::session::RunError;
 use crate::model::{Decoder, Handle, ModelError, save_handles, trained_handles};
 use crate::train::AdamW;
 

@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::session::RunError;
+use super::error::RunError;
 use super::stages::data::{Prepared, prepare};
 use super::stages::encode::encoder_at;
 use super::stages::stream;

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod control;
+mod error;
 mod estimate;
 mod event;
 mod folder;
@@ -16,6 +17,7 @@ mod view;
 mod worker;
 
 pub use control::Control;
+pub use error::RunError;
 pub use estimate::{Advice, Estimate, StageEstimate, estimate};
 pub use event::{DataSummary, Event, FileSummary, Stage};
 pub use folder::{FolderError, new_folder, read_events};
@@ -29,7 +31,6 @@ pub use recipe_file::RecipeError;
 pub use report::{
     AnnotatorReport, ConfidenceReport, DataReport, PolicyReport, PromptsReport, Report,
 };
-pub use session::RunError;
 pub(crate) use session::Session;
 pub(crate) use stages::normal;
 pub use stages::written;

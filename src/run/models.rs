@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::session::RunError;
+use super::error::RunError;
 use super::{Control, Event, Recipe};
 use crate::hub::{self, HubName, HubSettings};
 use crate::model::{ModelFiles, base_of};

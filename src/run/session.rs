@@ -7,66 +7,20 @@ use std::time::{Duration, Instant};
 use burn::tensor::Device;
 
 use super::checkpoint::{self, Checkpointing, MOMENTS, Snapshot, WEIGHTS, Writing};
-use super::folder::{CheckpointState, FolderError, RunFolder, State, StateFile};
+use super::error::RunError;
+use super::folder::{CheckpointState, RunFolder, State, StateFile};
 use super::passes::Passes;
-use super::{Control, Event, Recipe, RecipeError, Stage};
+use super::{Control, Event, Recipe, Stage};
 use crate::annotate::scoring_needs;
-use crate::data::DataError;
-use crate::device::{self, DeviceError};
+use crate::device;
 use crate::model::{
-    Checkpoint, Decoder, Footprint, ModelError, ModelFiles, Needs, Storage, load_named, save,
-    save_adapter, take_tensors,
+    Checkpoint, Decoder, Footprint, ModelFiles, Needs, Storage, load_named, save, save_adapter,
+    take_tensors,
 };
-use crate::text::{Sequence, TEMPLATE_FILE, TextError};
+use crate::text::{Sequence, TEMPLATE_FILE};
 use crate::train::{
     AdamW, Ended, Flow, Metrics, Observer, Order, Plan, Start, Task, TrainError, Training,
 };
-
-/// Why a run ended before its report.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The user asked for it.
-    #[error("stopped; continue with `confide resume`")]
-    Stopped,
-    /// See the recipe.
-    #[error(transparent)]
-    Recipe(#[from] RecipeError),
-    /// See the data.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// See the model.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// See the hub.
-    #[error(transparent)]
-    Hub(#[from] crate::hub::HubError),
-    /// See the tokenizer.
-    #[error(transparent)]
-    Text(#[from] TextError),
-    /// See the device.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// See the training.
-    #[error(transparent)]
-    Train(#[from] TrainError),
-    /// See the folder.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// A file of the run cannot be written.
-    #[error("{path}: {source}; is there space left?")]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's words.
-        source: std::io::Error,
-    },
-    /// The recipe cannot work on these data.
-    #[error("{0}")]
-    Impossible(String),
-    /// A defect: the worker thread panicked.
-    #[error("the worker ended unexpectedly: {0}; please report this with the recipe")]
-    Panic(String),
-}
 
 /// A run under way.
 pub(crate) struct Session<'a> {
@@ -414,9 +368,7 @@ impl StageObserver<'_, '_> {
     /// Wait for a checkpoint that is being written.
     fn finish_checkpoint(&mut self) -> Result<(), RunError> {
         let Some((before, thread)) = self.writing.take() else { return Ok(()) };
-        let written = thread
-            .join()
-            .unwrap_or_else(|panic| Err(RunError::Panic(super::worker::panic_text(&*panic))));
+        let written = thread.join().unwrap_or_else(|panic| Err(RunError::panic(&*panic)));
         self.checkpoint_written(before, written)
     }
 

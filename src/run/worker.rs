@@ -6,10 +6,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use super::error::RunError;
 use super::estimate::stage_limit;
 use super::folder::{FolderError, RunFolder, State};
 use super::models::pin_models;
-use super::session::{RunError, Session};
+use super::session::Session;
 use super::stages::run_all;
 use super::{Control, Event, Recipe, Report};
 use crate::device;
@@ -100,11 +101,11 @@ pub fn execute(
     let mut opened = match catch_unwind(AssertUnwindSafe(|| open(job, control, listener))) {
         Ok(Ok(session)) => session,
         Ok(Err(error)) => return Err(error),
-        Err(panic) => return Err(RunError::Panic(panic_text(&*panic))),
+        Err(panic) => return Err(RunError::panic(&*panic)),
     };
     let outcome = match catch_unwind(AssertUnwindSafe(|| work(&mut opened))) {
         Ok(outcome) => outcome,
-        Err(panic) => Err(RunError::Panic(panic_text(&*panic))),
+        Err(panic) => Err(RunError::panic(&*panic)),
     };
     let last = match &outcome {
         Ok(report) => Event::Finished { report: Box::new(report.clone()) },
@@ -212,9 +213,4 @@ fn work(session: &mut Session<'_>) -> Result<Report, RunError> {
     session.folder.save_report(&report)?;
     session.save_state()?;
     Ok(report)
-}
-
-pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
 }

@@ -5,8 +5,9 @@ use rand_chacha::ChaCha8Rng;
 
 use burn::tensor::{Tensor, TensorData};
 
+use super::super::error::RunError;
 use super::super::event::Stage;
-use super::super::session::{RunError, Session};
+use super::super::session::Session;
 use super::data::Prepared;
 use super::encode::{encode, encoder};
 use super::{load_to_train, stream};

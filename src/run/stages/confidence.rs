@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::super::error::RunError;
 use super::super::event::{Event, Stage};
-use super::super::session::{RunError, Session};
+use super::super::session::Session;
 use super::annotator::{pad, preferred_first, trained_files};
 use super::data::Prepared;
 use super::encode::{encode, encoder};

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::super::error::RunError;
 use super::super::event::{DataSummary, Event, FileSummary, Stage};
-use super::super::session::{RunError, Session};
+use super::super::session::Session;
 use crate::data::{FileReport, Pair, Split, SplitSettings, read_files, split};
 use crate::run::Recipe;
 

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use jiff::Zoned;
 
+use super::super::error::RunError;
 use super::super::event::Event;
-use super::super::session::{RunError, Session};
+use super::super::session::Session;
 use super::super::{PromptsReport, Recipe};
 use super::data::Prepared;
 use crate::data::Pair;

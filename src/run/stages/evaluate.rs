@@ -1,7 +1,8 @@
 //! Measure the policy on the held-out split, and on the gold reward where one is known.
 
+use super::super::error::RunError;
 use super::super::event::Stage;
-use super::super::session::{RunError, Session};
+use super::super::session::Session;
 use super::confidence::mean;
 use super::data::Prepared;
 use super::encode::encode;

@@ -1,7 +1,8 @@
 //! Sample the base model, the SFT model and the policy, and let a gold reward judge: the true one
 //! of the built-in world, or a reward model that had no part in the run.
 
-use super::super::session::{RunError, Session};
+use super::super::error::RunError;
+use super::super::session::Session;
 use super::confidence::mean;
 use super::data::Prepared;
 use super::encode::{encoder, told};

@@ -10,7 +10,7 @@ pub(super) mod policy;
 pub(super) mod sft;
 
 use super::Session;
-use super::session::RunError;
+use super::error::RunError;
 use crate::hub::HubName;
 use crate::model::{Checkpoint, LoraSettings, ModelFiles, Precision, add_adapter, load_as};
 

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
+use super::super::error::RunError;
 use super::super::event::Stage;
 use super::super::passes::Passes;
-use super::super::session::{RunError, Session};
+use super::super::session::Session;
 use super::super::{AnnotatorKind, Normalisation};
 use super::confidence::Labelled;
 use super::sft::{Material, reference};

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::super::error::RunError;
 use super::super::event::Stage;
-use super::super::session::{RunError, Session};
+use super::super::session::Session;
 use super::confidence::Labelled;
 use super::data::Prepared;
 use super::encode::{encode, encoder};
