@@ -275,13 +275,15 @@ impl Footprint {
         let shared = if dropped > 0 { 0 } else { reads };
         let hidden = 2 + shared + norms_after + self.plain(2);
         // Queries and what is mixed, keys and values; with norms of heads what entered those.
-        let of_heads = u64::from(c.head_norm) + self.plain(1);
+        let of_heads = if c.head_norm { 1 + self.plain(1) } else { 0 };
         vec![
             (2 + of_heads, w.queries),
             (2 + of_heads, w.keys),
             (self.saved_in_ffn(), w.ffn),
             (hidden, w.hidden),
             (1, dropped * w.number),
+            // What attention keeps of its scores: the normalisers.
+            (c.heads as u64, w.number),
             (self.scores(), c.heads as u64 * w.number * w.number / F32),
         ]
     }

@@ -39,6 +39,8 @@ struct Launch {
     spans: CubeTensor,
     bounds: CubeTensor,
     shape: SegmentAttention,
+    /// Everything is in the widest one.
+    window: i32,
     blocks: u32,
 }
 
@@ -47,22 +49,21 @@ impl Launch {
         let spans = into_contiguous(spans);
         let blocks = n.div_ceil(BLOCK);
         let bounds = empty(&spans, [blocks, BOUNDS], DType::I32);
+        let window = shape.window.and_then(|window| i32::try_from(window).ok());
+        let window = window.unwrap_or(i32::MAX);
         tiles::bounds::launch(
             &spans.client,
             CubeCount::Static(blocks.div_ceil(FINDERS) as u32, 1, 1),
             CubeDim::new_1d(FINDERS as u32),
             spans.clone().into_tensor_arg(),
             bounds.clone().into_tensor_arg(),
+            window,
         );
-        Self { spans, bounds, shape, blocks: blocks as u32 }
+        Self { spans, bounds, shape, window, blocks: blocks as u32 }
     }
 
     fn group(&self) -> u32 {
         (self.shape.heads / self.shape.kv_heads) as u32
-    }
-
-    fn window(&self) -> i32 {
-        self.shape.window.and_then(|window| i32::try_from(window).ok()).unwrap_or(i32::MAX)
     }
 
     fn count(&self, heads: usize) -> CubeCount {
@@ -94,7 +95,7 @@ pub(super) fn attend(
         normalisers.clone().into_tensor_arg(),
         launch.group(),
         shape.scale,
-        launch.window(),
+        launch.window,
         shape.head_dim,
         chunk(shape.head_dim),
     );
@@ -131,7 +132,7 @@ pub(super) fn attend_backward(
         of_q.into_tensor_arg(),
         launch.group(),
         shape.scale,
-        launch.window(),
+        launch.window,
         shape.head_dim,
         chunk(shape.head_dim),
     );
@@ -151,7 +152,7 @@ pub(super) fn attend_backward(
         of_v.into_tensor_arg(),
         launch.group(),
         shape.scale,
-        launch.window(),
+        launch.window,
         shape.head_dim,
         chunk(shape.head_dim),
     );

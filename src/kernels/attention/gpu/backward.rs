@@ -8,7 +8,7 @@ use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 use super::tiles::{
-    BLOCK, BOUNDS, OWN, SQUARE_ROW, chance, head_of, hide, meets, mix, own_spans, products, row,
+    BLOCK, BOUNDS, OWN, SQUARE_ROW, chance, head_of, hide, meets, mix, own_sights, products, row,
     store, write,
 };
 
@@ -75,7 +75,7 @@ pub(super) fn of_queries(
     let mut of_scores = Array::<f32>::new(comptime!(OWN * OWN));
     let mut sums = Array::<f32>::new(comptime!(OWN * head_dim / 8));
     let mut rows = Array::<i32>::new(comptime!(OWN * 3));
-    own_spans(spans, queries, &mut rows);
+    own_sights(spans, queries, window, &mut rows);
 
     for keys in 0..queries + 1 {
         if meets(bounds, queries, keys) {
@@ -91,7 +91,7 @@ pub(super) fn of_queries(
                 head_dim,
                 chunk,
             );
-            hide(&mut scores, &rows, queries, keys, scale, window);
+            hide(&mut scores, &rows, queries, keys, scale);
             products(
                 slope,
                 v,
@@ -151,7 +151,7 @@ pub(super) fn of_keys(
     let end = usize::cast_from(bounds[keys * BOUNDS + 3]);
     for queries in keys..(end - 1) / BLOCK + 1 {
         if meets(bounds, queries, keys) {
-            own_spans(spans, queries, &mut rows);
+            own_sights(spans, queries, window, &mut rows);
             for member in 0..group {
                 let number = kv_head * group + member;
                 let head = head_of(number, heads, group, n, head_dim);
@@ -167,7 +167,7 @@ pub(super) fn of_keys(
                     head_dim,
                     chunk,
                 );
-                hide(&mut scores, &rows, queries, keys, scale, window);
+                hide(&mut scores, &rows, queries, keys, scale);
                 products(
                     slope,
                     v,

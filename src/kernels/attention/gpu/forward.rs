@@ -7,7 +7,7 @@ use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 use super::tiles::{
-    BLOCK, HIDDEN, OWN, SQUARE_ROW, chance, head_of, hide, meets, mix, own_spans, products, row,
+    BLOCK, HIDDEN, OWN, SQUARE_ROW, chance, head_of, hide, meets, mix, own_sights, products, row,
     store, write,
 };
 
@@ -45,7 +45,7 @@ pub(super) fn attend(
     let mut scores = Array::<f32>::new(comptime!(OWN * OWN));
     let mut sums = Array::<f32>::new(comptime!(OWN * head_dim / 8));
     let mut rows = Array::<i32>::new(comptime!(OWN * 3));
-    own_spans(spans, queries, &mut rows);
+    own_sights(spans, queries, window, &mut rows);
     let unit = UNIT_POS as usize;
     if unit < BLOCK {
         highest[unit] = HIDDEN;
@@ -66,7 +66,7 @@ pub(super) fn attend(
                 head_dim,
                 chunk,
             );
-            hide(&mut scores, &rows, queries, keys, scale, window);
+            hide(&mut scores, &rows, queries, keys, scale);
             store(&scores, &mut square);
             sync_cube();
             if unit < BLOCK {

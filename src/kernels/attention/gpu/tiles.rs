@@ -48,10 +48,30 @@ pub(super) const fn own_columns(chunk: usize) -> usize {
     chunk / GRID
 }
 
+/// What a token sees: a prompt from its start to one past its end, and from the start of its own
+/// segment to itself.
+#[derive(CubeType)]
+struct Sight {
+    start: i32,
+    past: i32,
+    own: i32,
+}
+
+/// What a token sees of the last `window` positions; its own segment stands right behind the prompt,
+/// wherever it is in the row.
+#[cube]
+fn sight(spans: &Tensor<i32>, token: usize, window: i32) -> Sight {
+    let past = spans[token * SPAN + 1];
+    let own = spans[token * SPAN + 2];
+    let end = i32::cast_from(token) + 1;
+    let start = max(spans[token * SPAN], past + end - own - window);
+    Sight { start: min(start, past), past, own: max(own, end - window) }
+}
+
 /// What a block of tokens sees: the first and one past the last of all their prompts (N and 0 where
 /// none has one), the first of their segments, one past the last token that sees any of them.
 #[cube(launch)]
-pub(super) fn bounds(spans: &Tensor<i32>, found: &mut Tensor<i32>) {
+pub(super) fn bounds(spans: &Tensor<i32>, found: &mut Tensor<i32>, window: i32) {
     let block = ABSOLUTE_POS;
     let n = spans.shape(0);
     if block * BLOCK < n {
@@ -62,13 +82,12 @@ pub(super) fn bounds(spans: &Tensor<i32>, found: &mut Tensor<i32>) {
         for i in 0..BLOCK {
             let token = block * BLOCK + i;
             if token < n {
-                let start = spans[token * SPAN];
-                let past = spans[token * SPAN + 1];
-                if start < past {
-                    low = min(low, start);
-                    high = max(high, past);
+                let sight = sight(spans, token, window);
+                if sight.start < sight.past {
+                    low = min(low, sight.start);
+                    high = max(high, sight.past);
                 }
-                own = min(own, spans[token * SPAN + 2]);
+                own = min(own, sight.own);
                 end = max(end, spans[token * SPAN + 3]);
             }
         }
@@ -90,24 +109,22 @@ pub(super) fn meets(bounds: &Tensor<i32>, queries: usize, keys: usize) -> bool {
     (first < high && past > low) || past > own
 }
 
-/// Spans of the thread's own rows: start and end of the prompt, start of the segment.
+/// What the thread's own rows see, three numbers to a row.
 #[cube]
-pub(super) fn own_spans(spans: &Tensor<i32>, block: usize, rows: &mut Array<i32>) {
+pub(super) fn own_sights(spans: &Tensor<i32>, block: usize, window: i32, rows: &mut Array<i32>) {
     #[unroll]
     for a in 0..OWN {
         let token = block * BLOCK + row(a);
         // A row behind the last token sees nothing.
-        let mut start = 0i32;
-        let mut past = 0i32;
-        let mut own = NOWHERE.runtime();
+        rows[a * 3] = 0i32;
+        rows[a * 3 + 1] = 0i32;
+        rows[a * 3 + 2] = NOWHERE;
         if token < spans.shape(0) {
-            start = spans[token * SPAN];
-            past = spans[token * SPAN + 1];
-            own = spans[token * SPAN + 2];
+            let sight = sight(spans, token, window);
+            rows[a * 3] = sight.start;
+            rows[a * 3 + 1] = sight.past;
+            rows[a * 3 + 2] = sight.own;
         }
-        rows[a * 3] = start;
-        rows[a * 3 + 1] = past;
-        rows[a * 3 + 2] = own;
     }
 }
 
@@ -119,21 +136,16 @@ pub(super) fn hide(
     queries: usize,
     keys: usize,
     scale: f32,
-    window: i32,
 ) {
     #[unroll]
     for a in 0..OWN {
         let query = i32::cast_from(queries * BLOCK + row(a));
-        let start = rows[a * 3];
-        let past = rows[a * 3 + 1];
-        let own = rows[a * 3 + 2];
         #[unroll]
         for b in 0..OWN {
             let key = i32::cast_from(keys * BLOCK + column(b));
-            let in_prompt = key >= start && key < past;
-            let in_own = key >= own && key <= query;
-            let far = select(in_prompt, query - own + past - key, query - key);
-            let seen = (in_prompt || in_own) && far < window;
+            let in_prompt = key >= rows[a * 3] && key < rows[a * 3 + 1];
+            let in_own = key >= rows[a * 3 + 2] && key <= query;
+            let seen = in_prompt || in_own;
             scores[a * OWN + b] = select(seen, scores[a * OWN + b] * scale, HIDDEN);
         }
     }
