@@ -208,7 +208,12 @@ fn is_plain(expression: &str) -> bool {
     }
     let common = expression.replace("(?:", "").replace("(?i:", "").replace("[^", "[");
     let odd = ["(?", "&&", "--", "~~", "[[", "*+", "++", "?+", "^", "$"];
-    !odd.iter().any(|odd| common.contains(odd))
+    // The brace of a count, not of a class: `{1,3}+` is possessive to some engines only.
+    let possessive = common.match_indices("}+").any(|(end, _)| {
+        let open = common[..end].rfind('{').unwrap_or(0);
+        common[open..end].contains(|c: char| c.is_ascii_digit())
+    });
+    !possessive && !odd.iter().any(|odd| common.contains(odd))
 }
 
 /// Tokens that are looked for before text is cut.

@@ -221,10 +221,14 @@ fn other_tokenizers_keep_their_own_way() {
         change(&mut json);
         json
     };
-    let kinds: [(&str, Value); 5] = [
+    let kinds: [(&str, Value); 6] = [
         ("a space before", json(&|j| j["pre_tokenizer"]["add_prefix_space"] = true.into())),
         ("white space with a token", json(&|j| j["added_tokens"][0]["lstrip"] = true.into())),
         ("whole words only", json(&|j| j["added_tokens"][3]["single_word"] = true.into())),
+        (
+            "a possessive repetition",
+            json(&|j| j["pre_tokenizer"] = split(r"\p{N}{1,3}+|\s+|[^\s\p{N}]+")),
+        ),
         ("an unknown look-behind", json(&|j| j["pre_tokenizer"] = split(r"(?<=a)b|\s+|\S+"))),
         ("no byte level", json(&|j| j["pre_tokenizer"] = json!({"type": "Whitespace"}))),
     ];
