@@ -23,10 +23,7 @@ pub fn score_sequences<E: From<ModelError>>(
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
-    let pad = pad.into();
-    let compute = |batch: &Batch| sequence_scores(decoder, batch);
-    let late = !is_cpu(&decoder.device());
-    over_batches(sequences, pad, batch_size, (&compute, late), progress)
+    over_batches(decoder, sequence_scores, sequences, pad.into(), batch_size, progress)
 }
 
 /// Summed log-probabilities of responses in one batch, in their order.
@@ -54,9 +51,7 @@ pub fn all_log_probs<E: From<ModelError>>(
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
-    let compute = |batch: &Batch| sequence_log_probs(decoder, batch);
-    let late = !is_cpu(&decoder.device());
-    over_batches(sequences, Some(pad), batch_size, (&compute, late), progress)
+    over_batches(decoder, sequence_log_probs, sequences, Some(pad), batch_size, progress)
 }
 
 fn numbers(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
@@ -64,15 +59,17 @@ fn numbers(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
 }
 
 /// One number for each sequence. Neighbours are computed together, so that a prompt which several
-/// of them continue is computed once. With `late`, a batch is read when the next one is queued: a
-/// device with a queue never waits for this thread.
+/// of them continue is computed once. Where the device has a queue, a batch is read when the next
+/// one is queued, so that it never waits for this thread.
 fn over_batches<E: From<ModelError>>(
+    decoder: &Decoder,
+    compute: fn(&Decoder, &Batch) -> Tensor<1>,
     sequences: &[&Sequence],
     pad: Option<u32>,
     batch_size: usize,
-    (compute, late): (&dyn Fn(&Batch) -> Tensor<1>, bool),
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
+    let late = !is_cpu(&decoder.device());
     let mut values = Vec::with_capacity(sequences.len());
     let mut read = |found: Tensor<1>| {
         values.extend(numbers(found)?);
@@ -80,7 +77,7 @@ fn over_batches<E: From<ModelError>>(
     };
     let mut queued = None;
     for part in sequences.chunks(batch_size.max(1)) {
-        let found = compute(&Batch::packed(part, pad));
+        let found = compute(decoder, &Batch::packed(part, pad));
         let ready = if late { queued.replace(found) } else { Some(found) };
         ready.map_or(Ok(()), &mut read)?;
     }

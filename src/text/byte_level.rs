@@ -341,7 +341,8 @@ impl Default for Words {
 impl Words {
     fn push(&self, word: &str, model: &ModelWrapper, ids: &mut Vec<u32>) -> tokenizers::Result<()> {
         // Any function of the word will do; neighbours in length and letters come in any order.
-        let mix = word.bytes().take(8).fold(word.len(), |sum, byte| sum * 31 + usize::from(byte));
+        let add = |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte));
+        let mix = word.bytes().take(8).fold(word.len(), add);
         let shard = &self.shards[mix % SHARDS];
         if let Some(known) = shard.read().unwrap_or_else(PoisonError::into_inner).get(word) {
             ids.extend_from_slice(known);
@@ -350,9 +351,11 @@ impl Words {
         let letters: String = word.bytes().map(|byte| LETTERS[usize::from(byte)]).collect();
         let found: Box<[u32]> = model.tokenize(&letters)?.iter().map(|token| token.id).collect();
         ids.extend_from_slice(&found);
-        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-        if word.len() <= LONGEST && shard.len() < KEPT / SHARDS {
-            shard.insert(word.into(), found);
+        if word.len() <= LONGEST {
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            if shard.len() < KEPT / SHARDS {
+                shard.insert(word.into(), found);
+            }
         }
         Ok(())
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use confide::kernels::check::{self, Shape};
 use confide::text::{Batch, Sequence};
-use confide::train::{Gradients, Pass, PassSettings, Readout};
+use confide::train::Readout;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{gpu, model, vector};
+use super::packing::{distance, pass, spans, vector};
+use super::{gpu, model};
 
 fn random<const D: usize>(shape: [usize; D], seed: u64) -> TensorData {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -36,21 +37,10 @@ fn sequences(seed: u64, groups: usize, longest: usize, vocabulary: u32) -> Vec<S
     all
 }
 
-fn spans(sequences: &[Sequence]) -> TensorData {
-    let all: Vec<&Sequence> = sequences.iter().collect();
-    let spans = Batch::packed(&all, 0).spans();
-    let numbers: Vec<i32> = spans
-        .iter()
-        .flat_map(|s| [s.prompt[0], s.prompt[1], s.own, s.group_end])
-        .map(|place| place as i32)
-        .collect();
-    TensorData::new(numbers, [spans.len(), 4])
-}
-
 /// What is mixed, and the gradients of queries, keys and values.
 fn attend(
     inputs: &[TensorData; 4],
-    spans: &TensorData,
+    spans: &Tensor<2, Int>,
     shape: Shape,
     device: &Device,
     fused: bool,
@@ -58,8 +48,7 @@ fn attend(
     let [q, k, v, slope] =
         inputs.each_ref().map(|data| Tensor::<2>::from_data(data.clone(), device));
     let leaves = [q, k, v].map(|x| x.autodiff().require_grad());
-    let spans = Tensor::<2, Int>::from_data(spans.clone(), device);
-    let mixed = check::attention(leaves.clone(), spans, shape, fused);
+    let mixed = check::attention(leaves.clone(), spans.clone(), shape, fused);
     let gradients = (mixed.clone() * slope.autodiff()).sum().backward();
     let [q, k, v] = leaves.map(|leaf| vector(leaf.grad(&gradients).unwrap()));
     [vector(mixed.inner()), q, k, v]
@@ -87,8 +76,10 @@ fn attention_kernels_agree_with_plain_operations() {
         (3, 4, 50, 3, 1, 80, Some(7)),
         (5, 2, 90, 2, 2, 128, Some(40)),
     ] {
-        let spans = spans(&sequences(seed, groups, longest, 60));
-        let n = spans.shape()[0];
+        let sequences = sequences(seed, groups, longest, 60);
+        let on_cpu = Device::flex();
+        let [spans, same] = [&device, &on_cpu].map(|device| spans(&sequences, device));
+        let n = spans.dims()[0];
         let (width, kv_width) = (heads * head_dim, kv_heads * head_dim);
         let inputs = [(n, width), (n, kv_width), (n, kv_width), (n, width)];
         let mut stream = 10 * seed;
@@ -100,7 +91,7 @@ fn attention_kernels_agree_with_plain_operations() {
         let found = attend(&inputs, &spans, shape, &device, true);
         // Sums have one order, so that a run can be repeated to the last bit.
         assert!(attend(&inputs, &spans, shape, &device, true) == found, "seed {seed}");
-        let expected = attend(&inputs, &spans, shape, &Device::flex(), false);
+        let expected = attend(&inputs, &same, shape, &on_cpu, false);
         for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
             let apart = apart(found, expected);
             worst = worst.max(apart);
@@ -110,35 +101,19 @@ fn attention_kernels_agree_with_plain_operations() {
     eprintln!("largest difference {worst:e}");
 }
 
-fn pass(family: &str, device: &Device, batch: &Batch) -> (Vec<f64>, Gradients) {
-    let model = model(family, device);
-    let settings = PassSettings { recompute: false, seed: 0 };
-    let pass = Pass::forward(&model, batch, Readout::LogProbs, settings);
-    let outputs = vector(pass.outputs());
-    let signs: Vec<f32> = (0..outputs.len()).map(|i| if i % 2 == 0 { 1.0 } else { -0.7 }).collect();
-    let mut gradients = Gradients::default();
-    pass.backward(&Tensor::from_floats(signs.as_slice(), device), &mut gradients);
-    (outputs, gradients)
-}
-
 #[test]
 fn packed_rows_give_the_losses_and_gradients_of_single_rows() {
     let Some(device) = gpu() else { return };
     for (seed, family) in [(7, "llama3-rope"), (8, "opt"), (9, "qwen2-window")] {
         let sequences = sequences(seed, 3, 14, 60);
         let all: Vec<&Sequence> = sequences.iter().collect();
-        let (found, gradients) = pass(family, &device, &Batch::packed(&all, 0));
-        let (expected, single) = pass(family, &device, &Batch::one_per_row(&all, 0));
+        let model = model(family, &device);
+        let compute = |batch| pass(&model, &batch, Readout::LogProbs, false);
+        let (found, gradients) = compute(Batch::packed(&all, 0));
+        let (expected, single) = compute(Batch::one_per_row(&all, 0));
         let difference = apart(&found, &expected);
         assert!(difference <= 1e-3, "{family}: {difference:e} apart");
-        let (mut between, mut size) = (0.0, 0.0);
-        for ((name, f), (other, e)) in gradients.iter().zip(single.iter()) {
-            assert_eq!(name, other);
-            for (f, e) in vector(f.clone()).into_iter().zip(vector(e.clone())) {
-                between += (f - e).powi(2);
-                size += e.powi(2);
-            }
-        }
-        assert!(between.sqrt() <= 1e-3 * size.sqrt(), "{family}: {between:e} of {size:e}");
+        let (between, size) = distance(&gradients, &single);
+        assert!(between <= 1e-3 * size, "{family}: {between:e} of {size:e}");
     }
 }

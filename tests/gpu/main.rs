@@ -7,6 +7,8 @@ mod attention;
 #[path = "../suite/common.rs"]
 #[allow(dead_code)]
 mod common;
+#[path = "../suite/packing/shared.rs"]
+mod packing;
 #[path = "../suite/adapters/shared.rs"]
 #[allow(dead_code)]
 mod shared;
@@ -23,6 +25,7 @@ use confide::model::{
 use confide::run::{Control, Event, Job, Recipe, RunError, Stage, execute};
 use confide::text::{Batch, Sequence};
 use confide::train::{AdamW, Gradients, Pass, PassSettings, Readout};
+use packing::vector;
 use serde_json::Value;
 
 /// The device and a lock: kernels of several tests at once would only wait for each other.
@@ -54,10 +57,6 @@ fn batch() -> Batch {
     };
     let rows = [sequence(&[5, 9, 11], &[3, 8, 60, 1]), sequence(&[7, 2], &[44, 13])];
     Batch::one_per_row(&rows.iter().collect::<Vec<_>>(), 0)
-}
-
-fn vector<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.try_into_vec_as::<f32>().unwrap().into_iter().map(f64::from).collect()
 }
 
 /// Two steps of training: log-probabilities before, after, and the gradient norms.

@@ -1,11 +1,11 @@
 //! Fused operations against the plain ones.
 
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData, activation};
 use confide::kernels::check::{self, Shape};
 use confide::model::Activation;
 
-use super::{assert_equal, random_sequences, vector};
-use confide::text::{Batch, Sequence};
+use super::shared::{spans, vector};
+use super::{assert_equal, random_sequences};
 
 fn random<const D: usize>(shape: [usize; D], seed: usize) -> Tensor<D> {
     let count: usize = shape.iter().product();
@@ -41,17 +41,6 @@ fn compare<const D: usize>(
     }
 }
 
-fn spans(sequences: &[Sequence]) -> Tensor<2, Int> {
-    let all: Vec<&Sequence> = sequences.iter().collect();
-    let spans = Batch::packed(&all, 0).spans();
-    let numbers: Vec<i32> = spans
-        .iter()
-        .flat_map(|s| [s.prompt[0], s.prompt[1], s.own, s.group_end])
-        .map(|place| place as i32)
-        .collect();
-    Tensor::from_data(TensorData::new(numbers, [spans.len(), 4]), &Device::flex())
-}
-
 /// More tokens than one block of queries, heads that share keys, windows.
 #[test]
 fn attention_within_spans_is_attention_under_a_mask() {
@@ -67,9 +56,9 @@ fn attention_within_spans_is_attention_under_a_mask() {
         let prompt: std::sync::Arc<[u32]> = (1..40).cycle().take(100).collect();
         for n in [70, 3] {
             let response = (1..50).cycle().take(n).collect();
-            sequences.push(Sequence { prompt: prompt.clone(), response });
+            sequences.push(confide::text::Sequence { prompt: prompt.clone(), response });
         }
-        let spans = spans(&sequences);
+        let spans = spans(&sequences, &Device::flex());
         let n = spans.dims()[0];
         let shape = Shape { heads, kv_heads, head_dim: 8, window };
         let inputs =

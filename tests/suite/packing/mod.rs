@@ -2,17 +2,19 @@
 
 mod kernels;
 mod layout;
+mod shared;
 
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use confide::model::{Decoder, ModelFiles, load, sequence_log_probs, sequence_scores};
 use confide::text::{Batch, Sequence};
-use confide::train::{Gradients, Pass, PassSettings, Readout};
+use confide::train::Readout;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use self::shared::{distance, pass, vector};
 use crate::common::repository;
 
 /// Learned and rotary positions, with and without windows, shared key/value heads, norms of heads,
@@ -34,10 +36,6 @@ const PAD: u32 = 0;
 fn model(family: &str) -> Decoder {
     let folder = repository("tests/fixtures/models").join(family);
     load(&ModelFiles::folder(&folder).unwrap(), &Device::flex()).unwrap().decoder
-}
-
-fn vector<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.try_into_vec_as::<f32>().unwrap().into_iter().map(f64::from).collect()
 }
 
 /// Prompts with one to three responses each, shuffled: some prompts empty, some responses of one
@@ -76,35 +74,6 @@ fn assert_equal(found: &[f64], expected: &[f64], what: &str) {
     for (i, (f, e)) in found.iter().zip(expected).enumerate() {
         assert!((f - e).abs() <= 1e-5 * size, "{what}[{i}]: {f} instead of {e}");
     }
-}
-
-/// Outputs and gradients of Σ ±output.
-fn pass(
-    model: &Decoder,
-    batch: &Batch,
-    readout: Readout,
-    recompute: bool,
-) -> (Vec<f64>, Gradients) {
-    let pass = Pass::forward(model, batch, readout, PassSettings { recompute, seed: 0 });
-    let outputs = vector(pass.outputs());
-    let signs: Vec<f32> = (0..outputs.len()).map(|i| if i % 2 == 0 { 1.0 } else { -0.7 }).collect();
-    let mut gradients = Gradients::default();
-    pass.backward(&Tensor::from_floats(signs.as_slice(), &model.device()), &mut gradients);
-    (outputs, gradients)
-}
-
-/// ‖g − g′‖ and ‖g′‖ over all parameters.
-fn distance(found: &Gradients, expected: &Gradients) -> (f64, f64) {
-    let (mut apart, mut size) = (0.0, 0.0);
-    let names = |g: &Gradients| g.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
-    assert_eq!(names(found), names(expected), "the same parameters have gradients");
-    for ((_, f), (_, e)) in found.iter().zip(expected.iter()) {
-        for (f, e) in vector(f.clone()).into_iter().zip(vector(e.clone())) {
-            apart += (f - e).powi(2);
-            size += e.powi(2);
-        }
-    }
-    (apart.sqrt(), size.sqrt())
 }
 
 fn with_score(model: Decoder) -> Decoder {

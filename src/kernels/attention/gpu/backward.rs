@@ -8,22 +8,26 @@ use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 use super::tiles::{
-    BLOCK, BOUNDS, OWN, SQUARE_ROW, chance, head_of, hide, meets, mix, own_sights, products, row,
-    store, write,
+    BLOCK, BOUNDS, OWN, SQUARE_ROW, chance, head_of, hide, meets, mix, own_columns, own_sights,
+    products, row, store, write,
 };
 
-/// Turn a thread's scores into chances, and the slopes of chances into those of scores.
+/// Turn a thread's products of queries and keys into chances, and the slopes of chances into those
+/// of scores.
 #[cube]
 fn slopes(
     scores: &mut Array<f32>,
     of_scores: &mut Array<f32>,
+    rows: &Array<i32>,
     normalisers: &Tensor<f32>,
     levels: &Tensor<f32>,
     queries: usize,
+    keys: usize,
     number: usize,
     heads: usize,
     scale: f32,
 ) {
+    hide(scores, rows, queries, keys, scale);
     #[unroll]
     for a in 0..OWN {
         let token = queries * BLOCK + row(a);
@@ -73,7 +77,7 @@ pub(super) fn of_queries(
     let mut square = Shared::<[f32]>::new_slice(comptime!(BLOCK * SQUARE_ROW));
     let mut scores = Array::<f32>::new(comptime!(OWN * OWN));
     let mut of_scores = Array::<f32>::new(comptime!(OWN * OWN));
-    let mut sums = Array::<f32>::new(comptime!(OWN * head_dim / 8));
+    let mut sums = Array::<f32>::new(comptime!(OWN * own_columns(head_dim)));
     let mut rows = Array::<i32>::new(comptime!(OWN * 3));
     own_sights(spans, queries, window, &mut rows);
 
@@ -91,7 +95,6 @@ pub(super) fn of_queries(
                 head_dim,
                 chunk,
             );
-            hide(&mut scores, &rows, queries, keys, scale);
             products(
                 slope,
                 v,
@@ -104,7 +107,18 @@ pub(super) fn of_queries(
                 head_dim,
                 chunk,
             );
-            slopes(&mut scores, &mut of_scores, normalisers, levels, queries, number, heads, scale);
+            slopes(
+                &mut scores,
+                &mut of_scores,
+                &rows,
+                normalisers,
+                levels,
+                queries,
+                keys,
+                number,
+                heads,
+                scale,
+            );
             store(&of_scores, &mut square);
             mix(&square, k, &mut right, keys, &head, &mut sums, false, head_dim, chunk);
         }
@@ -144,8 +158,8 @@ pub(super) fn of_keys(
     let mut square = Shared::<[f32]>::new_slice(comptime!(BLOCK * SQUARE_ROW));
     let mut scores = Array::<f32>::new(comptime!(OWN * OWN));
     let mut of_scores = Array::<f32>::new(comptime!(OWN * OWN));
-    let mut sums_k = Array::<f32>::new(comptime!(OWN * head_dim / 8));
-    let mut sums_v = Array::<f32>::new(comptime!(OWN * head_dim / 8));
+    let mut sums_k = Array::<f32>::new(comptime!(OWN * own_columns(head_dim)));
+    let mut sums_v = Array::<f32>::new(comptime!(OWN * own_columns(head_dim)));
     let mut rows = Array::<i32>::new(comptime!(OWN * 3));
 
     let end = usize::cast_from(bounds[keys * BOUNDS + 3]);
@@ -167,7 +181,6 @@ pub(super) fn of_keys(
                     head_dim,
                     chunk,
                 );
-                hide(&mut scores, &rows, queries, keys, scale);
                 products(
                     slope,
                     v,
@@ -183,9 +196,11 @@ pub(super) fn of_keys(
                 slopes(
                     &mut scores,
                     &mut of_scores,
+                    &rows,
                     normalisers,
                     levels,
                     queries,
+                    keys,
                     number,
                     heads,
                     scale,

@@ -7,8 +7,8 @@ use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 use super::tiles::{
-    BLOCK, HIDDEN, OWN, SQUARE_ROW, chance, head_of, hide, meets, mix, own_sights, products, row,
-    store, write,
+    BLOCK, HIDDEN, OWN, SQUARE_ROW, chance, head_of, hide, meets, mix, own_columns, own_sights,
+    products, row, store, write,
 };
 
 /// One block of queries of one head. `q`, `mixed`: `[N, heads · head_dim]`; `k`, `v`:
@@ -43,9 +43,10 @@ pub(super) fn attend(
     let mut worth = Shared::<[f32]>::new_slice(BLOCK);
     let mut total = Shared::<[f32]>::new_slice(BLOCK);
     let mut scores = Array::<f32>::new(comptime!(OWN * OWN));
-    let mut sums = Array::<f32>::new(comptime!(OWN * head_dim / 8));
+    let mut sums = Array::<f32>::new(comptime!(OWN * own_columns(head_dim)));
     let mut rows = Array::<i32>::new(comptime!(OWN * 3));
     own_sights(spans, queries, window, &mut rows);
+    let columns = comptime!(own_columns(head_dim));
     let unit = UNIT_POS as usize;
     if unit < BLOCK {
         highest[unit] = HIDDEN;
@@ -88,7 +89,7 @@ pub(super) fn attend(
                 }
                 let factor = worth[own];
                 #[unroll]
-                for i in 0..head_dim / 8 {
+                for i in 0..columns {
                     sums[i * OWN + a] *= factor;
                 }
             }
@@ -110,7 +111,7 @@ pub(super) fn attend(
     for a in 0..OWN {
         let whole = total[row(a)];
         #[unroll]
-        for i in 0..head_dim / 8 {
+        for i in 0..columns {
             sums[i * OWN + a] /= whole;
         }
     }
