@@ -7,7 +7,8 @@
 # PAIRS how many of the first pairs of HH harmless are taken (default 64), ROUNDS how often every
 # program runs (default 1), alternating. Full fine-tuning in float32; every program runs in a process
 # of its own on all cores. TRL runs with and without precomputed references; what it then spends on
-# them is not counted, nor is Confide's. Prints the table and writes it into benches/RESULTS.md,
+# them is not counted, nor is Confide's. Where the machine has the memory for neither, it computes layers again
+# in the backward pass as well. Prints the table and writes it into benches/RESULTS.md,
 # between its own markers. Needs ../shared and Python 3 with venv; PYTHON names one that has torch,
 # transformers, trl, peft.
 set -euo pipefail
@@ -35,11 +36,16 @@ note() { # SHAPE WHAT BATCH JSON
 confide() { # SHAPE TASK BATCH
     note "$1" "confide $2" "$3" "$("$bench" "$2" "$work/$1" "$file" --limit "$pairs" --batch "$3")"
 }
-trl() { # SHAPE WHAT BATCH [OPTIONS]
-    local shape=$1 what=$2 batch=$3
+trl() { # SHAPE WHAT BATCH [OPTIONS]; fails where the system ended it for want of memory
+    local shape=$1 what=$2 batch=$3 status=0
     shift 3
     "$PYTHON" ../shared/tools/trl_reference.py dpo --model "$work/$shape" --pairs "$file" --limit "$pairs" \
-        --batch "$batch" --max-length 512 --out "$work/trl.json" "$@" >"$work/trl.log" 2>&1 || { tail "$work/trl.log"; exit 1; }
+        --batch "$batch" --max-length 512 --out "$work/trl.json" "$@" >"$work/trl.log" 2>&1 || status=$?
+    if [ "$status" = 137 ]; then
+        note "$shape" "$what" "$batch" '{"ended": "out of memory"}'
+        return 1
+    fi
+    [ "$status" = 0 ] || { tail "$work/trl.log"; exit 1; }
     note "$shape" "$what" "$batch" "$("$PYTHON" -c 'import json, sys
 r = json.load(open(sys.argv[1]))
 keep = ("pairs", "pairs_per_second", "median_step_seconds", "peak_rss_mib")
@@ -54,9 +60,11 @@ for round in $(seq "$rounds"); do
     for shape in $shapes; do
         for batch in 4 16; do
             confide "$shape" dpo "$batch"
-            trl "$shape" "trl" "$batch"
+            fits=no
+            trl "$shape" "trl" "$batch" && fits=yes
             confide "$shape" dpo "$batch"
-            trl "$shape" "trl, precomputed" "$batch" --precompute-ref
+            trl "$shape" "trl, precomputed" "$batch" --precompute-ref && fits=yes
+            [ "$fits" = yes ] || trl "$shape" "trl, layers recomputed" "$batch" --precompute-ref --gradient-checkpointing || true
         done
         score "$shape" 16
         confide "$shape" score 16

@@ -14,7 +14,14 @@ runs = [json.loads(line) for line in open(sys.argv[1])]
 
 
 def found(shape, what, batch, key):
-    return [r["found"][key] for r in runs if (r["shape"], r["what"], r["batch"]) == (shape, what, batch)]
+    """Of the runs that came to their end."""
+    same = [r["found"] for r in runs if (r["shape"], r["what"], r["batch"]) == (shape, what, batch)]
+    return [run[key] for run in same if key in run]
+
+
+def ended(shape, what, batch):
+    """Why runs came to no end."""
+    return [r["found"]["ended"] for r in runs if (r["shape"], r["what"], r["batch"]) == (shape, what, batch) and "ended" in r["found"]]
 
 
 def spread(values):
@@ -36,17 +43,22 @@ cores = subprocess.run(["nproc"], capture_output=True, text=True).stdout.strip()
 lines += [f"{cpu()}, {cores} cores, {platform.system()} {platform.machine()}; Confide built with Rust {rustc}; {versions}.", ""]
 lines += ["| Shape | Batch | TRL | TRL, precomputed | Confide | Times the better | Peak TRL | Peak Confide | Share |", "|---|---|---|---|---|---|---|---|---|"]
 shapes = list(dict.fromkeys(r["shape"] for r in runs if r["what"] == "confide dpo"))
+ways = ("trl", "trl, precomputed", "trl, layers recomputed")
 for shape in shapes:
     for batch in (4, 16):
         ours = found(shape, "confide dpo", batch, "pairs_per_second")
-        theirs = [found(shape, what, batch, "pairs_per_second") for what in ("trl", "trl, precomputed")]
-        if not (ours and all(theirs)):
+        theirs = {way: found(shape, way, batch, "pairs_per_second") for way in ways}
+        failed = {way: ended(shape, way, batch) for way in ways}
+        if not ours or not any(theirs.values()) or not all(theirs[way] or failed[way] for way in ways[:2]):
             continue
-        peaks = [p for what in ("trl", "trl, precomputed") for p in found(shape, what, batch, "peak_rss_mib")]
+        cells = [spread(theirs[way]) if theirs[way] else failed[way][0] for way in ways[:2]]
+        if theirs[ways[2]]:
+            cells[1] += f"; {spread(theirs[ways[2]])} with layers recomputed"
+        theirs_peak = min(p for way in ways for p in found(shape, way, batch, "peak_rss_mib"))
         mine = max(found(shape, "confide dpo", batch, "peak_mib"))
-        times = median(ours) / max(map(median, theirs))
-        lines.append(f"| {shape} | {batch} | {spread(theirs[0])} | {spread(theirs[1])} | {spread(ours)} | {times:.1f} "
-                     f"| {min(peaks):,.0f} MiB | {mine:,.0f} MiB | {mine / min(peaks):.2f} |")
+        times = median(ours) / max(median(values) for values in theirs.values() if values)
+        lines.append(f"| {shape} | {batch} | {cells[0]} | {cells[1]} | {spread(ours)} | {times:.1f} "
+                     f"| {theirs_peak:,.0f} MiB | {mine:,.0f} MiB | {mine / theirs_peak:.2f} |")
 lines += ["", "Scoring both sides of 16 pairs at a time, pairs per second:", "",
           "| Shape | transformers, padded | Confide | Times | Peak transformers | Peak Confide |", "|---|---|---|---|---|---|"]
 for shape in shapes:
