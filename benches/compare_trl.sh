@@ -4,7 +4,7 @@
 #     benches/compare_trl.sh [SHAPES] [PAIRS] [ROUNDS]
 #
 # SHAPES are names that ../shared/tools/make_checkpoint.py knows (default "opt-125m smollm2-135m"),
-# PAIRS how many of the first pairs of HH harmless are taken (default 64), ROUNDS how often every
+# PAIRS how many of the first pairs of HH harmless are taken (default 64, more than 16), ROUNDS how often every
 # program runs (default 1), alternating. Full fine-tuning in float32; every program runs in a process
 # of its own on all cores. TRL runs with and without precomputed references; what it then spends on
 # them is not counted, nor is Confide's. Where the machine has the memory for neither, it computes layers again
@@ -16,6 +16,7 @@ cd "$(dirname "$0")/.."
 shapes=${1:-opt-125m smollm2-135m}
 pairs=${2:-64}
 rounds=${3:-1}
+[ "$pairs" -gt 16 ] || { echo "PAIRS is $pairs; more than 16 are needed: the first batch is not timed" >&2; exit 2; }
 work=$(mkdir -p "${WORK:-target/compare}" && cd "${WORK:-target/compare}" && pwd)
 file=../shared/data/hh-harmless-base/test.jsonl.gz
 export HF_HUB_OFFLINE=1 OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc)}"
@@ -34,7 +35,9 @@ note() { # SHAPE WHAT BATCH JSON
     printf '{"shape": "%s", "what": "%s", "batch": %s, "found": %s}\n' "$1" "$2" "$3" "$4" | tee -a "$work/runs.jsonl"
 }
 confide() { # SHAPE TASK BATCH
-    note "$1" "confide $2" "$3" "$("$bench" "$2" "$work/$1" "$file" --limit "$pairs" --batch "$3")"
+    local found
+    found=$("$bench" "$2" "$work/$1" "$file" --limit "$pairs" --batch "$3")
+    note "$1" "confide $2" "$3" "$found"
 }
 trl() { # SHAPE WHAT BATCH [OPTIONS]; fails where the system ended it for want of memory
     local shape=$1 what=$2 batch=$3 status=0
@@ -45,14 +48,16 @@ trl() { # SHAPE WHAT BATCH [OPTIONS]; fails where the system ended it for want o
         note "$shape" "$what" "$batch" '{"ended": "out of memory"}'
         return 1
     fi
-    [ "$status" = 0 ] || { tail "$work/trl.log"; exit 1; }
+    [ "$status" = 0 ] || { tail "$work/trl.log" >&2; exit 1; }
     note "$shape" "$what" "$batch" "$("$PYTHON" -c 'import json, sys
 r = json.load(open(sys.argv[1]))
 keep = ("pairs", "pairs_per_second", "median_step_seconds", "peak_rss_mib")
 print(json.dumps({**{k: r[k] for k in keep}, "losses": [s["loss"] for s in r["steps"]]}))' "$work/trl.json")"
 }
 score() { # SHAPE BATCH
-    note "$1" "transformers score" "$2" "$("$PYTHON" benches/score_reference.py "$work/$1" "$file" "$pairs" "$2" 2>"$work/score.log")"
+    local found
+    found=$("$PYTHON" benches/score_reference.py "$work/$1" "$file" "$pairs" "$2" 2>"$work/score.log") || { tail "$work/score.log" >&2; exit 1; }
+    note "$1" "transformers score" "$2" "$found"
 }
 
 for round in $(seq "$rounds"); do
@@ -77,4 +82,4 @@ for data in hh-harmless-base hh-helpful-base; do
         note "${data%-base}" "confide positions" "$batch" "$("$bench" positions "$work/${shapes%% *}" "../shared/data/$data/test.jsonl.gz" --batch "$batch")"
     done
 done
-"$PYTHON" benches/tabulate.py "$work/runs.jsonl" benches/RESULTS.md
+"$PYTHON" benches/table.py "$work/runs.jsonl" benches/RESULTS.md

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Turn the runs of compare_trl.sh into a table, print it, and put it into RESULTS.md.
 
-    tabulate.py RUNS RESULTS
+    table.py RUNS RESULTS
 
 Rows whose runs are not all there are left out.
 """
