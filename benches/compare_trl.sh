@@ -31,13 +31,14 @@ done
 bench=$(cargo build --release --bench pairs --message-format=json 2>/dev/null | grep -o '"executable":"[^"]*pairs[^"]*"' | cut -d'"' -f4 | tail -n1)
 
 : >"$work/runs.jsonl"
-note() { # SHAPE WHAT BATCH JSON
-    printf '{"shape": "%s", "what": "%s", "batch": %s, "found": %s}\n' "$1" "$2" "$3" "$4" | tee -a "$work/runs.jsonl"
+note() { # SHAPE WHAT BATCH COMMAND, which prints JSON; fails where the command does
+    local shape=$1 what=$2 batch=$3 found
+    shift 3
+    found=$("$@") || return
+    printf '{"shape": "%s", "what": "%s", "batch": %s, "found": %s}\n' "$shape" "$what" "$batch" "$found" | tee -a "$work/runs.jsonl"
 }
 confide() { # SHAPE TASK BATCH
-    local found
-    found=$("$bench" "$2" "$work/$1" "$file" --limit "$pairs" --batch "$3")
-    note "$1" "confide $2" "$3" "$found"
+    note "$1" "confide $2" "$3" "$bench" "$2" "$work/$1" "$file" --limit "$pairs" --batch "$3"
 }
 trl() { # SHAPE WHAT BATCH [OPTIONS]; fails where the system ended it for want of memory
     local shape=$1 what=$2 batch=$3 status=0
@@ -45,19 +46,18 @@ trl() { # SHAPE WHAT BATCH [OPTIONS]; fails where the system ended it for want o
     "$PYTHON" ../shared/tools/trl_reference.py dpo --model "$work/$shape" --pairs "$file" --limit "$pairs" \
         --batch "$batch" --max-length 512 --out "$work/trl.json" "$@" >"$work/trl.log" 2>&1 || status=$?
     if [ "$status" = 137 ]; then
-        note "$shape" "$what" "$batch" '{"ended": "out of memory"}'
+        note "$shape" "$what" "$batch" echo '{"ended": "out of memory"}'
         return 1
     fi
     [ "$status" = 0 ] || { tail "$work/trl.log" >&2; exit 1; }
-    note "$shape" "$what" "$batch" "$("$PYTHON" -c 'import json, sys
+    note "$shape" "$what" "$batch" "$PYTHON" -c 'import json, sys
 r = json.load(open(sys.argv[1]))
 keep = ("pairs", "pairs_per_second", "median_step_seconds", "peak_rss_mib")
-print(json.dumps({**{k: r[k] for k in keep}, "losses": [s["loss"] for s in r["steps"]]}))' "$work/trl.json")"
+print(json.dumps({**{k: r[k] for k in keep}, "losses": [s["loss"] for s in r["steps"]]}))' "$work/trl.json" || exit 1
 }
 score() { # SHAPE BATCH
-    local found
-    found=$("$PYTHON" benches/score_reference.py "$work/$1" "$file" "$pairs" "$2" 2>"$work/score.log") || { tail "$work/score.log" >&2; exit 1; }
-    note "$1" "transformers score" "$2" "$found"
+    note "$1" "transformers score" "$2" "$PYTHON" benches/score_reference.py "$work/$1" "$file" "$pairs" "$2" \
+        2>"$work/score.log" || { tail "$work/score.log" >&2; exit 1; }
 }
 
 for round in $(seq "$rounds"); do
@@ -79,7 +79,7 @@ for round in $(seq "$rounds"); do
 done
 for data in hh-harmless-base hh-helpful-base; do
     for batch in 4 16; do
-        note "${data%-base}" "confide positions" "$batch" "$("$bench" positions "$work/${shapes%% *}" "../shared/data/$data/test.jsonl.gz" --batch "$batch")"
+        note "${data%-base}" "confide positions" "$batch" "$bench" positions "$work/${shapes%% *}" "../shared/data/$data/test.jsonl.gz" --batch "$batch"
     done
 done
 "$PYTHON" benches/table.py "$work/runs.jsonl" benches/RESULTS.md

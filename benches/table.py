@@ -14,14 +14,9 @@ runs = [json.loads(line) for line in open(sys.argv[1])]
 
 
 def found(shape, what, batch, key):
-    """Of the runs that came to their end."""
+    """What the runs that have it found; `ended`: why one came to no end."""
     same = [r["found"] for r in runs if (r["shape"], r["what"], r["batch"]) == (shape, what, batch)]
     return [run[key] for run in same if key in run]
-
-
-def ended(shape, what, batch):
-    """Why runs came to no end."""
-    return [r["found"]["ended"] for r in runs if (r["shape"], r["what"], r["batch"]) == (shape, what, batch) and "ended" in r["found"]]
 
 
 def spread(values):
@@ -48,7 +43,7 @@ for shape in shapes:
     for batch in (4, 16):
         ours = found(shape, "confide dpo", batch, "pairs_per_second")
         theirs = {way: found(shape, way, batch, "pairs_per_second") for way in ways}
-        failed = {way: ended(shape, way, batch) for way in ways}
+        failed = {way: found(shape, way, batch, "ended") for way in ways}
         if not ours or not any(theirs.values()) or not all(theirs[way] or failed[way] for way in ways[:2]):
             continue
         cells = [spread(theirs[way]) if theirs[way] else failed[way][0] for way in ways[:2]]

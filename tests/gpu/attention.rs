@@ -9,7 +9,8 @@ use confide::train::Readout;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::packing::{distance, pass, spans, vector};
+use super::common::vector;
+use super::packing::{distance, pass, spans};
 use super::{gpu, model};
 
 fn random<const D: usize>(shape: [usize; D], seed: u64) -> TensorData {
@@ -78,7 +79,7 @@ fn attention_kernels_agree_with_plain_operations() {
     ] {
         let sequences = sequences(seed, groups, longest, 60);
         let on_cpu = Device::flex();
-        let [spans, same] = [&device, &on_cpu].map(|device| spans(&sequences, device));
+        let [spans, same_on_cpu] = [&device, &on_cpu].map(|device| spans(&sequences, device));
         let n = spans.dims()[0];
         let (width, kv_width) = (heads * head_dim, kv_heads * head_dim);
         let inputs = [(n, width), (n, kv_width), (n, kv_width), (n, width)];
@@ -91,7 +92,7 @@ fn attention_kernels_agree_with_plain_operations() {
         let found = attend(&inputs, &spans, shape, &device, true);
         // Sums have one order, so that a run can be repeated to the last bit.
         assert!(attend(&inputs, &spans, shape, &device, true) == found, "seed {seed}");
-        let expected = attend(&inputs, &same, shape, &on_cpu, false);
+        let expected = attend(&inputs, &same_on_cpu, shape, &on_cpu, false);
         for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
             let apart = apart(found, expected);
             worst = worst.max(apart);

@@ -16,7 +16,7 @@ mod shared;
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use burn::tensor::{DType, Device, Tensor};
-use common::{assert_close, repository, trace};
+use common::{assert_close, repository, trace, vector};
 use confide::device::{Class, list, open};
 use confide::model::{
     Decoder, ModelError, ModelFiles, Precision, Sampling, Storage, Targets, collect_tensors,
@@ -25,7 +25,6 @@ use confide::model::{
 use confide::run::{Control, Event, Job, Recipe, RunError, Stage, execute};
 use confide::text::{Batch, Sequence};
 use confide::train::{AdamW, Gradients, Pass, PassSettings, Readout};
-use packing::vector;
 use serde_json::Value;
 
 /// The device and a lock: kernels of several tests at once would only wait for each other.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use burn::tensor::Tensor;
 use serde_json::Value;
 
 /// A path inside the repository.
@@ -35,6 +36,11 @@ pub(crate) fn numbers(value: &Value) -> Vec<f64> {
         Value::Null => vec![f64::NAN],
         other => panic!("{other} is no number"),
     }
+}
+
+/// Numbers of a tensor, in the order of its axes.
+pub(crate) fn vector<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.try_into_vec_as::<f32>().unwrap().into_iter().map(f64::from).collect()
 }
 
 /// Whole numbers of a flat JSON array.

@@ -10,7 +10,7 @@ use confide::model::{
 use confide::train::{AdamW, PassSettings};
 
 use super::shared::*;
-use crate::common::assert_close;
+use crate::common::{assert_close, vector};
 
 /// Every family, every linear layer adapted; the last three have a scalar head.
 const BASES: [&str; 9] = [

@@ -9,7 +9,7 @@ use confide::train::PassSettings;
 use serde_json::Value;
 
 use super::shared::*;
-use crate::common::{assert_close, fixture, ids, numbers};
+use crate::common::{assert_close, fixture, ids, numbers, vector};
 
 pub(super) const LANGUAGE: [&str; 10] = [
     "gpt2-all",

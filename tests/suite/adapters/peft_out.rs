@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::peft_in::{LANGUAGE, SCORED};
 use super::python;
 use super::shared::*;
+use crate::common::vector;
 
 struct Case {
     name: &'static str,

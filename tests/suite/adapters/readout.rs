@@ -7,7 +7,7 @@ use confide::model::{
 use proptest::prelude::*;
 
 use super::shared::*;
-use crate::common::assert_close;
+use crate::common::{assert_close, vector};
 
 /// A decoder without layers, of which only the head matters.
 fn head(vocabulary: usize, width: usize, size: f32) -> Decoder {

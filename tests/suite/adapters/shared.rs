@@ -17,7 +17,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use crate::common::repository;
+use crate::common::{repository, vector};
 
 /// What adapters drop comes from a generator that the whole process shares.
 pub(super) fn alone() -> MutexGuard<'static, ()> {
@@ -100,10 +100,6 @@ pub(super) fn shaken(mut checkpoint: Checkpoint) -> Checkpoint {
     }
     checkpoint.decoder = take_tensors(checkpoint.decoder, tensors);
     checkpoint
-}
-
-pub(super) fn vector<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.try_into_vec_as::<f32>().unwrap().into_iter().map(f64::from).collect()
 }
 
 pub(super) fn batch_of(sequences: &[Sequence]) -> Batch {

@@ -10,7 +10,7 @@ use confide::model::{Checkpoint, Decoder, DecoderInput, ModelFiles, load};
 use confide::text::{Batch, Sequence};
 use serde_json::Value;
 
-use crate::common::{fixture, ids, numbers, repository};
+use crate::common::{fixture, ids, numbers, repository, vector};
 
 /// Checkpoints whose fixtures hold everything.
 const FAMILIES: [&str; 16] = [
@@ -129,10 +129,6 @@ fn with_score(model: Decoder, expected: &Value) -> Decoder {
     let weights: Vec<f32> = weights.collect();
     let shape = [weights.len(), 1];
     model.with_score(Tensor::from_data(TensorData::new(weights, shape), &Device::flex()))
-}
-
-fn vector<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.try_into_vec_as::<f32>().unwrap().into_iter().map(f64::from).collect()
 }
 
 /// Panic unless all numbers agree within 1e-4, large ones too.

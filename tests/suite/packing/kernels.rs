@@ -3,9 +3,11 @@
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use confide::kernels::check::{self, Shape};
 use confide::model::Activation;
+use confide::text::Sequence;
 
-use super::shared::{spans, vector};
+use super::shared::spans;
 use super::{assert_equal, random_sequences};
+use crate::common::vector;
 
 fn random<const D: usize>(shape: [usize; D], seed: usize) -> Tensor<D> {
     let count: usize = shape.iter().product();
@@ -56,7 +58,7 @@ fn attention_within_spans_is_attention_under_a_mask() {
         let prompt: std::sync::Arc<[u32]> = (1..40).cycle().take(100).collect();
         for n in [70, 3] {
             let response = (1..50).cycle().take(n).collect();
-            sequences.push(confide::text::Sequence { prompt: prompt.clone(), response });
+            sequences.push(Sequence { prompt: prompt.clone(), response });
         }
         let spans = spans(&sequences, &Device::flex());
         let n = spans.dims()[0];

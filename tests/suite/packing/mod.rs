@@ -14,8 +14,8 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use self::shared::{distance, pass, vector};
-use crate::common::repository;
+use self::shared::{distance, pass};
+use crate::common::{repository, vector};
 
 /// Learned and rotary positions, with and without windows, shared key/value heads, norms of heads,
 /// post-norm layers, projections around the layers, an untied head.

@@ -5,9 +5,7 @@ use confide::model::{Decoder, input};
 use confide::text::{Batch, Sequence};
 use confide::train::{Gradients, Pass, PassSettings, Readout};
 
-pub(super) fn vector<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.try_into_vec_as::<f32>().unwrap().into_iter().map(f64::from).collect()
-}
+use crate::common::vector;
 
 /// What every token of these sequences in one packed row sees, as attention reads it.
 pub(super) fn spans(sequences: &[Sequence], device: &Device) -> Tensor<2, Int> {

@@ -8,40 +8,50 @@ use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 use super::tiles::{
-    BLOCK, BOUNDS, OWN, SQUARE_ROW, chance, head_of, hide, meets, mix, own_columns, own_sights,
-    products, row, store, write,
+    BLOCK, BOUNDS, Head, OWN, SQUARE_ROW, chance, head_of, hide, meets, mix, own_columns,
+    own_sights, products, row, store, write,
 };
 
-/// Turn a thread's products of queries and keys into chances, and the slopes of chances into those
-/// of scores.
+/// A thread's chances of a block of queries to look at a block of keys within a head, and the
+/// slopes of the scores behind them. `rows`: what the thread's queries see.
 #[cube]
-fn slopes(
-    scores: &mut Array<f32>,
-    of_scores: &mut Array<f32>,
-    rows: &Array<i32>,
+fn chances_and_slopes(
+    q: &Tensor<f32>,
+    k: &Tensor<f32>,
+    v: &Tensor<f32>,
+    slope: &Tensor<f32>,
     normalisers: &Tensor<f32>,
     levels: &Tensor<f32>,
+    rows: &Array<i32>,
+    left: &mut Shared<[f32]>,
+    right: &mut Shared<[f32]>,
     queries: usize,
     keys: usize,
-    number: usize,
-    heads: usize,
+    head: &Head,
     scale: f32,
+    chances: &mut Array<f32>,
+    slopes: &mut Array<f32>,
+    #[comptime] head_dim: usize,
+    #[comptime] chunk: usize,
 ) {
-    hide(scores, rows, queries, keys, scale);
+    products(q, k, left, right, queries, keys, head, chances, head_dim, chunk);
+    products(slope, v, left, right, queries, keys, head, slopes, head_dim, chunk);
+    hide(chances, rows, queries, keys, scale);
     #[unroll]
     for a in 0..OWN {
         let token = queries * BLOCK + row(a);
         let mut normaliser = 0.0f32;
         let mut level = 0.0f32;
-        if token < normalisers.shape(0) {
-            normaliser = normalisers[token * heads + number];
-            level = levels[token * heads + number];
+        if token < head.n {
+            let place = (token * head.width + head.at) / head_dim;
+            normaliser = normalisers[place];
+            level = levels[place];
         }
         #[unroll]
         for b in 0..OWN {
             let i = a * OWN + b;
-            scores[i] = chance(scores[i], normaliser);
-            of_scores[i] = scores[i] * (of_scores[i] - level) * scale;
+            chances[i] = chance(chances[i], normaliser);
+            slopes[i] = chances[i] * (slopes[i] - level) * scale;
         }
     }
 }
@@ -83,41 +93,24 @@ pub(super) fn of_queries(
 
     for keys in 0..queries + 1 {
         if meets(bounds, queries, keys) {
-            products(
+            chances_and_slopes(
                 q,
                 k,
-                &mut left,
-                &mut right,
-                queries,
-                keys,
-                &head,
-                &mut scores,
-                head_dim,
-                chunk,
-            );
-            products(
-                slope,
                 v,
-                &mut left,
-                &mut right,
-                queries,
-                keys,
-                &head,
-                &mut of_scores,
-                head_dim,
-                chunk,
-            );
-            slopes(
-                &mut scores,
-                &mut of_scores,
-                &rows,
+                slope,
                 normalisers,
                 levels,
+                &rows,
+                &mut left,
+                &mut right,
                 queries,
                 keys,
-                number,
-                heads,
+                &head,
                 scale,
+                &mut scores,
+                &mut of_scores,
+                head_dim,
+                chunk,
             );
             store(&of_scores, &mut square);
             mix(&square, k, &mut right, keys, &head, &mut sums, false, head_dim, chunk);
@@ -169,41 +162,24 @@ pub(super) fn of_keys(
             for member in 0..group {
                 let number = kv_head * group + member;
                 let head = head_of(number, heads, group, n, head_dim);
-                products(
+                chances_and_slopes(
                     q,
                     k,
-                    &mut left,
-                    &mut right,
-                    queries,
-                    keys,
-                    &head,
-                    &mut scores,
-                    head_dim,
-                    chunk,
-                );
-                products(
-                    slope,
                     v,
-                    &mut left,
-                    &mut right,
-                    queries,
-                    keys,
-                    &head,
-                    &mut of_scores,
-                    head_dim,
-                    chunk,
-                );
-                slopes(
-                    &mut scores,
-                    &mut of_scores,
-                    &rows,
+                    slope,
                     normalisers,
                     levels,
+                    &rows,
+                    &mut left,
+                    &mut right,
                     queries,
                     keys,
-                    number,
-                    heads,
+                    &head,
                     scale,
+                    &mut scores,
+                    &mut of_scores,
+                    head_dim,
+                    chunk,
                 );
                 store(&scores, &mut square);
                 mix(&square, slope, &mut left, queries, &head, &mut sums_v, true, head_dim, chunk);
