@@ -4,8 +4,11 @@ use burn::tensor::wgpu::{WgpuBackend, wgpu};
 use burn::tensor::{Device, DeviceKind};
 use serde::Serialize;
 
+mod limits;
 mod memory;
 
+pub(crate) use limits::largest_tensor;
+pub use limits::{Limits, open_with_least_limits};
 pub use memory::{Memory, peak_memory};
 
 /// What kind of hardware stands behind a device.
@@ -166,11 +169,14 @@ fn adapters() -> Vec<Candidate> {
 
 /// All adapters that an interface reaches.
 fn enumerate(api: wgpu::Backend) -> Vec<wgpu::Adapter> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+    pollster::block_on(instance(api).enumerate_adapters(api.into()))
+}
+
+fn instance(api: wgpu::Backend) -> wgpu::Instance {
+    wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: api.into(),
         ..wgpu::InstanceDescriptor::new_without_display_handle()
-    });
-    pollster::block_on(instance.enumerate_adapters(api.into()))
+    })
 }
 
 fn candidate(info: &wgpu::AdapterInfo, index: usize) -> Candidate {
@@ -267,9 +273,8 @@ pub fn open(candidate: &Candidate) -> Result<Device, DeviceError> {
         return Err(DeviceError::SoftwareAdapter { name: candidate.name.clone() });
     }
     let mut started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some((_, device)) = started.iter().find(|(selector, _)| *selector == candidate.selector)
-    {
-        return Ok(device.clone());
+    if let Some(known) = started.iter().find(|known| known.selector == candidate.selector) {
+        return Ok(known.device.clone());
     }
     let kind = match kind {
         wgpu::DeviceType::DiscreteGpu => DeviceKind::DiscreteGpu(index),
@@ -284,16 +289,24 @@ pub fn open(candidate: &Candidate) -> Result<Device, DeviceError> {
         wgpu::Backend::Dx12 => WgpuBackend::Dx12,
         _ => WgpuBackend::Auto,
     };
-    let device =
-        Device::wgpu_options().device_kind(kind).graphics_api(api).init().map_err(|e| {
-            DeviceError::Start { name: candidate.name.clone(), reason: e.to_string() }
-        })?;
-    started.push((candidate.selector, device.clone()));
+    let options = Device::wgpu_options().device_kind(kind).graphics_api(api);
+    let (device, setup) = options
+        .init_with_setup()
+        .map_err(|e| DeviceError::Start { name: candidate.name.clone(), reason: e.to_string() })?;
+    let binding_bytes = setup.device.limits().max_storage_buffer_binding_size;
+    started.push(Started { selector: candidate.selector, device: device.clone(), binding_bytes });
     Ok(device)
 }
 
+/// A device that was started.
+struct Started {
+    selector: Selector,
+    device: Device,
+    binding_bytes: u64,
+}
+
 /// A runtime can be configured once per process, so what was started is kept.
-static STARTED: std::sync::Mutex<Vec<(Selector, Device)>> = std::sync::Mutex::new(Vec::new());
+static STARTED: std::sync::Mutex<Vec<Started>> = std::sync::Mutex::new(Vec::new());
 
 /// Whether tensors of a device live in the process's own memory.
 pub(crate) fn is_cpu(device: &Device) -> bool {

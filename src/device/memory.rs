@@ -60,23 +60,41 @@ fn data_limit() -> Option<Memory> {
     None
 }
 
-/// The largest heap that the driver calls local to the device.
+/// The largest heap that the driver calls local to the device, and what is free of it where the
+/// driver counts that (`VK_EXT_memory_budget`).
 #[cfg(not(target_vendor = "apple"))]
 fn vulkan(kind: wgpu::DeviceType, index: usize) -> Option<Memory> {
-    /// `VK_MEMORY_HEAP_DEVICE_LOCAL_BIT`.
-    const DEVICE_LOCAL: u32 = 1;
+    use ash::vk;
     let adapters = super::enumerate(wgpu::Backend::Vulkan);
     let adapter = adapters.iter().filter(|a| a.get_info().device_type == kind).nth(index)?;
-    // SAFETY: the handles are only asked for properties and outlive the question.
-    let properties = unsafe {
+    let mut budget = vk::PhysicalDeviceMemoryBudgetPropertiesEXT::default();
+    // SAFETY: the handles are only asked for properties and outlive the question; the structure of
+    // an extension is passed only where the device has it.
+    let (properties, counts) = unsafe {
         let raw = adapter.as_hal::<wgpu::hal::api::Vulkan>()?;
-        let instance = raw.shared_instance().raw_instance();
-        instance.get_physical_device_memory_properties(raw.raw_physical_device())
+        let (instance, device) = (raw.shared_instance().raw_instance(), raw.raw_physical_device());
+        let extensions = instance.enumerate_device_extension_properties(device).unwrap_or_default();
+        let counts = extensions
+            .iter()
+            .any(|found| found.extension_name_as_c_str() == Ok(ash::ext::memory_budget::NAME));
+        let mut found = vk::PhysicalDeviceMemoryProperties2::default();
+        if counts {
+            found = found.push_next(&mut budget);
+        }
+        instance.get_physical_device_memory_properties2(device, &mut found);
+        (found.memory_properties, counts)
     };
-    let heaps = properties.memory_heaps.iter().take(properties.memory_heap_count as usize);
-    let local = heaps.filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0);
-    let bytes = local.map(|heap| heap.size).max()?;
-    Some(Memory { bytes, source: "the device's memory, says its driver" })
+    let heaps = properties.memory_heaps_as_slice().iter().enumerate();
+    let local = heaps.filter(|(_, heap)| heap.flags.contains(vk::MemoryHeapFlags::DEVICE_LOCAL));
+    let (place, heap) = local.max_by_key(|(_, heap)| heap.size)?;
+    if counts && budget.heap_budget[place] > 0 {
+        let free = budget.heap_budget[place].saturating_sub(budget.heap_usage[place]);
+        return Some(Memory {
+            bytes: free.min(heap.size),
+            source: "free, says the device's driver",
+        });
+    }
+    Some(Memory { bytes: heap.size, source: "the device's memory, says its driver" })
 }
 
 #[cfg(target_vendor = "apple")]

@@ -18,6 +18,14 @@ pub struct Shape {
     pub window: Option<usize>,
 }
 
+impl Shape {
+    fn attention(self, every_block: bool) -> SegmentAttention {
+        let Self { heads, kv_heads, head_dim, window } = self;
+        let scale = (head_dim as f32).powf(-0.5);
+        SegmentAttention { heads, kv_heads, head_dim, scale, window, every_block }
+    }
+}
+
 /// Attention within spans, by the fused operation or by plain ones.
 pub fn attention(
     qkv: [Tensor<2>; 3],
@@ -25,10 +33,17 @@ pub fn attention(
     shape: Shape,
     fused: bool,
 ) -> Tensor<2> {
-    let Shape { heads, kv_heads, head_dim, window } = shape;
-    let scale = (head_dim as f32).powf(-0.5);
-    let shape = SegmentAttention { heads, kv_heads, head_dim, scale, window };
+    let shape = shape.attention(false);
     if fused { segment_attention(qkv, spans, shape) } else { plain_attention(qkv, &spans, shape) }
+}
+
+/// As [`attention`], fused, as a GPU computes it that may skip no block.
+pub fn attention_of_every_block(
+    qkv: [Tensor<2>; 3],
+    spans: Tensor<2, Int>,
+    shape: Shape,
+) -> Tensor<2> {
+    segment_attention(qkv, spans, shape.attention(true))
 }
 
 /// f(x), or f(x)·up.

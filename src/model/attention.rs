@@ -96,6 +96,7 @@ impl Attention {
             head_dim: self.head_dim,
             scale: scale as f32,
             window,
+            every_block: false,
         }
     }
 

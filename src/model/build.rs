@@ -1,7 +1,7 @@
 //! Decoders made of parameters that come from anywhere.
 
 use burn::module::Param;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
 use super::config::{DecoderConfig, ModelError, NormKind, Position};
 use super::decoder::{FeedForward, Layer};
@@ -28,13 +28,25 @@ pub(crate) fn build_as(
     get: &Get<'_>,
 ) -> Result<Decoder, ModelError> {
     precision.check(device)?;
-    Builder { get, device, precision }.decoder(config)
+    let most = crate::device::largest_tensor(device);
+    Builder { get, device, precision, most }.decoder(config)
+}
+
+/// Values beyond the largest f16 would silently become infinite.
+fn fits_f16(path: &str, values: &[f32]) -> Result<(), ModelError> {
+    let most = half::f16::MAX.to_f32();
+    match values.iter().find(|value| value.abs() > most) {
+        Some(&found) => Err(ModelError::Overflow { tensor: path.to_owned(), found, most }),
+        None => Ok(()),
+    }
 }
 
 struct Builder<'a> {
     get: &'a Get<'a>,
     device: &'a Device,
     precision: Precision,
+    /// Bytes of the largest tensor that the device's kernels can see.
+    most: Option<u64>,
 }
 
 impl Builder<'_> {
@@ -46,8 +58,16 @@ impl Builder<'_> {
         shape: [usize; D],
         pack: impl Fn(Tensor<D>) -> Tensor<D> + Send,
     ) -> Result<Param<Tensor<D>>, ModelError> {
-        let data = TensorData::new((self.get)(path, &shape)?, shape);
         let device = self.device;
+        let bytes = 4 * shape.iter().product::<usize>() as u64;
+        if let Some(most) = self.most.filter(|most| bytes > *most) {
+            return Err(ModelError::Piece { tensor: path.to_owned(), bytes, most });
+        }
+        let values = (self.get)(path, &shape)?;
+        if D == 2 && self.precision.table(device) == FloatDType::F16 {
+            fits_f16(path, &values)?;
+        }
+        let data = TensorData::new(values, shape);
         let tensor = if self.precision == Precision::F32 {
             let put = |data| Tensor::from_data(data, device);
             device.memory_persistent_allocations(data, put)

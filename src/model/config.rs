@@ -93,6 +93,30 @@ pub enum ModelError {
         /// What the device can hold.
         supported: String,
     },
+    /// A weight is too large for 16-bit floats.
+    #[error(
+        "{tensor} holds {found}, and f16 ends at {most}; use precision = \"bf16\" or \"f32\" (or device = \"cpu\", where 8 and 4 bits keep tables in bf16)"
+    )]
+    Overflow {
+        /// The parameter.
+        tensor: String,
+        /// The value.
+        found: f32,
+        /// The largest f16.
+        most: f32,
+    },
+    /// A parameter is larger than what kernels of the device can see of a buffer.
+    #[error(
+        "{tensor} takes {bytes} bytes in one piece, and this device's kernels see {most} of one; use device = \"cpu\", another device (see `confide devices --json`), or a model with a smaller vocabulary"
+    )]
+    Piece {
+        /// The parameter.
+        tensor: String,
+        /// What it takes in f32, in which it passes through.
+        bytes: u64,
+        /// What the device allows.
+        most: u64,
+    },
     /// An adapter does not fit its model.
     #[error("{path}: {found}; expected {expected}")]
     Adapter {

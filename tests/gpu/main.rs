@@ -1,12 +1,14 @@
 //! The GPU path against the CPU path, with tiny shapes, so that a software adapter will do.
 //!
-//! Runs on the first adapter of the machine; without any, each test says that it is skipped.
+//! Runs on the first adapter of the machine; without any, each test says that it is skipped. With
+//! `CONFIDE_TEST_LIMITS=least` the adapter is given no more than WebGPU guarantees everywhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod attention;
 #[path = "../suite/common.rs"]
 #[allow(dead_code)]
 mod common;
+mod limits;
 #[path = "../suite/packing/shared.rs"]
 mod packing;
 #[path = "../suite/adapters/shared.rs"]
@@ -17,7 +19,7 @@ use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use burn::tensor::{DType, Device, Tensor};
 use common::{assert_close, repository, trace, vector};
-use confide::device::{Class, list, open};
+use confide::device::{Class, list, open, open_with_least_limits};
 use confide::model::{
     Decoder, ModelError, ModelFiles, Precision, Sampling, Storage, Targets, collect_tensors,
     generate, load, load_as, save, sequence_log_probs, sequence_scores,
@@ -32,8 +34,18 @@ static GPU: LazyLock<Option<Mutex<Device>>> = LazyLock::new(|| {
     // SAFETY: set once, before the runtime that reads it starts; nothing else sets variables.
     unsafe { std::env::set_var("CUBECL_AUTOTUNE_LEVEL", "minimal") };
     let adapter = list().into_iter().find(|candidate| candidate.class != Class::Cpu)?;
-    eprintln!("adapter: {}", adapter.describe());
-    Some(Mutex::new(open(&adapter).unwrap()))
+    let least = std::env::var("CONFIDE_TEST_LIMITS").is_ok_and(|wanted| wanted == "least");
+    let limits = if least { "the least limits" } else { "its own limits" };
+    eprintln!("adapter: {}, with {limits}", adapter.describe());
+    let device = if least { open_with_least_limits(&adapter) } else { open(&adapter) };
+    Some(Mutex::new(device.unwrap()))
+});
+
+/// The same adapter with the least limits, as a device of its own.
+static LEAST: LazyLock<Option<Mutex<Device>>> = LazyLock::new(|| {
+    drop(gpu()?);
+    let adapter = list().into_iter().find(|candidate| candidate.class != Class::Cpu)?;
+    Some(Mutex::new(open_with_least_limits(&adapter).unwrap()))
 });
 
 fn gpu() -> Option<MutexGuard<'static, Device>> {

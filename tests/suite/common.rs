@@ -6,9 +6,11 @@ use std::process::Command;
 use burn::tensor::Tensor;
 use serde_json::Value;
 
-/// A path inside the repository.
+/// A path inside the repository: the one that the environment names, as cargo does, for programs
+/// that run elsewhere than they were built.
 pub(crate) fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR");
+    folder.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from).join(path)
 }
 
 /// A JSON fixture.

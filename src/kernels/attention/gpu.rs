@@ -5,8 +5,10 @@ mod forward;
 mod tiles;
 
 use burn::backend::tensor::FloatTensor;
+use burn::tensor::wgpu::WgpuBackend;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
+use burn_cubecl::CubeDevice;
 use burn_cubecl::cubecl::prelude::{CubeCount, CubeDim};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
@@ -41,7 +43,19 @@ struct Launch {
     shape: SegmentAttention,
     /// Everything is in the widest one.
     window: i32,
+    /// Devices allow 65,535 work-groups in a dimension: two million positions.
     blocks: u32,
+    /// Whether blocks are skipped that spans leave empty.
+    skip: bool,
+}
+
+/// Whether a device's compiler takes barriers in loops whose bounds a kernel read. The older one
+/// of DirectX 12 wants proof that all threads agree (X4026), and finds none in a buffer.
+fn may_skip(device: &CubeDevice) -> bool {
+    match device {
+        CubeDevice::Wgpu(device) => device.backend != WgpuBackend::Dx12,
+        _ => true,
+    }
 }
 
 impl Launch {
@@ -59,7 +73,8 @@ impl Launch {
             bounds.clone().into_tensor_arg(),
             window,
         );
-        Self { spans, bounds, shape, window, blocks: blocks as u32 }
+        let skip = !shape.every_block && may_skip(&spans.device);
+        Self { spans, bounds, shape, window, blocks: blocks as u32, skip }
     }
 
     fn group(&self) -> u32 {
@@ -96,6 +111,7 @@ pub(super) fn attend(
         launch.group(),
         shape.scale,
         launch.window,
+        launch.skip,
         shape.head_dim,
         chunk(shape.head_dim),
     );
@@ -133,6 +149,7 @@ pub(super) fn attend_backward(
         launch.group(),
         shape.scale,
         launch.window,
+        launch.skip,
         shape.head_dim,
         chunk(shape.head_dim),
     );
@@ -153,6 +170,7 @@ pub(super) fn attend_backward(
         launch.group(),
         shape.scale,
         launch.window,
+        launch.skip,
         shape.head_dim,
         chunk(shape.head_dim),
     );

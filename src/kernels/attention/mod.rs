@@ -32,6 +32,9 @@ pub(crate) struct SegmentAttention {
     pub scale: f32,
     /// Queries see the last so many positions only.
     pub window: Option<usize>,
+    /// Look also at blocks that spans leave empty, as a GPU must whose compiler wants loops around
+    /// barriers bounded by nothing that a kernel read; it costs time and changes no number.
+    pub every_block: bool,
 }
 
 /// What one token sees: `[prompt.0, prompt.1)` and `[own, itself]`.
@@ -70,7 +73,7 @@ pub(crate) fn plain_attention(
     spans: &Tensor<2, Int>,
     shape: SegmentAttention,
 ) -> Tensor<2> {
-    let SegmentAttention { heads, kv_heads, head_dim, scale, window } = shape;
+    let SegmentAttention { heads, kv_heads, head_dim, scale, window, .. } = shape;
     let n = q.dims()[0];
     let device = spans.device();
     let split = |x: Tensor<2>, count: usize| -> Tensor<3> {

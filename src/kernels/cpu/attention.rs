@@ -172,7 +172,7 @@ pub(crate) fn attend(
     spans: &[Span],
     shape: SegmentAttention,
 ) -> (Vec<f32>, Vec<f32>) {
-    let SegmentAttention { heads, kv_heads, head_dim, scale, window } = shape;
+    let SegmentAttention { heads, kv_heads, head_dim, scale, window, .. } = shape;
     let width = heads * head_dim;
     let mut out = vec![0.0; q.len()];
     let mut normalisers = vec![0.0; spans.len() * heads];
@@ -264,7 +264,7 @@ fn group_backward(
     kv_head: usize,
     shape: SegmentAttention,
 ) -> Found {
-    let SegmentAttention { heads, kv_heads, head_dim, scale, window } = shape;
+    let SegmentAttention { heads, kv_heads, head_dim, scale, window, .. } = shape;
     let shared = heads / kv_heads;
     let start = blocks[0].start;
     let rows = blocks[blocks.len() - 1].end - start;

@@ -8,7 +8,7 @@ use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 use super::tiles::{
-    BLOCK, BOUNDS, Head, OWN, SQUARE_ROW, chance, head_of, hide, meets, mix, own_columns,
+    BLOCK, Head, OWN, SQUARE_ROW, chance, head_of, hide, last_queries, meets, mix, own_columns,
     own_sights, products, row, store, write,
 };
 
@@ -72,6 +72,7 @@ pub(super) fn of_queries(
     group: u32,
     scale: f32,
     window: i32,
+    #[comptime] skip: bool,
     #[comptime] head_dim: usize,
     #[comptime] chunk: usize,
 ) {
@@ -92,7 +93,7 @@ pub(super) fn of_queries(
     own_sights(spans, queries, window, &mut rows);
 
     for keys in 0..queries + 1 {
-        if meets(bounds, queries, keys) {
+        if meets(bounds, queries, keys, skip) {
             chances_and_slopes(
                 q,
                 k,
@@ -136,6 +137,7 @@ pub(super) fn of_keys(
     group: u32,
     scale: f32,
     window: i32,
+    #[comptime] skip: bool,
     #[comptime] head_dim: usize,
     #[comptime] chunk: usize,
 ) {
@@ -155,9 +157,8 @@ pub(super) fn of_keys(
     let mut sums_v = Array::<f32>::new(comptime!(OWN * own_columns(head_dim)));
     let mut rows = Array::<i32>::new(comptime!(OWN * 3));
 
-    let end = usize::cast_from(bounds[keys * BOUNDS + 3]);
-    for queries in keys..(end - 1) / BLOCK + 1 {
-        if meets(bounds, queries, keys) {
+    for queries in keys..last_queries(bounds, keys, n, skip) {
+        if meets(bounds, queries, keys, skip) {
             own_sights(spans, queries, window, &mut rows);
             for member in 0..group {
                 let number = kv_head * group + member;

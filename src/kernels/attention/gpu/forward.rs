@@ -25,6 +25,7 @@ pub(super) fn attend(
     group: u32,
     scale: f32,
     window: i32,
+    #[comptime] skip: bool,
     #[comptime] head_dim: usize,
     #[comptime] chunk: usize,
 ) {
@@ -54,7 +55,7 @@ pub(super) fn attend(
     }
 
     for keys in 0..queries + 1 {
-        if meets(bounds, queries, keys) {
+        if meets(bounds, queries, keys, skip) {
             products(
                 q,
                 k,

@@ -98,15 +98,40 @@ pub(super) fn bounds(spans: &Tensor<i32>, found: &mut Tensor<i32>, window: i32) 
     }
 }
 
-/// Whether any token of a block of queries may see any of a block of keys.
+/// Whether a block of queries looks at a block of keys: whether any of its tokens may see any of
+/// them, or always, where nothing may be skipped; what is hidden then counts for nothing.
 #[cube]
-pub(super) fn meets(bounds: &Tensor<i32>, queries: usize, keys: usize) -> bool {
-    let first = i32::cast_from(keys * BLOCK);
-    let past = first + comptime!(BLOCK as i32);
-    let low = bounds[queries * BOUNDS];
-    let high = bounds[queries * BOUNDS + 1];
-    let own = bounds[queries * BOUNDS + 2];
-    (first < high && past > low) || past > own
+pub(super) fn meets(
+    bounds: &Tensor<i32>,
+    queries: usize,
+    keys: usize,
+    #[comptime] skip: bool,
+) -> bool {
+    if comptime!(skip) {
+        let first = i32::cast_from(keys * BLOCK);
+        let past = first + comptime!(BLOCK as i32);
+        let low = bounds[queries * BOUNDS];
+        let high = bounds[queries * BOUNDS + 1];
+        let own = bounds[queries * BOUNDS + 2];
+        (first < high && past > low) || past > own
+    } else {
+        true.runtime()
+    }
+}
+
+/// One past the last block of queries that may look at a block of keys.
+#[cube]
+pub(super) fn last_queries(
+    bounds: &Tensor<i32>,
+    keys: usize,
+    n: usize,
+    #[comptime] skip: bool,
+) -> usize {
+    let mut end = n;
+    if comptime!(skip) {
+        end = usize::cast_from(bounds[keys * BOUNDS + 3]);
+    }
+    (end - 1) / BLOCK + 1
 }
 
 /// What the thread's own rows see, three numbers to a row.
