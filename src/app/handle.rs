@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use super::command::{Command, Dialog, Role};
 use super::drops::{self, Kind};
 use super::inspection::Preview;
-use super::layout;
 use super::pairs::{PairTable, Query, Weights};
 use super::state::{DataState, LogEntry, Problem};
 use super::tasks::Done;
 use super::window::App;
+use super::{layout, model_choice};
 use crate::demo;
 use crate::device;
+use crate::hub;
 use crate::preference::Weighting;
 use crate::run::{Level, Recipe, RecipeError};
 
@@ -66,6 +67,7 @@ impl App {
             },
             Done::Opened(opened) => self.show_run(*opened),
             Done::Devices(devices) => self.state.devices = Some(devices),
+            Done::Models(models) => self.state.models = Some(models),
             Done::Recipe(path, recipe) => match recipe {
                 Ok(recipe) => {
                     self.show_nothing();
@@ -89,7 +91,10 @@ impl App {
             Done::Fetched(model, outcome) => {
                 self.state.fetching = None;
                 match outcome {
-                    Ok(()) => self.tell(Level::Info, format!("{model} is here now")),
+                    Ok(()) => {
+                        self.tell(Level::Info, format!("{model} is here now"));
+                        self.list_models();
+                    }
                     Err(error) => self.tell(Level::Error, error),
                 }
             }
@@ -142,6 +147,11 @@ impl App {
         let before = std::mem::replace(&mut self.state.recipe, recipe);
         let recipe = &self.state.recipe;
         self.state.problem = recipe.check("recipe").err().map(problem);
+        if self.state.problem.is_some() {
+            // What is known is of another recipe.
+            self.state.estimate = None;
+            self.estimated = None;
+        }
         if recipe.confidence != before.confidence {
             self.weigh();
         }
@@ -237,7 +247,11 @@ impl App {
         if files.is_empty() || asked_by_recipe || self.state.at_work {
             return;
         }
+        let own = !files.iter().any(|file| file.starts_with("builtin:"));
         let mut recipe = self.state.recipe.clone();
+        if own {
+            recipe = demo::without(&recipe);
+        }
         recipe.data.files = files;
         if let Some(stem) = stem {
             recipe.name = stem;
@@ -246,10 +260,12 @@ impl App {
         self.show_nothing();
         self.set_recipe(recipe);
         layout::show(&mut self.layout, "Data");
-        self.tell(
-            Level::Info,
-            format!("{} ready; press Run", super::format::counted(pairs, "pair")),
-        );
+        let ready = super::format::counted(pairs, "pair");
+        let next = match model_choice::missing(&self.state.recipe).as_slice() {
+            [] => "press Run",
+            _ => "choose the models in Data",
+        };
+        self.tell(Level::Info, format!("{ready} ready; {next}"));
     }
 
     fn load_recipe(&mut self, path: PathBuf) {
@@ -293,6 +309,11 @@ impl App {
             let kinds = paths.iter().map(|path| Kind::of(path)).collect();
             Done::Dropped(paths, kinds)
         });
+    }
+
+    pub(super) fn list_models(&self) {
+        self.tasks
+            .spawn("looking for models", || Done::Models(hub::list(&hub::HubSettings::from_env())));
     }
 
     pub(super) fn list_devices(&mut self) {

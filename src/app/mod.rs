@@ -12,6 +12,7 @@ mod handle;
 mod icons;
 mod inspection;
 mod layout;
+mod model_choice;
 mod pace;
 pub mod pairs;
 mod panels;

@@ -9,6 +9,7 @@ use super::pace::Pace;
 use super::pairs::{PairTable, Query, Weights};
 use super::prefs::Prefs;
 use crate::device::Candidate;
+use crate::hub::CachedModel;
 use crate::run::{Estimate, Level, Recipe, RunView, Status};
 
 /// Preference files: not chosen, being read, or read.
@@ -89,6 +90,8 @@ pub struct State {
     pub fetching: Option<(String, u64, u64)>,
     /// The devices of this machine; `None` while they are looked for.
     pub devices: Option<Vec<Candidate>>,
+    /// The models of the local hub cache; `None` while they are looked for.
+    pub models: Option<Vec<CachedModel>>,
     /// What the recipe will take of the device's memory, or why nobody knows.
     pub estimate: Option<Result<Estimate, String>>,
     /// Whether that is being found out.

@@ -10,6 +10,7 @@ use super::drops::Kind;
 use super::inspection::Preview;
 use super::pairs::{PairTable, Query, Weights};
 use crate::device::Candidate;
+use crate::hub::CachedModel;
 use crate::run::{Estimate, Recipe, RunView, estimate, fetch_model};
 
 /// How a background task ended.
@@ -22,6 +23,8 @@ pub(crate) enum Done {
     Opened(Box<Opened>),
     /// The devices of this machine.
     Devices(Vec<Candidate>),
+    /// The models of the local hub cache.
+    Models(Vec<CachedModel>),
     /// A recipe was read.
     Recipe(PathBuf, Result<Box<Recipe>, String>),
     /// What paths are, for files that hover over the window.

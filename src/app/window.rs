@@ -102,6 +102,7 @@ impl App {
         }
         self.set_recipe(recipe);
         self.list_devices();
+        self.list_models();
         if let Some(folder) = start.open {
             self.handle(Command::OpenRun(folder));
         }

@@ -133,6 +133,9 @@ struct InspectArgs {
     /// File with a chat template, in place of the model's own
     #[arg(long, value_name = "FILE", requires = "model")]
     chat_template: Option<PathBuf>,
+    /// With --model: tell how many pairs exceed so many tokens
+    #[arg(long, value_name = "TOKENS", default_value_t = 512, requires = "model")]
+    max_length: usize,
     /// Print counts as JSON
     #[arg(long)]
     json: bool,
@@ -204,7 +207,12 @@ const INTERRUPTED: u8 = 130;
 
 /// Run the program; returns its exit code.
 pub fn main() -> u8 {
-    let cli = Cli::parse();
+    main_from(std::env::args_os())
+}
+
+/// As [`main`], with these words in place of the command line's; the first is the program's name.
+pub fn main_from(words: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>) -> u8 {
+    let cli = Cli::parse_from(words);
     crate::run::keep_passes_in(crate::run::passes_folder());
     match dispatch(cli.command) {
         Ok(code) => code,

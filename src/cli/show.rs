@@ -4,13 +4,13 @@ use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::Context;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{DONE, FAILED, InspectArgs, say, tell};
 use crate::data::inspect as inspect_files;
 use crate::device;
-use crate::run::{Recipe, Report};
-use crate::text::{Chat, Encoder};
+use crate::run::{Recipe, Report, lengths_in};
+use crate::text::{Chat, Encoder, Fit, Lengths};
 
 /// How many bad rows of a file are listed.
 const LISTED: usize = 10;
@@ -18,19 +18,19 @@ const LISTED: usize = 10;
 pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<u8> {
     let inspection = inspect_files(&args.files);
     let failed = inspection.files.iter().any(|file| file.error.is_some());
-    let written = match (&args.model, inspection.preview.first()) {
-        (Some(model), Some(pair)) => {
-            let template = args.chat_template.clone();
-            let chat = Chat { style: args.chat, template, ..Chat::default() };
-            let encoder = Encoder::load(&crate::run::find_model(model)?, &chat)?;
-            Some(crate::run::written(&encoder, pair)?)
-        }
-        _ => None,
-    };
+    let (mut written, mut lengths) = (None, None);
+    if let (Some(model), Some(pair)) = (&args.model, inspection.preview.first()) {
+        let template = args.chat_template.clone();
+        let chat = Chat { style: args.chat, template, ..Chat::default() };
+        let encoder = Encoder::load(&crate::run::find_model(model)?, &chat)?;
+        written = Some(crate::run::written(&encoder, pair)?);
+        lengths = Some(lengths_of(&encoder, args)?);
+    }
     if args.json {
         let mut value = serde_json::to_value(&inspection)?;
-        if let Some(written) = &written {
+        if let (Some(written), Some(lengths)) = (&written, &lengths) {
             value["prompts"] = json!(written);
+            value["lengths"] = json!(lengths);
         }
         say(&serde_json::to_string_pretty(&value)?);
         return Ok(if failed { FAILED } else { DONE });
@@ -52,12 +52,24 @@ pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<u8> {
             say(&format!("    … and {} more", file.bad.len() - LISTED));
         }
     }
+    if let Some(lengths) = lengths {
+        say(&format!("as annotator's pairs, {}", lengths[0]));
+        say(&format!("as a policy's, cut at their ends, {}", lengths[1]));
+    }
     if let Some(written) = written {
         say(&format!("prompts are written so: {}", written.style));
         say(&format!("prompt of the first pair\n{}", indented(&written.prompt)));
         say(&format!("first response, through its end\n{}", indented(&written.response)));
     }
     Ok(if failed { FAILED } else { DONE })
+}
+
+/// What the limit on lengths loses for an annotator, which must see whole pairs, and for a policy.
+fn lengths_of(encoder: &Encoder, args: &InspectArgs) -> anyhow::Result<[Lengths; 2]> {
+    let pool = crate::data::read_files(&args.files)?;
+    let all: Vec<usize> = (0..pool.pairs.len()).collect();
+    let lengths = |fit| lengths_in(encoder, &pool.pairs, &all, fit, args.max_length);
+    Ok([lengths(Fit::Whole)?, lengths(Fit::Start)?])
 }
 
 /// Lines behind a bar, so that white space at both ends shows.
@@ -69,7 +81,14 @@ pub(super) fn devices(request: &str, as_json: bool) -> anyhow::Result<u8> {
     let list = device::list();
     let choice = device::choose(request, &list).map_err(crate::run::RunError::from)?;
     if as_json {
-        let value = json!({"devices": list, "chosen": choice.device.id, "why": choice.why});
+        let with_facts = |candidate: &device::Candidate| {
+            let mut value = json!(candidate);
+            value["memory"] = json!(candidate.memory());
+            value["limits"] = json!(candidate.limits());
+            value
+        };
+        let devices: Vec<Value> = list.iter().map(with_facts).collect();
+        let value = json!({"devices": devices, "chosen": choice.device.id, "why": choice.why});
         say(&serde_json::to_string_pretty(&value)?);
         return Ok(DONE);
     }
@@ -98,6 +117,9 @@ pub(super) fn estimate(recipe: &Recipe, as_json: bool) -> anyhow::Result<u8> {
         None => "memory     unknown: nobody tells; set device_memory in the recipe to what it has"
             .to_owned(),
     });
+    for (model, lengths) in &estimate.lengths {
+        say(&format!("lengths    for the {model}, {lengths}"));
+    }
     say(&format!("process    {} beside the stages (program and data)", gib(estimate.process)));
     say(&format!(
         "{:<11}{:>10}{:>11}{:>11}{:>13}{:>11}  computed",
@@ -170,6 +192,9 @@ pub(super) fn report_text(report: &Report, folder: &Path) -> String {
             d.summary.pairs, d.summary.bad_rows, d.too_long, d.refused
         ),
     );
+    for (model, lengths) in &d.lengths {
+        row(&format!("lengths for the {model}"), lengths.to_string());
+    }
     for (model, written) in &report.prompts {
         row(&format!("prompts of the {model}"), written.style.clone());
     }

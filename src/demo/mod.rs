@@ -13,6 +13,8 @@ use std::path::PathBuf;
 pub use pretrain::{PRETRAIN_STEPS, pretrain};
 pub use world::gold_reward;
 
+use serde_json::Value;
+
 use crate::data::{FileReport, Label, Pair, Prompt, Side, Source};
 use crate::model::ModelFiles;
 use crate::run::{
@@ -106,6 +108,29 @@ pub fn recipe() -> Recipe {
         evaluate: EvaluateSettings { samples: 192, ..EvaluateSettings::default() },
         ..defaults
     }
+}
+
+/// A recipe for data of one's own: what it still has of the demonstration, its tiny models and the
+/// settings that suit them, goes back to the defaults.
+pub fn without(changed: &Recipe) -> Recipe {
+    /// Leaves of `changed` that are the demonstration's become the default's.
+    fn lay(changed: Value, demo: &Value, default: &Value) -> Value {
+        match changed {
+            Value::Object(fields) => {
+                let lay = |(key, value): (String, Value)| {
+                    let value = lay(value, &demo[&key], &default[&key]);
+                    (key, value)
+                };
+                Value::Object(fields.into_iter().map(lay).collect())
+            }
+            same if same == *demo => default.clone(),
+            own => own,
+        }
+    }
+    let as_value = |recipe: &Recipe| serde_json::to_value(recipe).unwrap_or_default();
+    let [changed_value, demo, default] = [changed, &recipe(), &Recipe::default()].map(as_value);
+    let laid = serde_json::from_value(lay(changed_value, &demo, &default));
+    laid.unwrap_or_else(|_| changed.clone())
 }
 
 /// Pairs that are built in: `demo`, with human labels drawn from the gold reward with noise.

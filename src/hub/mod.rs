@@ -18,6 +18,7 @@ mod cache;
 mod download;
 mod error;
 mod fetch;
+mod list;
 mod name;
 mod remote;
 mod settings;
@@ -25,6 +26,7 @@ mod settings;
 pub use cache::{cached, find};
 pub use download::{Progress, download};
 pub use error::HubError;
+pub use list::{CachedModel, list};
 pub use name::HubName;
 pub use settings::HubSettings;
 

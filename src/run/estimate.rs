@@ -1,11 +1,14 @@
 //! What a recipe will take of its device's memory, told before it runs.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::Device;
 use serde::Serialize;
 
 use super::error::RunError;
 use super::stages::data::{Prepared, prepare};
 use super::stages::encode::encoder_at;
+use super::stages::lengths::lengths;
 use super::stages::stream;
 use super::{AnnotatorKind, Recipe};
 use super::{Stage, find_model};
@@ -15,7 +18,7 @@ use crate::model::{
     Adapter, Footprint, LoraSettings, ModelFiles, Needs, Precision, read_adapter, read_config,
 };
 use crate::preference::Preference;
-use crate::text::{Encoder, Fit, Sequence, encode_pairs};
+use crate::text::{Encoder, Fit, Lengths, Sequence, encode_pairs};
 use crate::train::{
     BradleyTerryTask, Order, Plan, PolicyPair, PreferenceTask, Readout, SftTask, Task, Training,
     WeightedMean,
@@ -42,6 +45,8 @@ pub struct Estimate {
     /// What the process holds beside the stages: the program, the data. On a GPU it is not on
     /// the device.
     pub process: u64,
+    /// What the limit on lengths loses for each model, `annotator` and `policy`.
+    pub lengths: BTreeMap<String, Lengths>,
     /// The stages that take memory, in order.
     pub stages: Vec<StageEstimate>,
     /// Changes that would make it fit, the smallest first; empty where it fits, or nothing helps.
@@ -87,6 +92,7 @@ pub fn estimate(recipe: &Recipe) -> Result<Estimate, RunError> {
         device: choice.device.describe(),
         memory,
         process: beside_stages(&device),
+        lengths: lengths(recipe, &prepared)?,
         stages,
         advice: Vec::new(),
     };

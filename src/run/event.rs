@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{PromptsReport, Recipe, Report};
 use crate::data::BadRow;
 use crate::model::Needs;
+use crate::text::Lengths;
 use crate::train::{Metrics, Plan};
 
 /// The stages of a run, in order.
@@ -132,6 +133,13 @@ pub enum Event {
     Data {
         /// Counts.
         summary: DataSummary,
+    },
+    /// What the limit on lengths loses of the pairs that a model reads.
+    Lengths {
+        /// `annotator` or `policy`.
+        model: String,
+        /// Counts and quantiles.
+        lengths: Lengths,
     },
     /// How a model sees prompts.
     Prompts {

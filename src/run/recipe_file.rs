@@ -172,6 +172,12 @@ impl Recipe {
         }
         need(d.max_length >= 2, "data.max_length", d.max_length as f64, "at least 2 tokens")?;
         need(
+            (0.0..=1.0).contains(&d.max_lost),
+            "data.max_lost",
+            d.max_lost,
+            "a share from 0 to 1",
+        )?;
+        need(
             (0.0..=1.0).contains(&c.threshold),
             "confidence.threshold",
             c.threshold,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::DataSummary;
 use crate::evaluate::GoldReport;
 use crate::preference::Calibration;
+use crate::text::Lengths;
 
 /// Data part of a report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,9 @@ pub struct DataReport {
     pub summary: DataSummary,
     /// Pairs dropped because they exceed the length limit.
     pub too_long: usize,
+    /// What the limit loses for each model, `annotator` and `policy`.
+    #[serde(default)]
+    pub lengths: BTreeMap<String, Lengths>,
     /// Pairs dropped because a chat template refuses them.
     #[serde(default)]
     pub refused: usize,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::{DataSummary, Event, Metrics, PromptsReport, Recipe, Report, Stage};
 use crate::model::Needs;
+use crate::text::Lengths;
 use crate::train::Plan;
 
 /// Where a run stands.
@@ -90,6 +91,8 @@ pub struct RunView {
     pub latest: BTreeMap<Stage, (u64, Metrics)>,
     /// The data.
     pub data: Option<DataSummary>,
+    /// What the limit on lengths loses for each model.
+    pub lengths: BTreeMap<String, Lengths>,
     /// How prompts are written for each model.
     pub prompts: BTreeMap<String, PromptsReport>,
     /// Annotations file, once written.
@@ -157,6 +160,10 @@ impl RunView {
                 self.fetching = Some((model, done, total));
             }
             Event::Data { summary } => self.data = Some(summary),
+            Event::Lengths { model, lengths } => {
+                self.info(format!("Lengths for the {model}: {lengths}"));
+                self.lengths.insert(model, lengths);
+            }
             Event::Prompts { model, written } => {
                 self.info(format!("Prompts of the {model}: {}", written.style));
                 self.prompts.insert(model, written);

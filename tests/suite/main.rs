@@ -11,6 +11,7 @@ mod cli;
 mod common;
 mod data;
 mod hub;
+mod lengths;
 mod memory;
 mod models;
 mod packing;

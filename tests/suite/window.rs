@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 
 use confide::app::pairs::{Column, PairTable, Query, Split, Weights};
 use confide::app::series::{aggregate, smooth};
-use confide::app::{App, Command, DataState, Start};
+use confide::app::{App, Command, DataState, Role, Start};
 use confide::data::{AnnotatedPair, Side};
 use confide::demo;
 use confide::device::{self, Class};
 use confide::preference::{Scheme, Weighting};
 use confide::run::{Event, Level, PromptsReport, Recipe, Stage, Status};
-use egui::{Role, Theme, vec2};
+use egui::{Theme, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
+
+use crate::common::repository;
 
 type Window = Harness<'static, App>;
 
@@ -114,7 +116,14 @@ fn a_dropped_preference_file_becomes_the_data() {
     window.run_steps(2);
     let state = window.state().state();
     assert_eq!(state.recipe.name, "tea");
-    assert_eq!(state.recipe.policy.model, "builtin:strong", "the models stay as they were");
+    let recipe = &state.recipe;
+    assert_eq!(
+        [&*recipe.annotator.model, &*recipe.policy.model],
+        ["", ""],
+        "toys know nothing here"
+    );
+    assert_eq!(recipe.data.max_length, Recipe::default().data.max_length);
+    assert_eq!(state.problem.as_ref().unwrap().key, "policy.model");
     let DataState::Read(found) = &state.data else { panic!("the data are not read") };
     assert_eq!((found.pairs, found.bad_rows), (2, 1));
     assert_eq!(found.files[0].bad[0].line, 3);
@@ -124,6 +133,19 @@ fn a_dropped_preference_file_becomes_the_data() {
     window.get_by_label("Next").click();
     window.run_steps(3);
     assert!(shows(&window, "Never."), "and the next one");
+
+    // The window asks for models, and says what the limit on lengths loses with them.
+    assert!(shows(&window, "Which models?"));
+    send(&mut window, Command::UseModel(repository("assets/weak"), Role::Both));
+    assert!(!shows(&window, "Which models?"));
+    let mut recipe = window.state().state().recipe.clone();
+    recipe.data.max_length = 6;
+    send(&mut window, Command::SetRecipe(Box::new(recipe)));
+    until(&mut window, 30, "the lengths", |w| shows(w, "For the annotator, 2 of 2 pairs"));
+    assert!(shows(&window, "A run would refuse to begin."));
+    window.get_by_label_contains("95 % fit").click();
+    window.run_steps(3);
+    assert!(window.state().state().recipe.data.max_length > 6);
 }
 
 #[test]
@@ -248,7 +270,7 @@ fn the_threshold_slider_moves_what_is_kept() {
     let mut window = with_pairs(1000);
     let kept = |w: &Window| w.state().state().pairs.weights.kept;
     let all = kept(&window);
-    window.get_by_role_and_label(Role::Slider, "Threshold").set_value_accesskit(0.6);
+    window.get_by_role_and_label(egui::Role::Slider, "Threshold").set_value_accesskit(0.6);
     window.run_steps(4);
     let state = window.state().state();
     assert!((state.recipe.confidence.threshold - 0.6).abs() < 1e-9);

@@ -11,7 +11,7 @@ use crate::app::icons::{self, Icon};
 use crate::app::inspection::{FilePreview, PairPreview, Preview};
 use crate::app::state::{DataState, Scene};
 use crate::app::theme::Palette;
-use crate::app::{format, widgets};
+use crate::app::{format, model_choice, widgets};
 use crate::run::{DataSummary, PromptsReport};
 
 /// The data of the next run.
@@ -29,6 +29,8 @@ impl Panel for Data {
     fn ui(&mut self, ui: &mut Ui, scene: &mut Scene<'_>) {
         widgets::scroll(ui, "data", |ui| {
             drop_zone(ui, scene);
+            model_choice::ask(ui, scene);
+            lengths(ui, scene);
             if let Some(summary) = &scene.state.view.data {
                 split(ui, summary);
             }
@@ -129,6 +131,42 @@ fn drop_zone(ui: &mut Ui, scene: &mut Scene<'_>) {
     if response.clicked() {
         scene.send(Command::Ask(Dialog::Files));
     }
+}
+
+/// How many pairs the limit on lengths loses, of the run on show or of the next one.
+fn lengths(ui: &mut Ui, scene: &mut Scene<'_>) {
+    let state = scene.state;
+    let estimated = state.estimate.as_ref().and_then(|estimate| estimate.as_ref().ok());
+    let found = match estimated {
+        _ if !state.view.lengths.is_empty() => &state.view.lengths,
+        Some(estimate) => &estimate.lengths,
+        None => return,
+    };
+    let (palette, limit) = (Palette::get(ui), state.recipe.data.max_lost);
+    let worst = found.values().max_by(|a, b| a.share_lost().total_cmp(&b.share_lost()));
+    let Some(worst) = worst.filter(|lengths| lengths.lost > 0) else { return };
+    widgets::card(ui, |ui| {
+        for (model, lengths) in found {
+            let share = lengths.share_lost();
+            let color = match share {
+                share if share > limit => palette.error,
+                share if share > 0.05 => palette.warning,
+                _ => palette.weak,
+            };
+            let text = RichText::new(format!("For the {model}, {lengths}.")).color(color);
+            ui.add(Label::new(text).wrap());
+        }
+        if worst.share_lost() > limit {
+            widgets::weak(ui, "A run would refuse to begin.");
+        }
+        let longer = worst.keeps_most();
+        if longer > worst.limit && !state.at_work {
+            let text = format!("Allow {} tokens: 95 % fit", format::count(longer));
+            if ui.button(text).clicked() {
+                scene.edit(|recipe| recipe.data.max_length = longer);
+            }
+        }
+    });
 }
 
 /// How the run on show split the pairs.

@@ -192,6 +192,7 @@ impl Form<'_> {
         line(ui, p, "data.max_length", "Longest pair", |ui| {
             ui.add(DragValue::new(&mut d.max_length).range(2..=1_000_000).suffix(" tokens"));
         });
+        line(ui, p, "data.max_lost", "Begin if it loses at most", |ui| share(ui, &mut d.max_lost));
         line(ui, p, "data.chat", "Write prompts", |ui| {
             let options = [
                 (ChatStyle::Auto, "as the model's template has it"),

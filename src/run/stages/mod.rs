@@ -6,6 +6,7 @@ pub(super) mod data;
 pub(super) mod encode;
 pub(super) mod evaluate;
 pub(super) mod gold;
+pub(super) mod lengths;
 pub(super) mod policy;
 pub(super) mod sft;
 
@@ -58,6 +59,7 @@ pub(crate) mod stream {
 /// All stages in order; `Ok` when the report is complete.
 pub(super) fn run_all(session: &mut Session<'_>) -> Result<(), RunError> {
     let prepared = data::run(session)?;
+    lengths::check(session, &prepared)?;
     gold::check(session)?;
     let labels = match session.recipe.annotator.kind {
         super::AnnotatorKind::Human => confidence::human_labels(session, &prepared),
@@ -80,3 +82,4 @@ pub(super) fn run_all(session: &mut Session<'_>) -> Result<(), RunError> {
 
 pub(crate) use annotator::normal;
 pub use encode::written;
+pub use lengths::lengths_in;
