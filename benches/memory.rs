@@ -6,12 +6,11 @@
 //! and, at each stage, the memory of the process (CPU) or of the device's pools (GPU).
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
 
-use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::Device;
 use confide::annotate::response_log_probs;
-use confide::model::{Checkpoint, LoraSettings, Precision, add_adapter, load_as};
+use confide::model::{Checkpoint, Precision, load_as};
 use confide::preference::{Objective, Preference};
 use confide::run::find_model;
 use confide::text::Sequence;
@@ -21,7 +20,7 @@ use confide::train::{
 
 #[path = "shared.rs"]
 mod shared;
-use shared::{Silent, memory, pair};
+use shared::{Silent, memory, pair, with_lora};
 
 struct Options {
     model: String,
@@ -45,7 +44,7 @@ fn options() -> Options {
         steps: 2,
         device: "cpu".to_owned(),
     };
-    let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
+    let mut words = shared::words().into_iter();
     while let Some(word) = words.next() {
         let mut value = || words.next().expect("a value");
         match word.as_str() {
@@ -70,8 +69,7 @@ fn options() -> Options {
 fn main() {
     confide::allocator::keep_freed_memory();
     let options = options();
-    let choice = confide::device::find(&options.device).expect("a device");
-    let device = confide::device::open(&choice.device).expect("the device starts");
+    let device = shared::device(&options.device);
     tell("before loading", &device);
     let checkpoint = open(&options, &device);
     tell("after loading", &device);
@@ -92,11 +90,7 @@ fn open(options: &Options, device: &Device) -> Checkpoint {
     let files = find_model(&options.model).expect("a model");
     let checkpoint = load_as(&files, device, options.precision).expect("weights");
     println!("{:<28} {:>10.2} s", "loading", begun.elapsed().as_secs_f64());
-    let lora = LoraSettings { rank: options.lora, dropout: 0.0, ..LoraSettings::default() };
-    match lora.adapter("lora", &options.model).expect("an adapter") {
-        Some(adapter) => add_adapter(checkpoint, adapter, 0, Path::new("--lora")).expect("targets"),
-        None => checkpoint,
-    }
+    with_lora(checkpoint, options.lora, &options.model)
 }
 
 fn steps(options: &Options, checkpoint: Checkpoint, pairs: Vec<PolicyPair>) {

@@ -1,10 +1,13 @@
 //! Real pairs through a real shape, as users train and score: `cargo bench --bench pairs -- TASK
-//! MODEL FILE [--limit N] [--batch N] [--max-length N] [--recompute]`.
+//! MODEL FILE [--limit N] [--batch N,N,…] [--max-length N] [--recompute] [--lora RANK]
+//! [--precision f32] [--epochs 1] [--device cpu]`.
 //!
-//! TASK is `dpo` (full fine-tuning in f32, one epoch in file order), `score` (a scalar head over all
-//! sequences) or `positions` (no computation). Prints one line of JSON: pairs per second, seconds of
-//! the median step and of the reference, token positions computed over the least possible, peak
-//! memory. Pairs that the limit drops are not counted.
+//! TASK is `dpo` (epochs in file order; everything is trained, or an adapter of RANK),
+//! `score` (a scalar head over all sequences) or `positions` (no computation). Prints a line of
+//! JSON for each batch size: pairs per second, seconds of the first and of the median step and of
+//! the reference, token positions computed over the least possible, peak memory (of the device's
+//! pools, or of the process on the CPU, where it is that of all lines so far). The first step is
+//! not timed. Pairs that the limit drops are not counted.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::PathBuf;
@@ -13,7 +16,7 @@ use std::time::Instant;
 use burn::tensor::{Device, Tensor, TensorData};
 use confide::annotate::{all_log_probs, score_sequences};
 use confide::data::read_files;
-use confide::model::{Decoder, ModelError, ModelFiles, load};
+use confide::model::{Decoder, ModelError, ModelFiles, Precision, load_as};
 use confide::preference::{Objective, Preference};
 use confide::text::{Batch, Encoder, Fit, Sequence, Tokenizer, encode_pairs};
 use confide::train::{
@@ -23,42 +26,53 @@ use confide::train::{
 
 #[path = "shared.rs"]
 mod shared;
-use shared::status;
+use shared::{option, peak, with_lora};
 
 struct Settings {
     task: String,
     model: String,
     file: PathBuf,
     limit: usize,
-    batch: usize,
+    batches: Vec<usize>,
     max_length: usize,
     recompute: bool,
+    lora: usize,
+    precision: Precision,
+    epochs: f64,
+    device: Device,
 }
 
-fn settings() -> Settings {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let option = |name: &str, default: usize| {
-        let place = words.iter().position(|word| word == name);
-        place.map_or(default, |i| words[i + 1].parse().expect("a number"))
-    };
+fn settings(words: &[String]) -> Settings {
     assert!(
         words.len() >= 3,
         "give a task (dpo, score, positions), a model folder, a file of pairs"
     );
+    let precision = option(words, "--precision", "f32".to_owned());
+    let batches = option(words, "--batch", "4".to_owned());
     Settings {
         task: words[0].clone(),
         model: words[1].clone(),
         file: PathBuf::from(&words[2]),
-        limit: option("--limit", usize::MAX),
-        batch: option("--batch", 4),
-        max_length: option("--max-length", 512),
+        limit: option(words, "--limit", usize::MAX),
+        batches: batches.split(',').map(|batch| batch.parse().expect("numbers")).collect(),
+        max_length: option(words, "--max-length", 512),
         recompute: words.iter().any(|word| word == "--recompute"),
+        lora: option(words, "--lora", 0),
+        precision: Precision::ALL.into_iter().find(|p| p.name() == precision).expect("a type"),
+        epochs: option(words, "--epochs", 1.0),
+        device: shared::device(&option(words, "--device", "cpu".to_owned())),
     }
 }
 
+#[allow(dead_code)]
 fn main() {
     confide::allocator::keep_freed_memory();
-    let settings = settings();
+    run(&shared::words());
+}
+
+/// The benchmark with these words behind its name.
+pub(crate) fn run(words: &[String]) {
+    let settings = settings(words);
     let files = ModelFiles::folder(settings.model.as_ref()).expect("a model folder");
     let tokenizer = Tokenizer::load(&files).expect("a tokenizer");
     let pad = tokenizer.pad;
@@ -67,21 +81,28 @@ fn main() {
     let encoded = encode_pairs(&Encoder::plain(tokenizer), &pool.pairs, &indexes).expect("tokens");
     let pairs: Vec<[Sequence; 2]> =
         encoded.pairs.iter().filter_map(|p| p.fit(Fit::Start, settings.max_length)).collect();
-    let device = Device::flex();
-    let decoder = || load(&files, &device).expect("a model").decoder;
-    let numbers = match settings.task.as_str() {
-        "dpo" => dpo(decoder(), &pairs, pad, &settings),
-        "score" => score(decoder(), &pairs, pad, &settings),
-        _ => String::new(),
+    let device = &settings.device;
+    let decoder = || {
+        let checkpoint = load_as(&files, device, settings.precision).expect("a model");
+        with_lora(checkpoint, settings.lora, &settings.model).decoder
     };
-    println!(
-        "{{\"task\": \"{}\", \"pairs\": {}, \"batch\": {}{numbers}, \"positions\": {:.4}, \"peak_mib\": {:.0}}}",
-        settings.task,
-        pairs.len(),
-        settings.batch,
-        positions(&pairs, settings.batch, pad),
-        status("VmHWM:").unwrap_or(0.0)
-    );
+    for &batch in &settings.batches {
+        let numbers = match settings.task.as_str() {
+            "dpo" => dpo(decoder(), &pairs, pad, batch, &settings),
+            "score" => score(decoder(), &pairs, pad, batch),
+            _ => String::new(),
+        };
+        println!(
+            "{{\"task\": \"{}\", \"pairs\": {}, \"batch\": {batch}, \"lora\": {}, \"precision\": \"{}\"{numbers}, \"positions\": {:.4}, \"peak_mib\": {:.0}}}",
+            settings.task,
+            pairs.len(),
+            settings.lora,
+            settings.precision.name(),
+            positions(&pairs, batch, pad),
+            peak(device)
+        );
+        device.memory_cleanup();
+    }
 }
 
 /// Positions computed over the least possible: each prompt once, both responses with EOS.
@@ -95,19 +116,18 @@ fn positions(pairs: &[[Sequence; 2]], batch: usize, pad: u32) -> f64 {
     computed as f64 / least as f64
 }
 
-fn score(decoder: Decoder, pairs: &[[Sequence; 2]], pad: u32, settings: &Settings) -> String {
+fn score(decoder: Decoder, pairs: &[[Sequence; 2]], pad: u32, batch: usize) -> String {
     let width = decoder.config().embedding;
     let head =
         Tensor::from_data(TensorData::new(vec![0.01f32; width], [width, 1]), &decoder.device());
     let decoder = decoder.with_score(head);
     let rows: Vec<&Sequence> = pairs.iter().flatten().collect();
-    let batch = 2 * settings.batch;
     let score = |rows: &[&Sequence]| {
-        score_sequences(&decoder, rows, pad, batch, &mut |_| Ok::<(), ModelError>(()))
+        score_sequences(&decoder, rows, pad, 2 * batch, &mut |_| Ok::<(), ModelError>(()))
             .expect("scores")
     };
-    // The first batch also pays for threads and pages, and is left out.
-    let (first, rest) = rows.split_at(batch.min(rows.len()));
+    // The first batch also pays for threads, pages and kernels, and is left out.
+    let (first, rest) = rows.split_at((2 * batch).min(rows.len()));
     let warm = score(first);
     let timed = if rest.is_empty() { first } else { rest };
     let begun = Instant::now();
@@ -117,21 +137,22 @@ fn score(decoder: Decoder, pairs: &[[Sequence; 2]], pad: u32, settings: &Setting
     format!(", \"pairs_per_second\": {rate:.3}")
 }
 
-/// Notes when steps end.
-#[derive(Default)]
+/// Notes when steps are told. On a device with a queue that is when the next one is queued, so the
+/// time between two is a step's.
 struct Clock {
-    begun: Option<Instant>,
+    told: Instant,
     seconds: Vec<f64>,
     losses: Vec<f64>,
 }
 
 impl Observer for Clock {
     fn before_step(&mut self) -> Flow {
-        self.begun = Some(Instant::now());
         Flow::Go(None)
     }
     fn after_step(&mut self, _: u64, _: u64, metrics: &Metrics) {
-        self.seconds.extend(self.begun.map(|begun| begun.elapsed().as_secs_f64()));
+        let now = Instant::now();
+        self.seconds.push((now - self.told).as_secs_f64());
+        self.told = now;
         self.losses.extend(metrics.get("loss"));
     }
     fn wants_checkpoint(&mut self, _: u64, _: u64) -> bool {
@@ -143,11 +164,17 @@ impl Observer for Clock {
     fn warn(&mut self, _: String) {}
 }
 
-fn dpo(decoder: Decoder, pairs: &[[Sequence; 2]], pad: u32, settings: &Settings) -> String {
+fn dpo(
+    decoder: Decoder,
+    pairs: &[[Sequence; 2]],
+    pad: u32,
+    batch: usize,
+    settings: &Settings,
+) -> String {
     let rows: Vec<&Sequence> = pairs.iter().flatten().collect();
     let begun = Instant::now();
     let log_probs =
-        all_log_probs(&decoder, &rows, pad, 2 * settings.batch, &mut |_| Ok::<(), ModelError>(()))
+        all_log_probs(&decoder, &rows, pad, 2 * batch, &mut |_| Ok::<(), ModelError>(()))
             .expect("log-probabilities");
     let reference_seconds = begun.elapsed().as_secs_f64();
     let references = log_probs.as_chunks::<2>().0.iter().map(|both| both.map(f64::from));
@@ -156,7 +183,8 @@ fn dpo(decoder: Decoder, pairs: &[[Sequence; 2]], pad: u32, settings: &Settings)
         .map(|(sides, reference)| PolicyPair { sides: sides.clone(), reference, margin: 1.0 })
         .collect();
     let training = Training {
-        batch_size: settings.batch,
+        epochs: settings.epochs,
+        batch_size: batch,
         accumulate: 1,
         warmup_steps: 0,
         learning_rate: 1e-5,
@@ -170,7 +198,7 @@ fn dpo(decoder: Decoder, pairs: &[[Sequence; 2]], pad: u32, settings: &Settings)
     let mut task = PreferenceTask::new(pairs, pad, preference, WeightedMean::Pairs, None);
     let plan = Plan { recompute: settings.recompute, ..Plan::default() };
     let start = Start { model: decoder, optimiser: AdamW::new(0.0), step: 0, tokens: 0, plan };
-    let mut clock = Clock::default();
+    let mut clock = Clock { told: Instant::now(), seconds: Vec::new(), losses: Vec::new() };
     train(start, &mut task, order, &training, &mut clock).expect("training");
     // As the reference script times: the first step is left out.
     let timed = if clock.seconds.len() > 1 { &clock.seconds[1..] } else { &clock.seconds[..] };
@@ -178,8 +206,9 @@ fn dpo(decoder: Decoder, pairs: &[[Sequence; 2]], pad: u32, settings: &Settings)
     let mut sorted = timed.to_vec();
     sorted.sort_by(f64::total_cmp);
     format!(
-        ", \"pairs_per_second\": {:.3}, \"median_step_seconds\": {:.3}, \"reference_seconds\": {reference_seconds:.3}, \"first_loss\": {:.6}, \"last_loss\": {:.6}",
-        (settings.batch * timed.len()) as f64 / total,
+        ", \"pairs_per_second\": {:.3}, \"first_step_seconds\": {:.3}, \"median_step_seconds\": {:.4}, \"reference_seconds\": {reference_seconds:.3}, \"first_loss\": {:.6}, \"last_loss\": {:.6}",
+        (batch * timed.len()) as f64 / total,
+        clock.seconds[0],
         sorted[sorted.len() / 2],
         clock.losses.first().unwrap(),
         clock.losses.last().unwrap(),

@@ -1,7 +1,7 @@
 //! Confidence as a weight against confidence as a chance of being drawn: steps and seconds to the
 //! same held-out margin.
 //!
-//!     cargo bench --bench sampling -- RUN [--seeds N] [--epochs N] [--every N]
+//!     cargo bench --bench sampling -- RUN [--seeds N] [--epochs N] [--every N] [--device cpu]
 //!
 //! RUN is a finished run's folder: its annotations and its reference are trained on again, with the
 //! settings of its recipe, once for each seed and each way. The held-out margin is the mean of
@@ -25,6 +25,9 @@ use confide::train::{
     TrainError, Training, WeightedMean, train,
 };
 
+#[path = "shared.rs"]
+mod shared;
+
 struct Material {
     recipe: Recipe,
     reference: Decoder,
@@ -47,11 +50,10 @@ fn sides(
     (fits && chosen != rejected).then_some([chosen, rejected])
 }
 
-fn material(run: &Path) -> Material {
+fn material(run: &Path, device: &Device) -> Material {
     let recipe = Recipe::load(&run.join("recipe.toml"), &[]).expect("the run's recipe");
     let files = find_model(&recipe.policy.model).expect("the policy's model");
-    let device = Device::flex();
-    let mut reference = load(&files, &device).expect("a model").decoder;
+    let mut reference = load(&files, device).expect("a model").decoder;
     let tuned = run.join("checkpoints/reference.safetensors");
     if tuned.exists() {
         reference = take_tensors(reference, load_named(&tuned).expect("the reference"));
@@ -157,14 +159,12 @@ fn mean(values: &[f64]) -> (f64, f64) {
 
 fn main() {
     confide::allocator::keep_freed_memory();
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let option = |name: &str, default: u64| {
-        let place = words.iter().position(|word| word == name);
-        place.map_or(default, |i| words[i + 1].parse().expect("a number"))
-    };
+    let words = shared::words();
+    let option = |name: &str, default: u64| shared::option(&words, name, default);
     let run = PathBuf::from(words.first().expect("the folder of a run"));
     let (seeds, every) = (option("--seeds", 5), option("--every", 5));
-    let material = material(&run);
+    let device = shared::device(&shared::option(&words, "--device", "cpu".to_owned()));
+    let material = material(&run, &device);
     let epochs = option("--epochs", 2) as f64;
     println!(
         "{} pairs to train on, {} held out, {seeds} seeds, {epochs} epochs",

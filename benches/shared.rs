@@ -1,11 +1,40 @@
 //! What the benchmarks share.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+use std::str::FromStr;
 
 use burn::tensor::Device;
-use confide::model::Decoder;
+use confide::model::{Checkpoint, Decoder, LoraSettings, add_adapter};
 use confide::text::Sequence;
 use confide::train::{AdamW, Flow, Metrics, Observer, PolicyPair, TrainError};
 use rand::{RngExt, SeedableRng};
+
+/// What stands behind a program's name, without what cargo adds.
+pub(crate) fn words() -> Vec<String> {
+    std::env::args().skip(1).filter(|word| word != "--bench").collect()
+}
+
+/// The value behind an option's name.
+pub(crate) fn option<T: FromStr>(words: &[String], name: &str, default: T) -> T {
+    let place = words.iter().position(|word| word == name);
+    let value = |i: usize| words.get(i + 1).and_then(|word| word.parse().ok());
+    place.map_or(default, |i| value(i).unwrap_or_else(|| panic!("{name} wants another value")))
+}
+
+/// A device as a recipe names it, started.
+pub(crate) fn device(request: &str) -> Device {
+    let choice = confide::device::find(request).expect("a device");
+    confide::device::open(&choice.device).expect("the device starts")
+}
+
+/// The model with an adapter of this rank on its queries and values; rank 0 trains everything.
+pub(crate) fn with_lora(checkpoint: Checkpoint, rank: usize, model: &str) -> Checkpoint {
+    let lora = LoraSettings { rank, dropout: 0.0, ..LoraSettings::default() };
+    match lora.adapter("lora", model).expect("an adapter") {
+        Some(adapter) => add_adapter(checkpoint, adapter, 0, "--lora".as_ref()).expect("targets"),
+        None => checkpoint,
+    }
+}
 
 /// An observer of training who says nothing.
 pub(crate) struct Silent;
@@ -34,6 +63,11 @@ pub(crate) fn pair(seed: usize, length: usize, vocabulary: usize) -> PolicyPair 
     let rest = length - length / 4;
     let sides = [side(tokens(rest)), side(tokens(rest))];
     PolicyPair { sides, reference: [-4000.0; 2], margin: 1.0 }
+}
+
+/// Peak of memory in MiB, of the device's pools where it has some, else of this process.
+pub(crate) fn peak(device: &Device) -> f64 {
+    confide::device::peak_memory(device).map_or(f64::NAN, |bytes| bytes as f64 / f64::from(1 << 20))
 }
 
 /// Peak and present memory of this process, and of the device's pools where it has some.

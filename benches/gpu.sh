@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# What a GPU makes of Confide, within nine minutes:
+#
+#     benches/gpu.sh [--quick] [--hang PART] PACK OUT
+#
+# PACK is a folder that benches/gpu_pack.sh filled. Every part runs under a time limit of its own, the
+# most telling first; a part that fails or hangs is noted and the next one runs. What is measured
+# goes to OUT/runs.jsonl line by line as it comes, what programs print to OUT/log.txt, the table to
+# OUT/section.md and, between its markers, to benches/RESULTS.md. --quick takes tiny shapes, for a
+# software adapter; --hang makes a part hang. BUDGET is the seconds that all may take (530), DEVICE
+# the device (gpu), PYTHON a Python that has torch and transformers for the rows beside Confide's.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+repository=$PWD
+quick=
+hang=
+while :; do
+    case ${1:-} in
+    --quick) quick=1 && shift ;;
+    --hang) hang=$2 && shift 2 ;;
+    *) break ;;
+    esac
+done
+[ $# = 2 ] || { sed -n 2,13p "$0" >&2; exit 2; }
+pack=$(cd "$1" && pwd)
+out=$(mkdir -p "$2" && cd "$2" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+device=${DEVICE:-gpu}
+python=${PYTHON:-python3}
+deadline=$((SECONDS + ${BUDGET:-530}))
+: >"$out/runs.jsonl"
+: >"$out/log.txt"
+
+# The loader and the driver's manifest where the machine's own are not found.
+if ! ldconfig -p 2>/dev/null | grep -q libvulkan.so.1 && [ -f "$pack/libvulkan.so.1" ]; then
+    export LD_LIBRARY_PATH="$pack${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+fi
+if ! ls /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json >/dev/null 2>&1; then
+    manifest=$(find /usr /opt -name '*_icd*.json' -path '*vulkan*' 2>/dev/null | head -n1)
+    [ -z "$manifest" ] || export VK_DRIVER_FILES="$manifest"
+fi
+export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-$work}" XDG_CACHE_HOME="$work/cache" CONFIDE_CACHE= HF_HUB_OFFLINE=1
+# Where the GPU suite finds its fixtures, wherever it was built.
+export CARGO_MANIFEST_DIR="$repository"
+[ -z "$quick" ] || export CUBECL_AUTOTUNE_LEVEL="${CUBECL_AUTOTUNE_LEVEL:-minimal}"
+
+say() { printf '%s\n' "$*" | tee -a "$out/log.txt"; }
+
+note() { # PART PATH JSON
+    printf '{"part": "%s", "path": "%s", "found": %s}\n' "$1" "$2" "$3" >>"$out/runs.jsonl"
+}
+
+# Run a command with a limit; every line of JSON that it prints is noted as it comes.
+part() { # PART PATH LIMIT COMMAND …
+    local part=$1 path=$2 limit=$3 left=$((deadline - SECONDS)) begun=$SECONDS status
+    shift 3
+    [ "$limit" -le "$left" ] || limit=$left
+    if [ "$limit" -lt 5 ]; then
+        note "$part" "$path" '{"ended": "not begun: out of time"}'
+        say "== $part, $path: not begun, out of time"
+        return 1
+    fi
+    say "== $part, $path (at $SECONDS s, at most $limit s)"
+    [ "$part" != "$hang" ] || set -- sleep 100000
+    timeout --kill-after=5 "$limit" "$@" 2>>"$out/log.txt" </dev/null | while IFS= read -r line; do
+        say "$line"
+        case $line in
+        '{'*) note "$part" "$path" "$line" ;;
+        'test result:'*) note "$part" "$path" "{\"result\": \"${line#test result: }\"}" ;;
+        esac
+    done
+    status=${PIPESTATUS[0]}
+    local ended="ok"
+    [ "$status" = 0 ] || ended="failed with $status"
+    [ "$status" != 124 ] && [ "$status" != 137 ] || ended="took over $limit s"
+    note "$part" "$path" "{\"ended\": \"$ended\", \"seconds\": $((SECONDS - begun))}"
+    say "== $part, $path: $ended, $((SECONDS - begun)) s"
+    return "$status"
+}
+
+# CubeCL keeps what it measures and compiles in the folder it runs in.
+folder() { # NAME [LINE OF cubecl.toml …]
+    local name=$1
+    shift
+    mkdir -p "$work/$name"
+    printf '%s\n' '[environment]' 'path = "local"' "$@" >"$work/$name/cubecl.toml"
+    cd "$work/$name" || exit 1
+}
+
+paths=
+for path in native wgsl; do
+    [ -f "$pack/$path.tar.xz" ] || continue
+    mkdir "$work/$path"
+    xz -dc "$pack/$path.tar.xz" | tar -C "$work/$path" -x && paths="$paths $path"
+done
+any=$work/${paths##* }
+say "shader paths:$paths"
+command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used --format=csv | tee -a "$out/log.txt"
+
+if [ -n "$quick" ]; then
+    shapes=tiny-llama; lora_shape=tiny-llama; pairs=24; batches=2,4; largest="8"; scored=4
+    suite=250; demo=(--set data.limit=24 --set annotator.steps=2 --set annotator.batch_size=2 --set sft.steps=1 --set sft.batch_size=2 --set policy.steps=3 --set policy.batch_size=2 --set data.max_length=64 --set evaluate.samples=0)
+    frames=(--pairs 5000 --frames 10); soak=(--steps 6 --warmup 4 --longest 48); tiny=--quick; limit=60
+else
+    shapes="smollm2-135m opt-125m"; lora_shape=qwen2.5-0.5b; pairs=256; batches=4,16; largest="64 256"; scored=16
+    suite=90; demo=(); frames=(); soak=(--steps 300 --warmup 30 --longest 512); tiny=; limit=60
+fi
+first=${shapes%% *}
+
+# 1. What the device says of itself.
+part devices any 20 "$any/gpu" confide devices --json
+for path in $paths; do folder "$path"; part device "$path" "$limit" "$work/$path/gpu" device --device "$device" $tiny; done
+
+# 2. Whether it is right: the suite, and the demonstration beside the CPU's.
+for path in $paths; do folder "$path"; part suite "$path" "$suite" "$work/$path/gpu-suite" --test-threads=1; done
+folder cpu; part demo cpu 90 "$any/gpu" confide demo --device cpu --out "$work/demo-cpu" "${demo[@]}"
+for path in $paths; do
+    folder "$path"
+    part demo "$path" 90 "$work/$path/gpu" confide demo --device "$device" --out "$work/demo-$path" "${demo[@]}" &&
+        part compare "$path" 10 "$any/gpu" compare "$work/demo-$path" "$work/demo-cpu"
+done
+
+# 3. How fast it is, beside PyTorch on the same card.
+for shape in $shapes $lora_shape; do
+    [ -d "$work/$shape" ] || part checkpoint any 60 "$any/gpu" checkpoint "$shape" "$work/$shape" --pairs 2048
+done
+confide() { # PART PATH SHAPE TASK OPTIONS …
+    local part=$1 path=$2 shape=$3 task=$4
+    shift 4
+    folder "$path"
+    part "$part $shape" "$path" "$limit" "$work/$path/gpu" pairs "$task" "$work/$shape" "$work/$shape/pairs.jsonl" --device "$device" "$@"
+}
+torch() { # PART SHAPE TASK OPTIONS …
+    local part=$1 shape=$2 task=$3
+    shift 3
+    "$python" -c 'import torch, transformers' 2>/dev/null || return 0
+    part "$part $shape" torch "$limit" "$python" "$repository/benches/torch_reference.py" "$task" "$work/$shape" "$work/$shape/pairs.jsonl" "$@"
+}
+for path in $paths; do confide dpo "$path" "$first" dpo --batch "$batches" --limit "$pairs"; done
+for dtype in f32 bf16; do torch dpo "$first" dpo --batch "$batches" --limit "$pairs" --dtype "$dtype"; done
+for path in $paths; do
+    for precision in f32 bf16; do
+        confide lora "$path" "$lora_shape" dpo --batch "$batches" --limit "$pairs" --lora 8 --precision "$precision"
+    done
+done
+for dtype in f32 bf16; do torch lora "$lora_shape" dpo --batch "$batches" --limit "$pairs" --lora 8 --dtype "$dtype"; done
+for path in $paths; do confide score "$path" "$first" score --batch "$scored" --limit "$pairs"; done
+for dtype in f32 bf16; do torch score "$first" score --batch "$scored" --limit "$pairs" --dtype "$dtype"; done
+
+# 4. The first step, untuned and tuned, and where a step's time goes: what a run of three steps has more
+# than one of one. Timing each kernel makes it wait for each, so the shares are of kernels.
+logged=('[profiling.logger]' 'level = "basic"' 'file = "kernels.log"')
+step() { # PART PATH EPOCHS
+    part "$1" "$2" "$limit" "$work/$2/gpu" pairs dpo "$work/$first" "$work/$first/pairs.jsonl" --device "$device" --batch "$scored" --limit "$scored" --epochs "$3"
+}
+for path in $paths; do
+    folder "fresh-$path" && step untuned "$path" 1 && step tuned "$path" 5
+    folder "fresh-$path" "${logged[@]}"
+    for epochs in 1 3; do step "timed $epochs" "$path" "$epochs"; mv kernels.log "$epochs.log"; done
+    command -v "$python" >/dev/null && part kernels "$path" 20 "$python" "$repository/benches/gpu_table.py" --kernels 1.log 3.log 2
+done
+"$python" -c 'import torch' 2>/dev/null && part product torch "$limit" "$python" "$repository/benches/torch_reference.py" product $tiny
+
+# 5. The window, and whether memory stays flat over steps of varied lengths.
+folder window; part frames any 60 "$any/gpu" frames "${frames[@]}"
+for path in $paths; do
+    folder "$path"
+    part soak "$path" "$limit" "$work/$path/gpu" soak "$work/$first" --device "$device" "${soak[@]}"
+done
+
+# 6. What is left of the time: the largest batches, the second shape, operations, the least limits.
+for path in $paths; do
+    for batch in $largest; do confide dpo "$path" "$first" dpo --batch "$batch" --limit $((3 * batch)) || break; done
+    for shape in ${shapes#"$first"}; do confide dpo "$path" "$shape" dpo --batch "$batches" --limit "$pairs"; done
+done
+for shape in ${shapes#"$first"}; do torch dpo "$shape" dpo --batch "$batches" --limit "$pairs" --dtype bf16; done
+[ -n "$quick" ] || for path in $paths; do folder "$path"; part elements "$path" 40 "$work/$path/gpu" elements --device "$device"; done
+[ ! -f "$work/wgsl/gpu-suite" ] || { folder least; CONFIDE_TEST_LIMITS=least part "suite, least limits" wgsl "$suite" "$work/wgsl/gpu-suite" --test-threads=1 attention agree_with; }
+
+cd "$repository" || exit 1
+if command -v "$python" >/dev/null; then
+    "$python" benches/gpu_table.py "$out/runs.jsonl" benches/RESULTS.md >"$out/section.md" && say "the table is in $out/section.md and benches/RESULTS.md"
+fi
+say "all took $SECONDS s"

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Build, strip and compress what benches/gpu.sh runs on a machine where nothing can be built:
+#
+#     benches/gpu_pack.sh OUT [PATH …]
+#
+# PATH is wgsl or native (both by default); each becomes OUT/PATH.tar.xz with the programs `gpu` (the
+# tasks of benches/gpu and the program confide) and `gpu-suite` (the GPU test suite). The Vulkan
+# loader of this machine is put beside them, for machines that lack one. Prints the sizes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=$(mkdir -p "$1" && cd "$1" && pwd)
+shift
+[ $# -gt 0 ] || set -- wgsl native
+for path in "$@"; do
+    features=()
+    [ "$path" = wgsl ] || features=(--features native-shaders)
+    stage=$(mktemp -d)
+    executable() { # KIND NAME
+        cargo build --release "${features[@]}" "--$1" "$2" --message-format=json |
+            grep -o '"executable":"[^"]*"' | cut -d'"' -f4 | tail -n1
+    }
+    # A rebuild with other features writes over a program, so each is copied at once.
+    strip -o "$stage/gpu" "$(executable bench gpu)"
+    strip -o "$stage/gpu-suite" "$(executable test gpu)"
+    tar -C "$stage" -c . | xz -9 -T2 >"$out/$path.tar.xz"
+    rm -r "$stage"
+done
+loader=$(ldconfig -p | awk '/libvulkan\.so\.1/ { print $NF; exit }')
+[ -z "$loader" ] || cp -L "$loader" "$out/"
+ls -l "$out"
