@@ -36,8 +36,8 @@ deadline=$((SECONDS + ${BUDGET:-530}))
 if ! ldconfig -p 2>/dev/null | grep -q libvulkan.so.1 && [ -f "$pack/libvulkan.so.1" ]; then
     export LD_LIBRARY_PATH="$pack${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 fi
-if ! ls /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json >/dev/null 2>&1; then
-    manifest=$(find /usr /opt -name '*_icd*.json' -path '*vulkan*' 2>/dev/null | head -n1)
+if [ -z "${VK_DRIVER_FILES:-}" ] && ! compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null && ! compgen -G '/etc/vulkan/icd.d/*.json' >/dev/null; then
+    manifest=$(find /usr /opt -name '*_icd*.json' -path '*vulkan*' 2>/dev/null | sort -r | head -n1)
     [ -z "$manifest" ] || export VK_DRIVER_FILES="$manifest"
 fi
 export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-$work}" XDG_CACHE_HOME="$work/cache" CONFIDE_CACHE= HF_HUB_OFFLINE=1
@@ -99,12 +99,12 @@ say "shader paths:$paths"
 command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used --format=csv | tee -a "$out/log.txt"
 
 if [ -n "$quick" ]; then
-    shapes=tiny-llama; lora_shape=tiny-llama; pairs=24; batches=2,4; largest="8"; scored=4
-    suite=250; demo=(--set data.limit=24 --set annotator.steps=2 --set annotator.batch_size=2 --set sft.steps=1 --set sft.batch_size=2 --set policy.steps=3 --set policy.batch_size=2 --set data.max_length=64 --set evaluate.samples=0)
-    frames=(--pairs 5000 --frames 10); soak=(--steps 6 --warmup 4 --longest 48); tiny=--quick; limit=60
+    shapes=tiny-llama; lora_shape=tiny-llama; pairs=8; batches=4; largest=8; scored=4
+    suite=120; tests=(attention_kernels weights a_table); demo=(--set data.limit=24 --set annotator.steps=2 --set annotator.batch_size=2 --set sft.steps=1 --set sft.batch_size=2 --set policy.steps=3 --set policy.batch_size=2 --set data.max_length=64 --set evaluate.samples=0)
+    frames=(--pairs 5000 --frames 10); soak=(--steps 4 --warmup 2 --longest 24); tiny=--quick; limit=60
 else
     shapes="smollm2-135m opt-125m"; lora_shape=qwen2.5-0.5b; pairs=256; batches=4,16; largest="64 256"; scored=16
-    suite=90; demo=(); frames=(); soak=(--steps 300 --warmup 30 --longest 512); tiny=; limit=60
+    suite=90; tests=(); demo=(); frames=(); soak=(--steps 300 --warmup 30 --longest 512); tiny=; limit=60
 fi
 first=${shapes%% *}
 
@@ -113,7 +113,7 @@ part devices any 20 "$any/gpu" confide devices --json
 for path in $paths; do folder "$path"; part device "$path" "$limit" "$work/$path/gpu" device --device "$device" $tiny; done
 
 # 2. Whether it is right: the suite, and the demonstration beside the CPU's.
-for path in $paths; do folder "$path"; part suite "$path" "$suite" "$work/$path/gpu-suite" --test-threads=1; done
+for path in $paths; do folder "$path"; part suite "$path" "$suite" "$work/$path/gpu-suite" --test-threads=1 "${tests[@]}"; done
 folder cpu; part demo cpu 90 "$any/gpu" confide demo --device cpu --out "$work/demo-cpu" "${demo[@]}"
 for path in $paths; do
     folder "$path"
@@ -176,7 +176,7 @@ for path in $paths; do
 done
 for shape in ${shapes#"$first"}; do torch dpo "$shape" dpo --batch "$batches" --limit "$pairs" --dtype bf16; done
 [ -n "$quick" ] || for path in $paths; do folder "$path"; part elements "$path" 40 "$work/$path/gpu" elements --device "$device"; done
-[ ! -f "$work/wgsl/gpu-suite" ] || { folder least; CONFIDE_TEST_LIMITS=least part "suite, least limits" wgsl "$suite" "$work/wgsl/gpu-suite" --test-threads=1 attention agree_with; }
+[ ! -f "$work/wgsl/gpu-suite" ] || { folder least; CONFIDE_TEST_LIMITS=least part "suite, least limits" wgsl "$suite" "$work/wgsl/gpu-suite" --test-threads=1 "${tests[@]}"; }
 
 cd "$repository" || exit 1
 if command -v "$python" >/dev/null; then

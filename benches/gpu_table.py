@@ -69,7 +69,7 @@ def main(runs, results):
         stages = "; ".join(f"{s['stage']} {s['apart_in_10_steps']:.1e} in 10 steps, {s['apart']:.1e} in all {s['steps'][0]}" for s in f["stages"])
         lines.append(f"- demonstration, {path} against the CPU: losses apart by {stages}; annotator {f['annotator_accuracy']}; seconds {f['seconds']}")
     table = [(part, path, f) for part, path, f in found if f.get("task") in ("dpo", "score", "torch dpo", "torch score")
-             and part.split()[0] in ("dpo", "lora", "score")]
+             and part.split()[0] in ("dpo", "lora", "score") and "refused" not in f]
     if table:
         lines += ["", "| What | Program | Storage | Batch | Pairs/s | Median step | First step | Peak |", "|---|---|---|---|---|---|---|---|"]
     for part, path, f in table:
@@ -101,6 +101,9 @@ def main(runs, results):
     for _, path, f in of("soak"):
         lines += ["", f"Memory over {f['steps']} steps of varied lengths, {path}: {f['warm_mib']:.1f} → {f['end_mib']:.1f} MiB, "
                   f"{f['slope_mib_per_100_steps']:+.2f} MiB in 100 steps"]
+    for part, path, f in found:
+        if "refused" in f:
+            lines += ["", f"Not possible: {part}, {path}: {f['refused']}"]
     bad = [(part, path, f["ended"]) for part, path, f in found if f.get("ended", "ok") != "ok"]
     if bad:
         lines += ["", "What came to no good end: " + "; ".join(f"{part}, {path}: {why}" for part, path, why in bad)]

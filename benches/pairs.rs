@@ -73,6 +73,10 @@ fn main() {
 /// The benchmark with these words behind its name.
 pub(crate) fn run(words: &[String]) {
     let settings = settings(words);
+    if let Err(error) = settings.precision.check(&settings.device) {
+        println!("{}", serde_json::json!({"task": settings.task, "refused": error.to_string()}));
+        return;
+    }
     let files = ModelFiles::folder(settings.model.as_ref()).expect("a model folder");
     let tokenizer = Tokenizer::load(&files).expect("a tokenizer");
     let pad = tokenizer.pad;
