@@ -218,7 +218,13 @@ fn checkpoint(kind: &str, s: Shape, trained: &str) -> Checkpoint {
     let fill = |_: &str, shape: &[usize]| Ok(vec![0.01; shape.iter().product()]);
     let decoder = build(config(kind, s), &Device::flex(), &fill).expect("a model");
     let family = family_of(kind).expect("a family");
-    let checkpoint = Checkpoint { decoder, family, json: serde_json::Value::Null, adapter: None };
+    let checkpoint = Checkpoint {
+        decoder,
+        family,
+        json: serde_json::Value::Null,
+        adapter: None,
+        warnings: Vec::new(),
+    };
     let targets = if trained == "all linear" { vec!["all-linear".to_owned()] } else { Vec::new() };
     let lora = LoraSettings { rank: 4, dropout: 0.0, targets, ..LoraSettings::default() };
     match lora.adapter("lora", "").expect("an adapter").filter(|_| trained != "everything") {

@@ -136,13 +136,8 @@ fn learn(
     let mut task =
         PreferenceTask::new(pairs, material.pad, preference, WeightedMean::Pairs, weighting)
             .with_sampling(sampling);
-    let start = Start {
-        model: material.reference.clone(),
-        optimiser: AdamW::new(training.weight_decay),
-        step: 0,
-        tokens: 0,
-        plan: Plan::default(),
-    };
+    let optimiser = AdamW::new(training.weight_decay);
+    let start = Start::fresh(material.reference.clone(), optimiser, Plan::default());
     let mut look = Look { material, every, begun: Instant::now(), looking: 0.0, seen: Vec::new() };
     train(start, &mut task, order, &training, &mut look).expect("training");
     look.seen
