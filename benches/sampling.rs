@@ -69,7 +69,7 @@ fn material(run: &Path) -> Material {
         if pair.split == "held_out" {
             held_out.extend(pair.human.and_then(|side| of(side.index() == 1, 0.0)));
         } else {
-            trained.extend(of(pair.label().index() == 1, pair.margin()));
+            trained.extend(of(pair.label.index() == 1, pair.margin()));
         }
     }
     for pairs in [&mut trained, &mut held_out] {

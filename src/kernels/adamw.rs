@@ -49,7 +49,7 @@ pub(crate) fn adamw(
     gradient: Tensor<1>,
     [first, second]: [Tensor<1>; 2],
     s: AdamWStep,
-    held: Option<Tensor<1, Bool>>,
+    held: Option<&Tensor<1, Bool>>,
 ) -> [Tensor<1>; 3] {
     if is_cpu(&values.device()) {
         let [values, gradient, first, second] =
@@ -58,7 +58,7 @@ pub(crate) fn adamw(
         return [values, first, second].map(Tensor::from_dispatch);
     }
     // A factor, or the one that changes nothing.
-    let times = |x: Tensor<1>, factor: f32, otherwise: f32| match &held {
+    let times = |x: Tensor<1>, factor: f32, otherwise: f32| match held {
         None => x.mul_scalar(factor),
         Some(held) => {
             let factors = Tensor::full([1], factor, &x.device());

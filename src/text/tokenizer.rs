@@ -1,12 +1,12 @@
 //! Hugging Face tokenizers with the special tokens that training needs.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::byte_level::ByteLevel;
+use super::guard::guarded;
 use super::{TextError, vocabulary};
 use crate::model::ModelFiles;
 
@@ -26,8 +26,8 @@ pub struct Tokenizer {
     pub stop: Vec<u32>,
     /// Tokens that the model has rows for: ids from here on mean nothing to it.
     rows: u32,
-    /// What the tokenizer puts before and behind a text.
-    frame: [Vec<u32>; 2],
+    /// What the tokenizer puts before and behind a text, where it is the same for every one.
+    frame: Option<[Vec<u32>; 2]>,
     /// For messages.
     path: PathBuf,
 }
@@ -52,9 +52,7 @@ impl Tokenizer {
         let path = files.path("tokenizer.json");
         let failed = |found: String| TextError::Tokenizer { path: path.clone(), found };
         let mut inner = match files.bytes("tokenizer.json")? {
-            Some(bytes) => {
-                guarded(|| tokenizers::Tokenizer::from_bytes(&*bytes)).map_err(&failed)?
-            }
+            Some(bytes) => tried(|| tokenizers::Tokenizer::from_bytes(&*bytes)).map_err(&failed)?,
             None => vocabulary::read(files)?.ok_or_else(|| {
                 failed("there is no such file, nor vocab.json with merges.txt".to_owned())
             })?,
@@ -88,7 +86,7 @@ impl Tokenizer {
             _ => u32::from(eos == 0),
         };
         let byte_level = ByteLevel::of(&inner).map(Arc::new);
-        let frame = frame(&inner).unwrap_or_default();
+        let frame = frame(&inner);
         let found = Self { inner, byte_level, eos_text, eos, pad, stop, rows, frame, path };
         found.check(&[eos])?;
         Ok(found)
@@ -148,8 +146,8 @@ impl Tokenizer {
     ///
     /// The tokenizer's own failure.
     pub fn encode_open(&self, text: &str) -> Result<Vec<u32>, TextError> {
+        let Some([before, behind]) = &self.frame else { return self.encode(text) };
         let mut ids = self.encode_bare(text)?;
-        let [before, behind] = &self.frame;
         if !ids.starts_with(before) {
             ids.splice(0..0, before.iter().copied());
         }
@@ -162,7 +160,7 @@ impl Tokenizer {
     }
 
     fn encode_as(&self, text: &str, add_special: bool) -> Result<Vec<u32>, TextError> {
-        let ids = guarded(|| match &self.byte_level {
+        let ids = tried(|| match &self.byte_level {
             Some(byte_level) => byte_level.encode(&self.inner, text, add_special),
             None => self.inner.encode_fast(text, add_special).map(|e| e.get_ids().to_vec()),
         });
@@ -177,7 +175,7 @@ impl Tokenizer {
     ///
     /// The tokenizer's own failure.
     pub fn decode(&self, ids: &[u32]) -> Result<String, TextError> {
-        let text = guarded(|| self.inner.decode(ids, true));
+        let text = tried(|| self.inner.decode(ids, true));
         text.map_err(|found| TextError::Encode { found })
     }
 
@@ -216,10 +214,10 @@ impl Tokenizer {
 
 /// What the tokenizers library does with a file or a text; where one breaks it, that is an error
 /// like any other.
-fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(outcome) => outcome.map_err(|e| e.to_string()),
-        Err(_) => Err("this breaks the tokenizers library".to_owned()),
+fn tried<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    match guarded(work) {
+        Some(outcome) => outcome.map_err(|e| e.to_string()),
+        None => Err("this breaks the tokenizers library".to_owned()),
     }
 }
 
@@ -232,9 +230,8 @@ fn rows(files: &ModelFiles) -> Result<u32, TextError> {
 /// The ids that a tokenizer puts before and behind every text, where they are always the same.
 pub(super) fn frame(tokenizer: &tokenizers::Tokenizer) -> Option<[Vec<u32>; 2]> {
     let around = |text: &str| {
-        let ids = |special| {
-            Some(guarded(|| tokenizer.encode_fast(text, special)).ok()?.get_ids().to_vec())
-        };
+        let ids =
+            |special| Some(tried(|| tokenizer.encode_fast(text, special)).ok()?.get_ids().to_vec());
         let (bare, whole): (Vec<u32>, Vec<u32>) = (ids(false)?, ids(true)?);
         let starts = (0..=whole.len().checked_sub(bare.len())?)
             .filter(|&i| whole[i..i + bare.len()] == bare[..]);

@@ -128,7 +128,7 @@ impl ModuleMapper for Step<'_> {
             let shape = value.dims();
             let count = value.shape().num_elements();
             let [value, first, second] =
-                adamw(value.reshape([count]), gradient, both, settings, held);
+                adamw(value.reshape([count]), gradient, both, settings, held.as_ref());
             next = Some(Moments([first, second]));
             value.reshape(shape)
         });

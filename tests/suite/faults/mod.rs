@@ -127,11 +127,13 @@ struct Outcome {
 
 impl Outcome {
     fn warnings(&self) -> Vec<&str> {
-        let message = |event| match event {
-            &Event::Warning { ref message } => Some(message.as_str()),
-            _ => None,
-        };
-        self.events.iter().filter_map(message).collect()
+        let events = self.events.iter();
+        events
+            .filter_map(|event| match event {
+                Event::Warning { message } => Some(message.as_str()),
+                _ => None,
+            })
+            .collect()
     }
 
     #[track_caller]

@@ -163,7 +163,7 @@ fn quantised_checkpoints_are_named_as_such() {
     // One whose weights were written out again in floats is read, whatever its settings remember.
     let model = Model::llama();
     model.change("config.json", |json| {
-        json["quantization_config"] = json!({"quant_method": "gptq"})
+        json["quantization_config"] = json!({"quant_method": "gptq"});
     });
     load(&model.files(), &Device::flex()).unwrap();
 }
