@@ -1,4 +1,5 @@
-//! What a pass holds at its peak, tensor by tensor: `cargo bench --bench activations`.
+//! What a pass holds at its peak, tensor by tensor: `cargo bench --bench activations [-- --dropout
+//! SHARE]`.
 //!
 //! Runs decoders whose widths tell their tensors apart, and prints which tensors are alive when
 //! most memory is taken, as counts of their sizes. `model::footprint` states these counts.
@@ -218,13 +219,25 @@ fn checkpoint(kind: &str, s: Shape, trained: &str) -> Checkpoint {
     let fill = |_: &str, shape: &[usize]| Ok(vec![0.01; shape.iter().product()]);
     let decoder = build(config(kind, s), &Device::flex(), &fill).expect("a model");
     let family = family_of(kind).expect("a family");
-    let checkpoint = Checkpoint { decoder, family, json: serde_json::Value::Null, adapter: None };
+    let checkpoint = Checkpoint {
+        decoder,
+        family,
+        json: serde_json::Value::Null,
+        adapter: None,
+        warnings: Vec::new(),
+    };
     let targets = if trained == "all linear" { vec!["all-linear".to_owned()] } else { Vec::new() };
-    let lora = LoraSettings { rank: 4, dropout: 0.0, targets, ..LoraSettings::default() };
+    let lora = LoraSettings { rank: 4, dropout: dropout(), targets, ..LoraSettings::default() };
     match lora.adapter("lora", "").expect("an adapter").filter(|_| trained != "everything") {
         Some(adapter) => add_adapter(checkpoint, adapter, 0, "lora".as_ref()).expect("targets"),
         None => checkpoint,
     }
+}
+
+/// The share of their inputs that adapters drop.
+fn dropout() -> f64 {
+    let mut words = std::env::args().skip_while(|word| word != "--dropout");
+    words.nth(1).map_or(0.0, |share| share.parse().expect("a share"))
 }
 
 fn measure(kind: &str, s: Shape) {

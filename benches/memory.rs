@@ -103,13 +103,7 @@ fn steps(options: &Options, checkpoint: Checkpoint, pairs: Vec<PolicyPair>) {
     let preference = Preference { objective: Objective::Dpo, beta: 0.1, label_noise: 0.1 };
     let order = Order::new(pairs.len(), &training, false, 0, 0);
     let mut task = PreferenceTask::new(pairs, 0, preference, WeightedMean::Pairs, None);
-    let start = Start {
-        model: checkpoint.decoder,
-        optimiser: AdamW::new(0.0),
-        step: 0,
-        tokens: 0,
-        plan: options.plan,
-    };
+    let start = Start::fresh(checkpoint.decoder, AdamW::new(0.0), options.plan);
     let begun = Instant::now();
     let ended = train(start, &mut task, order, &training, &mut Silent).expect("training");
     assert!(matches!(ended, Ended::Done(_)), "all steps are taken");

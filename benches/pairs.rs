@@ -201,7 +201,7 @@ fn dpo(
     let order = Order::new(pairs.len(), &training, false, 0, 0);
     let mut task = PreferenceTask::new(pairs, pad, preference, WeightedMean::Pairs, None);
     let plan = Plan { recompute: settings.recompute, ..Plan::default() };
-    let start = Start { model: decoder, optimiser: AdamW::new(0.0), step: 0, tokens: 0, plan };
+    let start = Start::fresh(decoder, AdamW::new(0.0), plan);
     let mut clock = Clock { told: Instant::now(), seconds: Vec::new(), losses: Vec::new() };
     train(start, &mut task, order, &training, &mut clock).expect("training");
     // As the reference script times: the first step is left out.

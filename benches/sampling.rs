@@ -71,7 +71,7 @@ fn material(run: &Path, device: &Device) -> Material {
         if pair.split == "held_out" {
             held_out.extend(pair.human.and_then(|side| of(side.index() == 1, 0.0)));
         } else {
-            trained.extend(of(pair.label().index() == 1, pair.margin()));
+            trained.extend(of(pair.label.index() == 1, pair.margin()));
         }
     }
     for pairs in [&mut trained, &mut held_out] {
@@ -138,13 +138,8 @@ fn learn(
     let mut task =
         PreferenceTask::new(pairs, material.pad, preference, WeightedMean::Pairs, weighting)
             .with_sampling(sampling);
-    let start = Start {
-        model: material.reference.clone(),
-        optimiser: AdamW::new(training.weight_decay),
-        step: 0,
-        tokens: 0,
-        plan: Plan::default(),
-    };
+    let optimiser = AdamW::new(training.weight_decay);
+    let start = Start::fresh(material.reference.clone(), optimiser, Plan::default());
     let mut look = Look { material, every, begun: Instant::now(), looking: 0.0, seen: Vec::new() };
     train(start, &mut task, order, &training, &mut look).expect("training");
     look.seen

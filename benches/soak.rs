@@ -144,7 +144,7 @@ pub(crate) fn run(words: Vec<String>) {
     let order = Order::new(BATCH * steps, &training, false, 0, 0);
     let mut task = PreferenceTask::new(pairs, 0, preference, WeightedMean::Pairs, None);
     let plan = Plan { recompute: true, ..Plan::default() };
-    let start = Start { model, optimiser: AdamW::new(0.0), step: 0, tokens: 0, plan };
+    let start = Start::fresh(model, AdamW::new(0.0), plan);
     let mut watch = Watch {
         peak: Peak { device, highest: 0.0 },
         warmup: options.warmup as u64,

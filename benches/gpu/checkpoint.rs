@@ -105,7 +105,7 @@ fn weights(folder: &Path) {
         Ok((0..count).map(|_| rng.random_range(-most..most)).collect())
     };
     let decoder = build(config, &Device::flex(), &values).expect("a model");
-    let checkpoint = Checkpoint { decoder, family, json, adapter: None };
+    let checkpoint = Checkpoint { decoder, family, json, adapter: None, warnings: Vec::new() };
     save(folder, &checkpoint, None, Storage::F32).expect("room");
 }
 

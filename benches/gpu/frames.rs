@@ -77,6 +77,7 @@ fn annotated(count: usize) -> Vec<AnnotatedPair> {
         responses: ["yes ".repeat(1 + i % 5), format!("No {}", i % 13)],
         human: Some(if i.is_multiple_of(4) { Side::Second } else { Side::First }),
         scores: [(i * 7919 % 1000) as f32 / 250.0, 0.0],
+        label: Side::First,
     };
     (0..count).map(pair).collect()
 }

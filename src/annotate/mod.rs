@@ -54,8 +54,15 @@ pub fn all_log_probs<E: From<ModelError>>(
     over_batches(decoder, sequence_log_probs, sequences, Some(pad), batch_size, progress)
 }
 
+/// The numbers of a batch; one that is not finite says nothing of its sequence, and would spoil
+/// every mean that it enters.
 fn numbers(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
-    tensor.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))
+    let found: Vec<f32> =
+        tensor.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))?;
+    match found.iter().find(|number| !number.is_finite()) {
+        Some(&found) => Err(ModelError::NoNumber { what: "a sequence", found }),
+        None => Ok(found),
+    }
 }
 
 /// One number for each sequence. Neighbours are computed together, so that a prompt which several

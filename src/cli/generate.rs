@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{DONE, say};
+use super::{DONE, say, tell};
 use crate::data::{Message, Prompt, Role};
 use crate::device;
 use crate::model::{Sampling, generate as sample, load};
@@ -58,6 +58,9 @@ pub(super) fn generate(args: &GenerateArgs) -> anyhow::Result<u8> {
     let encoder = Encoder::load(&files, &chat)?;
     let choice = device::find(&args.device).map_err(crate::run::RunError::from)?;
     let checkpoint = load(&files, &device::open(&choice.device)?)?;
+    for warning in &checkpoint.warnings {
+        tell(&format!("warning: {warning}"));
+    }
     let prompt = encoder.encode(&encoder.prompt(&asked(args, &encoder))?)?;
     let sampling = Sampling {
         max_new_tokens: args.max_new_tokens,

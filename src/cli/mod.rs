@@ -217,10 +217,24 @@ pub fn main_from(words: impl IntoIterator<Item = impl Into<std::ffi::OsString> +
     match dispatch(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            tell(&format!("error: {error:#}"));
+            tell(&format!("error: {}", causes(&error)));
             code_of(&error)
         }
     }
+}
+
+/// An error with its causes, of which most have words of their own in it already.
+fn causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {

@@ -23,6 +23,11 @@ pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<u8> {
         let template = args.chat_template.clone();
         let chat = Chat { style: args.chat, template, ..Chat::default() };
         let encoder = Encoder::load(&crate::run::find_model(model)?, &chat)?;
+        let sequence = encoder.sequence(&pair.prompt, &pair.responses[0])?;
+        if encoder.is_endless(&sequence.response) {
+            let why = encoder.why_endless();
+            tell(&format!("warning: no end token follows the response: {why}"));
+        }
         written = Some(crate::run::written(&encoder, pair)?);
         lengths = Some(lengths_of(&encoder, args)?);
     }
@@ -138,6 +143,9 @@ pub(super) fn estimate(recipe: &Recipe, as_json: bool) -> anyhow::Result<u8> {
             gib(needs.total()),
             stage.plan.micro_batch.max(1),
         ));
+    }
+    for warning in &estimate.warnings {
+        tell(&format!("warning: {warning}"));
     }
     let verdict = match estimate.fits() {
         Some(true) => "it fits",

@@ -1,5 +1,6 @@
 //! What the annotator said of each pair, as a Parquet table that other programs read too.
 
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -30,14 +31,21 @@ pub struct AnnotatedPair {
     pub human: Option<Side>,
     /// The annotator's scores of both.
     pub scores: [f32; 2],
+    /// The weak label: see [`weak_label`].
+    pub label: Side,
+}
+
+/// The response with the higher score. Between equal ones `coin` decides, and not their order,
+/// which in many files is the human's choice.
+pub fn weak_label(scores: [f32; 2], coin: impl FnOnce() -> Side) -> Side {
+    match scores[0].partial_cmp(&scores[1]) {
+        Some(Ordering::Greater) => Side::First,
+        Some(Ordering::Less) => Side::Second,
+        _ => coin(),
+    }
 }
 
 impl AnnotatedPair {
-    /// The weak label: the response with the higher score, the first in a tie.
-    pub fn label(&self) -> Side {
-        if self.scores[1] > self.scores[0] { Side::Second } else { Side::First }
-    }
-
     /// d = |s₁ − s₂| ≥ 0.
     pub fn margin(&self) -> f64 {
         (f64::from(self.scores[0]) - f64::from(self.scores[1])).abs()
@@ -45,17 +53,18 @@ impl AnnotatedPair {
 
     /// The response that the weak label prefers.
     pub fn chosen(&self) -> &str {
-        &self.responses[self.label().index()]
+        &self.responses[self.label.index()]
     }
 
     /// The other response.
     pub fn rejected(&self) -> &str {
-        &self.responses[self.label().other().index()]
+        &self.responses[self.label.other().index()]
     }
 
-    /// Whether a human agrees with the weak label; `None` where no human spoke.
+    /// Whether a human agrees with the annotator; a tie agrees with nobody, whatever the coin says.
+    /// `None` where no human spoke.
     pub fn agrees(&self) -> Option<bool> {
-        self.human.map(|side| side == self.label())
+        self.human.map(|side| side == self.label && self.margin() > 0.0)
     }
 }
 
@@ -110,7 +119,7 @@ fn write_table(
             }
             ColumnWriter::Int32ColumnWriter(w) => {
                 let side = |p: &AnnotatedPair| {
-                    if index == 4 { number(p.human) } else { number(Some(p.label())) }
+                    if index == 4 { number(p.human) } else { number(Some(p.label)) }
                 };
                 w.write_batch(&pairs.iter().map(side).collect::<Vec<_>>(), None, None)?;
             }
@@ -168,16 +177,17 @@ fn from_row(row: &Row) -> Option<AnnotatedPair> {
         Field::Float(value) => Some(*value),
         _ => None,
     };
-    let human = match field("human")? {
-        Field::Int(1) => Some(Side::First),
-        Field::Int(2) => Some(Side::Second),
+    let side = |name: &str| match field(name) {
+        Some(Field::Int(1)) => Some(Side::First),
+        Some(Field::Int(2)) => Some(Side::Second),
         _ => None,
     };
     Some(AnnotatedPair {
         split: text("split")?,
         prompt: text("prompt")?,
         responses: [text("response_1")?, text("response_2")?],
-        human,
+        human: side("human"),
         scores: [float("score_1")?, float("score_2")?],
+        label: side("label")?,
     })
 }

@@ -21,7 +21,7 @@ mod shapes;
 mod split;
 mod values;
 
-pub use annotations::{AnnotatedPair, read_annotations, write_annotations};
+pub use annotations::{AnnotatedPair, read_annotations, weak_label, write_annotations};
 pub use error::DataError;
 pub use inspect::{FileInspection, Inspection, inspect};
 pub use pair::{Label, Message, Pair, Pool, Prompt, PromptKey, Role, Side, Source};

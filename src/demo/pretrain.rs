@@ -123,19 +123,14 @@ fn pretrain_one(
     };
     let order = Order::new(sequences.len(), &training, true, SEED, 0);
     let model = build(shape, device, &initial_values)?;
-    let start = Start {
-        model,
-        optimiser: AdamW::new(training.weight_decay),
-        step: 0,
-        tokens: 0,
-        plan: Plan::default(),
-    };
+    let start = Start::fresh(model, AdamW::new(training.weight_decay), Plan::default());
     let mut task = SftTask::new(sequences, tokenizer.pad);
     let Ended::Done(decoder) = train(start, &mut task, order, &training, &mut Printer { tell })?
     else {
         return Err(RunError::Stopped);
     };
-    let checkpoint = Checkpoint { decoder: *decoder, family, json, adapter: None };
+    let checkpoint =
+        Checkpoint { decoder: *decoder, family, json, adapter: None, warnings: Vec::new() };
     save(folder, &checkpoint, None, Storage::F16)?;
     Ok(())
 }

@@ -12,7 +12,7 @@ pub struct GoldReport {
     #[serde(default)]
     pub model: String,
     /// Share of the held-out pairs under the sampled prompts on which the gold model agrees with
-    /// the human label; ties count one half; `null` if there are none.
+    /// the human label; ties are misses; `null` if there are none.
     #[serde(default)]
     pub accuracy: Option<f64>,
     /// Prompts sampled.

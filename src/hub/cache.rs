@@ -16,6 +16,12 @@ pub(super) const WEIGHTS: [&str; 4] = [
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 ];
+/// Whether weights are pickled: those that Python has left in the cache are found, none are
+/// fetched, since nobody here opens them.
+pub(super) fn is_pickled(file: &str) -> bool {
+    file.ends_with(".bin") || file.ends_with(".bin.index.json")
+}
+
 /// What an adapter consists of.
 pub(super) const ADAPTER: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
 
@@ -126,7 +132,7 @@ pub(super) fn requirements(has: &dyn Fn(&str) -> bool) -> Result<Kind, String> {
         return Err("no config.json".to_owned());
     }
     if !weights {
-        return Err("no model.safetensors or pytorch_model.bin, whole or in parts,".to_owned());
+        return Err("no model.safetensors, whole or in parts,".to_owned());
     }
     let tokenizer = has("tokenizer.json") || (has("vocab.json") && has("merges.txt"));
     if !tokenizer {

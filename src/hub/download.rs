@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::cache::{ADAPTER, Place, WEIGHTS, find, requirements, shards};
+use super::cache::{ADAPTER, Place, WEIGHTS, find, is_pickled, requirements, shards};
 use super::fetch::{Target, fetch, incomplete, is_there};
 use super::remote::{Details, Listing, Remote};
 use super::{HubError, HubName, HubSettings, Kind, Resolved};
@@ -63,11 +63,25 @@ pub fn download(
     }
     let remote = Remote::new(name, settings)?;
     let listing = remote.listing()?;
+    if let Some(file) = only_pickled(&listing) {
+        return Err(HubError::Pickled { name: name.clone(), file });
+    }
     let kind = requirements(&|file| listing.entry(file).is_some())
         .map_err(|missing| incomplete_error(name, missing, &listing))?;
     let place = Place::new(name, settings);
     let task = Task { name, place, remote, listing, progress };
     task.run(settings, kind)
+}
+
+/// The pickled weights of a model or an adapter that has no others.
+fn only_pickled(listing: &Listing) -> Option<String> {
+    let has = |file: &&str| listing.entry(file).is_some();
+    let [config, weights] = ADAPTER;
+    let adapter = has(&config) && !has(&weights);
+    let sound = WEIGHTS.iter().any(|file| !is_pickled(file) && has(file));
+    let pickled = WEIGHTS.into_iter().filter(|file| is_pickled(file) && !sound);
+    let of_adapter = ["adapter_model.bin"].into_iter().filter(|_| adapter && !sound);
+    pickled.chain(of_adapter).find(|file| has(file)).map(str::to_owned)
 }
 
 /// A download under way.

@@ -89,7 +89,7 @@ pub enum HubError {
     },
     /// The repository lacks files without which a model cannot be used.
     #[error(
-        "{name}: {missing} among its files ({found}); expected config.json, weights as safetensors or pytorch_model.bin, and tokenizer.json or vocab.json with merges.txt; try a repository with the model in transformers' layout"
+        "{name}: {missing} among its files ({found}); expected config.json, weights as safetensors, and tokenizer.json or vocab.json with merges.txt; try a repository with the model in transformers' layout"
     )]
     Incomplete {
         /// The model.
@@ -98,6 +98,17 @@ pub enum HubError {
         missing: String,
         /// Some of what there is.
         found: String,
+    },
+    /// The weights are pickled.
+    #[error(
+        "{name}: its weights are pickled ({file}), and pickled files are neither fetched nor opened; expected safetensors: take a revision that has them (many repositories have one as refs/pr/1: {}@refs/pr/1), or another repository with the same model",
+        name.org_and_name()
+    )]
+    Pickled {
+        /// The model.
+        name: HubName,
+        /// The file.
+        file: String,
     },
     /// A file arrived, but is not what the hub announced.
     #[error(

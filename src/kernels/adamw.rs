@@ -2,7 +2,7 @@
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
 use burn_flex::FlexTensor;
 
 use super::cpu::{self, Floats};
@@ -41,12 +41,15 @@ impl AdamWStep {
     }
 }
 
-/// Values and both moments after a step, `[n]` each.
+/// Values and both moments after a step, `[n]` each; as they were where the one number of `held`
+/// is true, and then the gradient has to be zero. Only a device with a queue is asked that: others
+/// know before they step.
 pub(crate) fn adamw(
     values: Tensor<1>,
     gradient: Tensor<1>,
     [first, second]: [Tensor<1>; 2],
     s: AdamWStep,
+    held: Option<&Tensor<1, Bool>>,
 ) -> [Tensor<1>; 3] {
     if is_cpu(&values.device()) {
         let [values, gradient, first, second] =
@@ -54,13 +57,21 @@ pub(crate) fn adamw(
         let (values, first, second) = Dispatch::fused_adamw(values, gradient, first, second, s);
         return [values, first, second].map(Tensor::from_dispatch);
     }
+    // A factor, or the one that changes nothing.
+    let times = |x: Tensor<1>, factor: f32, otherwise: f32| match held {
+        None => x.mul_scalar(factor),
+        Some(held) => {
+            let factors = Tensor::full([1], factor, &x.device());
+            x * factors.mask_fill(held.clone(), otherwise)
+        }
+    };
     let share = gradient.clone().mul_scalar(s.first[1]);
-    let first = first.mul_scalar(s.first[0]) + share;
+    let first = times(first, s.first[0], 1.0) + share;
     let share = gradient.square().mul_scalar(s.second[1]);
-    let second = second.mul_scalar(s.second[0]) + share;
+    let second = times(second, s.second[0], 1.0) + share;
     let root = second.clone().mul_scalar(s.second_scale).sqrt().add_scalar(s.epsilon);
-    let change = (first.clone() / root).mul_scalar(s.rate * s.first_scale);
-    [values.mul_scalar(s.decay) - change, first, second]
+    let change = times(first.clone() / root, s.rate * s.first_scale, 0.0);
+    [times(values, s.decay, 1.0) - change, first, second]
 }
 
 /// The same on the CPU backend.

@@ -3,6 +3,7 @@
 use burn::tensor::{Int, Tensor};
 
 use super::attention::plain_attention;
+use super::dropout::{Dropped, dropped_matmul, plain_dropped_matmul};
 use super::{Activation, AdamWStep, SegmentAttention, adamw, segment_attention};
 
 /// The shape of an attention whose scores are scaled by head_dim^−½.
@@ -51,6 +52,22 @@ pub fn activate(kind: Activation, x: Tensor<2>, up: Option<Tensor<2>>) -> Tensor
     super::activate(kind, x, up)
 }
 
+/// x·W with a share of x dropped, by the fused operation, or by plain ones where `kept` gives what
+/// is not dropped as ones among zeros.
+pub fn dropped_product(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    key: u64,
+    share: f64,
+    kept: Option<Tensor<2>>,
+) -> Tensor<2> {
+    let dropped = Dropped::new(key, share);
+    match kept {
+        Some(kept) => plain_dropped_matmul(x, weight, kept, dropped),
+        None => dropped_matmul(x, weight, dropped),
+    }
+}
+
 /// Values and moments after step `step`, counted from 1.
 pub fn adamw_step(
     values: Tensor<1>,
@@ -61,6 +78,6 @@ pub fn adamw_step(
     weight_decay: f64,
 ) -> (Tensor<1>, [Tensor<1>; 2]) {
     let settings = AdamWStep::at(step, rate, weight_decay);
-    let [values, first, second] = adamw(values, gradient, moments, settings);
+    let [values, first, second] = adamw(values, gradient, moments, settings, None);
     (values, [first, second])
 }

@@ -1,7 +1,7 @@
 //! Fused operations with backward passes of their own, each beside what it equals in plain burn.
 //!
-//! On the CPU backend they are loops over slices (`cpu/`). On a GPU attention is a kernel; the
-//! others are the plain operations there.
+//! On the CPU backend they are loops over slices (`cpu/`). On a GPU attention and dropout are
+//! kernels; the others are the plain operations there.
 
 mod activation;
 mod adamw;
@@ -9,6 +9,7 @@ mod attention;
 #[doc(hidden)]
 pub mod check;
 mod cpu;
+mod dropout;
 mod frozen_linear;
 mod norm;
 mod readout;
@@ -18,6 +19,7 @@ pub use activation::Activation;
 pub(crate) use activation::activate;
 pub(crate) use adamw::{AdamWStep, adamw};
 pub(crate) use attention::{SegmentAttention, has_attention_kernel, segment_attention};
+pub(crate) use dropout::{Dropped, dropped_matmul};
 pub(crate) use frozen_linear::frozen_matmul;
 pub(crate) use norm::{layer_norm, rms_norm};
 pub(crate) use readout::{head_gradient, read_targets};

@@ -19,7 +19,7 @@ settings! {
         pub rank: usize = 0,
         /// Strength: the adapter is scaled by alpha / rank.
         pub alpha: f64 = 16.0,
-        /// Share of the adapter's inputs that are dropped in training.
+        /// Share of the adapter's inputs that are dropped in training; in the policy's alignment only with policy.disable_dropout = false.
         pub dropout: f64 = 0.05,
         /// Scale by alpha / √rank instead (rsLoRA).
         pub rslora: bool = false,

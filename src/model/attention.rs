@@ -5,8 +5,15 @@ use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Tensor, module};
 
 use super::decoder::{Context, Seen};
-use super::{Linear, Norm};
+use super::{Dropout, Linear, Norm};
 use crate::kernels::{SegmentAttention, segment_attention};
+
+/// Numbers of the modules of a layer, of which each drops for itself; those of the feed-forward block
+/// follow.
+const QUERY: u64 = 0;
+const KEY: u64 = 1;
+const VALUE: u64 = 2;
+const OUTPUT: u64 = 3;
 
 /// Keys and values of the tokens so far, one entry per layer.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +64,8 @@ impl Attention {
         cache: Option<(&mut Cache, usize)>,
     ) -> Tensor<3> {
         let [b, t, _] = x.dims();
-        let [query, key, value] = self.project(x, context.training());
+        let dropout = context.dropout();
+        let [query, key, value] = self.project(x, dropout);
         let sight = context.sight(self.windowed);
         let place = |y: Tensor<3>, n: usize, norm: &Option<Norm>| {
             let mut y = y.reshape([b, t, n, self.head_dim]);
@@ -85,7 +93,7 @@ impl Attention {
             }
         };
         let mixed = mixed.reshape([b, t, self.heads * self.head_dim]);
-        self.output.forward(mixed, context.training())
+        self.output.forward(mixed, dropout.map(|d| d.of(OUTPUT)))
     }
 
     fn shape(&self, window: Option<usize>) -> SegmentAttention {
@@ -122,15 +130,16 @@ impl Attention {
     }
 
     /// Queries, keys and values, heads side by side.
-    fn project(&self, x: Tensor<3>, training: bool) -> [Tensor<3>; 3] {
+    fn project(&self, x: Tensor<3>, dropout: Option<Dropout>) -> [Tensor<3>; 3] {
         if let Some(fused) = &self.fused {
             let (q, kv) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
-            let all = fused.forward(x, training);
+            let all = fused.forward(x, dropout.map(|d| d.of(QUERY)));
             return [(0, q), (q, kv), (q + kv, kv)]
                 .map(|(start, width)| all.clone().narrow(2, start, width));
         }
-        [&self.query, &self.key, &self.value].map(|part| match part {
-            Some(linear) => linear.forward(x.clone(), training),
+        let parts = [(&self.query, QUERY), (&self.key, KEY), (&self.value, VALUE)];
+        parts.map(|(part, number)| match part {
+            Some(linear) => linear.forward(x.clone(), dropout.map(|d| d.of(number))),
             None => unreachable!("projections are fused or there are three"),
         })
     }

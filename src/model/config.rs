@@ -38,11 +38,11 @@ pub enum ModelError {
         expected: String,
     },
     /// The architecture is not supported.
-    #[error("{path}: model_type “{found}” is not supported; supported are {supported}")]
+    #[error("{path}: {found} is not supported; supported are {supported}")]
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// The `model_type` found.
+        /// The `model_type` found, and what it is.
         found: String,
         /// Those that can be read.
         supported: String,
@@ -82,6 +82,58 @@ pub enum ModelError {
         path: PathBuf,
         /// What is wrong.
         found: String,
+    },
+    /// The weights are stored in a few bits with scales beside them.
+    #[error(
+        "{path}: the checkpoint is quantised ({method}: “{tensor}”); expected weights as float32, float16 or bfloat16: name the model that it was made from, whose weights precision = \"int4\" or \"int8\" stores in as few bits here"
+    )]
+    Quantised {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        method: String,
+        /// A tensor that shows it.
+        tensor: String,
+    },
+    /// What was cloned without Git LFS.
+    #[error(
+        "{path}: this is a pointer of Git LFS in place of the file; fetch the file with git lfs pull, inside the folder"
+    )]
+    Pointer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file holds weights that are no numbers.
+    #[error(
+        "{path}: tensor “{name}” holds {count} numbers that are NaN or infinite; expected finite ones (the model was saved after its training diverged, or in float16 what overflows there: take an earlier checkpoint, or save it in bfloat16 or float32)"
+    )]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// How many.
+        count: usize,
+    },
+    /// Weights that were trained are no numbers.
+    #[error(
+        "{path} is not written: the trained “{name}” holds NaN or infinity; lower the learning rate, or set max_grad_norm"
+    )]
+    Overflowed {
+        /// The folder.
+        path: PathBuf,
+        /// The parameter.
+        name: String,
+    },
+    /// What a model computes is no number.
+    #[error(
+        "the model gives {what} {found}; expected a finite number (float16 overflows: try precision = \"f32\" or \"bf16\"; a model that diverged gives nothing else)"
+    )]
+    NoNumber {
+        /// What was asked for.
+        what: &'static str,
+        /// What came.
+        found: f32,
     },
     /// The device cannot hold weights of this type.
     #[error(
@@ -338,6 +390,12 @@ impl Fields<'_> {
     }
 }
 
+/// Sizes that no decoder has, some tens of times over: a settings file that asks for more is
+/// damaged, and would only make a program count for ever.
+const MOST_LAYERS: usize = 1 << 12;
+const MOST_WIDE: usize = 1 << 20;
+const MOST_TOKENS: usize = 1 << 24;
+
 impl DecoderConfig {
     /// Whether a layer sees the last tokens only.
     pub(crate) fn has_window(&self, layer: usize) -> bool {
@@ -347,6 +405,20 @@ impl DecoderConfig {
 
     /// Whether the sizes fit together; families call this last.
     pub(crate) fn checked(self, fields: &Fields<'_>) -> Result<Self, ModelError> {
+        let sizes = [
+            ("layers", self.layers, MOST_LAYERS),
+            ("numbers in a hidden state", self.hidden, MOST_WIDE),
+            ("numbers in an embedding", self.embedding, MOST_WIDE),
+            ("numbers in a head", self.head_dim, MOST_WIDE),
+            ("heads", self.heads, MOST_WIDE),
+            ("numbers in the feed-forward block", self.ffn, MOST_WIDE),
+            ("tokens in the vocabulary", self.vocabulary, MOST_TOKENS),
+        ];
+        if let Some((what, size, most)) =
+            sizes.into_iter().find(|(_, size, most)| !(1..=*most).contains(size))
+        {
+            return Err(fields.error(format!("{size} {what}"), &format!("1 to {most}")));
+        }
         if !self.heads.is_multiple_of(self.kv_heads) {
             return Err(fields.error(
                 format!("{} heads and {} key/value heads", self.heads, self.kv_heads),

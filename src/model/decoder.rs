@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 use super::attention::{Attention, Cache};
 use super::readout::Head;
 use super::rotary::{self, Angles};
-use super::{Activation, DecoderConfig, Embedding, Linear, Norm, Position};
+use super::{Activation, DecoderConfig, Dropout, Embedding, Linear, Norm, Position};
 use crate::kernels::activate;
 
 /// Feed-forward block.
@@ -23,15 +23,20 @@ pub struct FeedForward {
 }
 
 impl FeedForward {
-    fn forward(&self, x: Tensor<3>, training: bool) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, dropout: Option<Dropout>) -> Tensor<3> {
+        // After the modules of attention.
+        const GATE: u64 = 4;
+        const UP: u64 = 5;
+        const DOWN: u64 = 6;
+        let of = |module| dropout.map(|dropout| dropout.of(module));
         let [b, t, width] = x.dims();
         let x = x.reshape([b * t, width]);
-        let up = self.up.forward_rows(x.clone(), training);
+        let up = self.up.forward_rows(x.clone(), of(UP));
         let inner = match &self.gate {
-            Some(gate) => activate(self.activation, gate.forward_rows(x, training), Some(up)),
+            Some(gate) => activate(self.activation, gate.forward_rows(x, of(GATE)), Some(up)),
             None => activate(self.activation, up, None),
         };
-        self.down.forward_rows(inner, training).reshape([b, t, width])
+        self.down.forward_rows(inner, of(DOWN)).reshape([b, t, width])
     }
 }
 
@@ -73,23 +78,17 @@ impl Layer {
             let mixed =
                 self.attention.forward(self.attention_norm.forward(x.clone()), context, cache);
             let x = x + after(mixed, &self.attention_norm_after);
-            let fed = self.ffn.forward(self.ffn_norm.forward(x.clone()), context.training());
+            let fed = self.ffn.forward(self.ffn_norm.forward(x.clone()), context.dropout());
             x + after(fed, &self.ffn_norm_after)
         } else {
             let mixed = self.attention.forward(x.clone(), context, cache);
             let x = self.attention_norm.forward(x + mixed);
-            self.ffn_norm.forward(x.clone() + self.ffn.forward(x, context.training()))
+            self.ffn_norm.forward(x.clone() + self.ffn.forward(x, context.dropout()))
         }
     }
 }
 
 impl Layer {
-    /// Whether an adapter of this layer drops inputs while it is trained.
-    pub(crate) fn drops_inputs(&self) -> bool {
-        let drops = |linear: &Linear| linear.lora.as_ref().is_some_and(|lora| lora.dropout > 0.0);
-        self.linears().into_iter().any(|(_, linear)| drops(linear))
-    }
-
     fn linears(&self) -> Vec<(&'static str, &Linear)> {
         let (a, f) = (&self.attention, &self.ffn);
         let optional = [
@@ -128,8 +127,8 @@ pub(crate) struct Context {
     all: Sight,
     /// Of layers that see the last tokens only.
     window: Option<Sight>,
-    /// Seed of what adapters drop; none outside training.
-    dropout: Option<u64>,
+    /// What adapters drop; none outside training.
+    dropout: Option<Dropout>,
 }
 
 /// What queries see, and from where.
@@ -155,15 +154,14 @@ impl Context {
         self.window.as_ref().filter(|_| windowed).unwrap_or(&self.all)
     }
 
-    pub(crate) fn training(&self) -> bool {
-        self.dropout.is_some()
+    pub(crate) fn dropout(&self) -> Option<Dropout> {
+        self.dropout
     }
 
-    /// Make a layer drop the same inputs however often it is computed.
-    pub(crate) fn enter_layer(&self, layer: usize, device: &Device) {
-        if let Some(seed) = self.dropout {
-            device.seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(layer as u64));
-        }
+    /// For one layer, which drops the same inputs however often it is computed.
+    pub(crate) fn of_layer(&self, layer: usize) -> Self {
+        let dropout = self.dropout.map(|dropout| dropout.of(layer as u64));
+        Self { dropout, ..self.clone() }
     }
 }
 
@@ -232,13 +230,18 @@ impl Decoder {
         self.finish(x)
     }
 
-    /// What the layers share; `dropout` is the seed of what adapters drop in training.
-    pub(crate) fn context(&self, input: &DecoderInput, dropout: Option<u64>) -> Context {
+    /// What the layers share; `dropout` says what adapters drop in training.
+    pub(crate) fn context(&self, input: &DecoderInput, dropout: Option<Dropout>) -> Context {
         self.context_after(0, input, dropout)
     }
 
     /// As [`Decoder::context`], after so many columns of a cache.
-    fn context_after(&self, stored: usize, input: &DecoderInput, dropout: Option<u64>) -> Context {
+    fn context_after(
+        &self,
+        stored: usize,
+        input: &DecoderInput,
+        dropout: Option<Dropout>,
+    ) -> Context {
         let sight = |position: Position, window: Option<usize>| {
             let angles = self.angles(position, input);
             if let Some(spans) = input.spans.clone() {
@@ -268,7 +271,7 @@ impl Decoder {
             x = x.mul_scalar(scale);
         }
         if let Some(project) = &self.project_in {
-            x = project.forward(x, false);
+            x = project.forward(x, None);
         }
         if let (Position::Learned { offset }, Some(table)) = (self.config.position, &self.positions)
         {
@@ -283,7 +286,7 @@ impl Decoder {
             x = norm.forward(x);
         }
         if let Some(project) = &self.project_out {
-            x = project.forward(x, false);
+            x = project.forward(x, None);
         }
         x
     }
@@ -296,7 +299,7 @@ impl Decoder {
     /// Scalar scores of chosen hidden states: `[S, E]` → `[S]`; zeros without a scalar head.
     pub fn scores(&self, hidden: Tensor<2>) -> Tensor<1> {
         match &self.score {
-            Some(score) => score.forward_rows(hidden, false).squeeze_dim(1),
+            Some(score) => score.forward_rows(hidden, None).squeeze_dim(1),
             None => hidden.sum_dim(1).mul_scalar(0.0).squeeze_dim(1),
         }
     }
@@ -305,6 +308,16 @@ impl Decoder {
     pub fn cache(&self, batch: usize, capacity: usize) -> Cache {
         let c = &self.config;
         Cache::new(c.layers, [batch, c.kv_heads, capacity, c.head_dim], &self.device())
+    }
+
+    /// This decoder with adapters that drop nothing, in training neither.
+    pub fn without_dropout(mut self) -> Self {
+        for (_, linear) in self.linears_mut() {
+            if let Some(lora) = &mut linear.lora {
+                lora.dropout = 0.0;
+            }
+        }
+        self
     }
 
     /// This decoder with a scalar head, `[E, 1]`.

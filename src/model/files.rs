@@ -127,6 +127,21 @@ impl ModelFiles {
         }
     }
 
+    /// The names of the files in the model's own folder, in order; none where it cannot be listed.
+    pub(crate) fn list(&self) -> Vec<String> {
+        let folder = match &self.place {
+            Place::Folder(folder) | Place::Adapted(folder, _) => folder,
+            Place::BuiltIn(_, files) => {
+                return files.iter().map(|(n, _)| (*n).to_owned()).collect();
+            }
+        };
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut names: Vec<String> =
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// A JSON file, if there is one.
     ///
     /// # Errors
@@ -197,5 +212,12 @@ pub(crate) fn map_file(path: &Path) -> Result<Option<Mmap>, ModelError> {
     };
     // SAFETY: the mapping is only read; a file that another program shortens
     // meanwhile is outside what any reader can guard against.
-    unsafe { Mmap::map(&file) }.map(Some).map_err(io)
+    let map = unsafe { Mmap::map(&file) }.map_err(io)?;
+    if map.starts_with(POINTER) {
+        return Err(ModelError::Pointer { path: path.to_owned() });
+    }
+    Ok(Some(map))
 }
+
+/// How what Git LFS leaves in place of a file begins.
+const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";

@@ -87,9 +87,6 @@ pub struct Footprint {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Adapted {
     ffn: bool,
-    /// Numbers that the adapters of one layer keep for each position because they drop inputs:
-    /// which, and what is left; none where nothing is dropped.
-    dropped: u64,
 }
 
 /// Bytes of one activation of a batch of N positions, by its width.
@@ -156,11 +153,6 @@ impl Footprint {
                 found.stored += F32 * trained;
             }
             found.train(&parameter.path, F32 * trained);
-            let drops = adapter.is_some_and(|adapter| adapter.dropout > 0.0) && trained > 0;
-            if let Some(adapted) = found.adapted.as_mut().filter(|_| drops && !score) {
-                let here = parameter.path.starts_with("layers.0.");
-                adapted.dropped += if here { 2 * rows as u64 } else { 0 };
-            }
         }
         found
     }
@@ -269,11 +261,9 @@ impl Footprint {
         let c = &self.config;
         // Inputs of norms, and what linear layers read that train: theirs or their adapters'.
         let norms_after = if c.norm_after { 2 } else { 0 };
+        // What an adapter drops of them it draws again, and keeps nothing of it.
         let reads = 1 + u64::from(self.trains_ffn());
-        // Adapters that drop inputs read copies of their own.
-        let dropped = self.adapted.map_or(0, |adapted| adapted.dropped);
-        let shared = if dropped > 0 { 0 } else { reads };
-        let hidden = 2 + shared + norms_after + self.plain(2);
+        let hidden = 2 + reads + norms_after + self.plain(2);
         // Queries and what is mixed, keys and values; with norms of heads what entered those.
         let of_heads = if c.head_norm { 1 + self.plain(1) } else { 0 };
         vec![
@@ -281,7 +271,6 @@ impl Footprint {
             (2 + of_heads, w.keys),
             (self.saved_in_ffn(), w.ffn),
             (hidden, w.hidden),
-            (1, dropped * w.number),
             // What attention keeps of its scores: the normalisers.
             (c.heads as u64, w.number),
             (self.scores(), c.heads as u64 * w.number * w.number / F32),
@@ -314,8 +303,7 @@ impl Footprint {
             (false, Activation::Relu) => 0,
             (false, _) => self.plain(2),
         };
-        let drops = self.adapted.is_some_and(|adapted| adapted.dropped > 0);
-        1 + u64::from(gated) + plain + u64::from(self.trains_ffn() && !drops)
+        1 + u64::from(gated) + plain + u64::from(self.trains_ffn())
     }
 
     /// What the backward pass of a layer holds beside what was saved, in its feed-forward block.

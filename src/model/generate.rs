@@ -165,7 +165,12 @@ fn run(
     let width = hidden.dims()[2];
     let last = hidden.narrow(1, t - 1, 1).reshape([b, width]);
     let logits = decoder.logits(last);
-    logits.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))
+    let logits: Vec<f32> =
+        logits.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))?;
+    match logits.iter().find(|logit| !logit.is_finite()) {
+        Some(&found) => Err(ModelError::NoNumber { what: "the next token", found }),
+        None => Ok(logits),
+    }
 }
 
 /// The responses under way and their sources of randomness.

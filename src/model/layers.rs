@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{DType, Int, Tensor, module};
 
 use super::NormKind;
-use super::lora::Lora;
+use super::lora::{Dropout, Lora};
 use super::precision::widen;
 use crate::kernels::{frozen_matmul, layer_norm, rms_norm};
 
@@ -25,18 +25,18 @@ impl Linear {
         Self { weight, bias, lora: None }
     }
 
-    /// `[B, T, in]` → `[B, T, out]`; `training` lets the adapter drop inputs.
-    pub fn forward(&self, x: Tensor<3>, training: bool) -> Tensor<3> {
+    /// `[B, T, in]` → `[B, T, out]`; `dropout` lets the adapter drop inputs.
+    pub fn forward(&self, x: Tensor<3>, dropout: Option<Dropout>) -> Tensor<3> {
         let [b, t, input] = x.dims();
         let flat = x.reshape([b * t, input]);
-        let y = self.forward_rows(flat, training);
+        let y = self.forward_rows(flat, dropout);
         let width = y.dims()[1];
         y.reshape([b, t, width])
     }
 
     /// `[M, in]` → `[M, out]`.
-    pub(crate) fn forward_rows(&self, x: Tensor<2>, training: bool) -> Tensor<2> {
-        let added = self.lora.as_ref().map(|lora| lora.forward(x.clone(), training));
+    pub(crate) fn forward_rows(&self, x: Tensor<2>, dropout: Option<Dropout>) -> Tensor<2> {
+        let added = self.lora.as_ref().map(|lora| lora.forward(x.clone(), dropout));
         let weight = self.weight.val();
         let bias = self.bias.as_ref().map(Param::val);
         let y = match weight.dtype() {

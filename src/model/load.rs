@@ -1,5 +1,7 @@
 //! Reading decoders from Hugging Face folders.
 
+use std::path::Path;
+
 use burn::tensor::Device;
 use serde_json::Value;
 
@@ -7,7 +9,8 @@ use super::build::build_as;
 use super::config::{DecoderConfig, ModelError};
 use super::families::{FAMILIES, Family, family_of};
 use super::files::ModelFiles;
-use super::tensors::{SavedTensor, to_tensor};
+use super::survey::{HEAD, Survey};
+use super::tensors::{SavedTensor, all_finite, to_tensor};
 use super::weights::Weights;
 use super::{Adapter, Decoder, Precision};
 
@@ -22,6 +25,8 @@ pub struct Checkpoint {
     pub json: Value,
     /// The adapter that is trained on frozen weights, if there is one.
     pub adapter: Option<Adapter>,
+    /// What is worth knowing of its files, in sentences.
+    pub warnings: Vec<String>,
 }
 
 /// Read a decoder (and its scalar head, if the file holds one) onto a device, in f32.
@@ -44,29 +49,19 @@ pub fn load_as(
     device: &Device,
     precision: Precision,
 ) -> Result<Checkpoint, ModelError> {
-    let (family, config, json) = read_config(files)?;
+    // What the model is comes before what of it is missing.
+    read_config(files)?;
     let weights = Weights::open(files.base())?;
-    super::reward::check_labels(&weights, files)?;
-    let stored = Stored::new(&weights, family);
-    // A sequence classifier's file has no language-model head.
-    let headless = !weights.contains("lm_head.weight") && weights.contains("score.weight");
-    let config = DecoderConfig { tied: config.tied || headless, ..config };
-    if !config.tied && !weights.contains("lm_head.weight") {
-        return Err(ModelError::Config {
-            path: files.base().path("config.json"),
-            found: "the head is not tied to the embedding, and the weights lack “lm_head.weight”"
-                .to_owned(),
-            expected: "that tensor, or \"tie_word_embeddings\": true".to_owned(),
-        });
-    }
+    let Survey { family, config, json, warnings, prefix, scored } = Survey::of(&weights, files)?;
+    let stored = Stored { weights: &weights, family, prefix };
     let width = config.embedding;
     let mut decoder = build_as(config, device, precision, &|name, shape| stored.get(name, shape))?;
-    if weights.contains("score.weight") {
+    if scored {
         let values = stored.read("score.weight", &[1, width], false)?;
         decoder =
             decoder.with_score(to_tensor(SavedTensor { shape: vec![width, 1], values }, device));
     }
-    let checkpoint = Checkpoint { decoder, family, json, adapter: None };
+    let checkpoint = Checkpoint { decoder, family, json, adapter: None, warnings };
     match files.adapter() {
         Some(folder) => super::peft::attach(checkpoint, folder),
         None => Ok(checkpoint),
@@ -86,7 +81,7 @@ pub fn read_config(
     let model_type = json.get("model_type").and_then(Value::as_str).unwrap_or("none given");
     let family = family_of(model_type).ok_or_else(|| ModelError::Unsupported {
         path: path.clone(),
-        found: model_type.to_owned(),
+        found: describe(model_type, &json),
         supported: FAMILIES
             .iter()
             .flat_map(|f| f.model_types)
@@ -98,6 +93,25 @@ pub fn read_config(
     Ok((family, config, json))
 }
 
+/// A `model_type` that is not supported, with what its settings show of it.
+fn describe(model_type: &str, json: &Value) -> String {
+    let has = |key: &str| json.get(key).is_some_and(|value| !value.is_null());
+    let kind = if has("vision_config") || has("vision_tower") || has("image_token_index") {
+        "a model of text and images, whose text part alone is not read"
+    } else if has("audio_config") {
+        "a model of text and sound, whose text part alone is not read"
+    } else if has("text_config") {
+        "a model of several parts, of which the text part alone is not read"
+    } else if json.get("is_encoder_decoder").and_then(Value::as_bool) == Some(true) {
+        "an encoder with a decoder"
+    } else if has("num_experts") || has("num_local_experts") || has("n_routed_experts") {
+        "a mixture of experts"
+    } else {
+        return format!("model_type “{model_type}”");
+    };
+    format!("model_type “{model_type}” ({kind})")
+}
+
 /// Weights seen through their family's names.
 struct Stored<'a> {
     weights: &'a Weights,
@@ -105,20 +119,10 @@ struct Stored<'a> {
     prefix: &'static str,
 }
 
-impl<'a> Stored<'a> {
-    fn new(weights: &'a Weights, family: &'static Family) -> Self {
-        let embedding = family.stored("embedding.weight").unwrap_or_default();
-        let prefix = family
-            .prefixes
-            .iter()
-            .find(|prefix| weights.contains(&format!("{prefix}{embedding}")))
-            .unwrap_or(&family.prefixes[0]);
-        Self { weights, family, prefix }
-    }
-
+impl Stored<'_> {
     fn get(&self, path: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
         if path == "head.weight" {
-            return self.read("lm_head.weight", shape, false);
+            return self.read(HEAD, shape, false);
         }
         let name = self.family.stored(path).unwrap_or_else(|| path.to_owned());
         let table = is_table(path);
@@ -141,10 +145,19 @@ impl<'a> Stored<'a> {
                 expected,
             });
         }
-        let values = if transposed { tensor.to_transposed_f32() } else { tensor.to_f32() };
+        let values = if transposed { tensor.to_transposed_f32() } else { tensor.to_f32() }?;
         self.weights.release(name);
-        values
+        finite(tensor.file, name, values)
     }
+}
+
+/// Values as they are, unless one of them is no finite number.
+pub(super) fn finite(path: &Path, name: &str, values: Vec<f32>) -> Result<Vec<f32>, ModelError> {
+    if all_finite(&values) {
+        return Ok(values);
+    }
+    let count = values.iter().filter(|value| !value.is_finite()).count();
+    Err(ModelError::NotFinite { path: path.to_owned(), name: name.to_owned(), count })
 }
 
 /// Whether a matrix is read row by row, and so stored here as it is in files.

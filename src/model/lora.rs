@@ -1,7 +1,9 @@
 //! Low-rank adapters (LoRA, arXiv 2106.09685; rsLoRA, arXiv 2312.03732).
 
 use burn::module::{Module, Param};
-use burn::tensor::{Distribution, Tensor};
+use burn::tensor::Tensor;
+
+use crate::kernels::{Dropped, dropped_matmul};
 
 /// s·(x·A)·B, added to a frozen x·W; the dense s·A·B is never made, nor its gradient.
 #[derive(Module, Debug)]
@@ -19,10 +21,16 @@ pub struct Lora {
 }
 
 impl Lora {
-    /// `[M, in]` → `[M, out]`; drops inputs while training, by the device's generator.
-    pub fn forward(&self, x: Tensor<2>, training: bool) -> Tensor<2> {
-        let x = if training && self.dropout > 0.0 { drop_inputs(x, self.dropout) } else { x };
-        x.matmul(self.a.val()).matmul(self.b.val()).mul_scalar(self.scale)
+    /// `[M, in]` → `[M, out]`; drops inputs where `dropout` says which, while training.
+    pub fn forward(&self, x: Tensor<2>, dropout: Option<Dropout>) -> Tensor<2> {
+        let a = self.a.val();
+        let inner = match dropout {
+            Some(Dropout(key)) if self.dropout > 0.0 => {
+                dropped_matmul(x, a, Dropped::new(key, self.dropout))
+            }
+            _ => x.matmul(a),
+        };
+        inner.matmul(self.b.val()).mul_scalar(self.scale)
     }
 
     /// r.
@@ -36,12 +44,26 @@ impl Lora {
     }
 }
 
-/// Zero each input with probability `share`, and scale the rest so that the mean stays.
-fn drop_inputs(x: Tensor<2>, share: f64) -> Tensor<2> {
-    let kept = Tensor::<2>::random(
-        x.dims(),
-        Distribution::Bernoulli(1.0 - share),
-        &x.device().without_autodiff(),
-    );
-    x * kept.div_scalar(1.0 - share)
+/// Where adapters drop inputs, and which: a function of a seed and of the layer, the module and the
+/// input's place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropout(u64);
+
+impl Dropout {
+    /// Of a pass with this seed.
+    pub fn new(seed: u64) -> Self {
+        Self(mix(seed))
+    }
+
+    /// Of one part, a layer or a module in it.
+    pub(crate) fn of(self, part: u64) -> Self {
+        Self(mix(self.0 ^ part.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15)))
+    }
+}
+
+/// Spreads every bit over all (the finaliser of `SplitMix64`).
+fn mix(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
 }

@@ -20,6 +20,7 @@ mod readout;
 mod reward;
 mod rotary;
 mod save;
+mod survey;
 mod tensors;
 mod weights;
 
@@ -37,7 +38,7 @@ pub use generate::{Generated, Sampling, generate};
 pub use layers::{Embedding, Linear, Norm};
 pub use load::{Checkpoint, load, load_as, read_config};
 pub use log_probs::{floats, input, sequence_log_probs, sequence_scores, token_log_probs};
-pub use lora::Lora;
+pub use lora::{Dropout, Lora};
 pub use parameters::{Parameter, ParameterKind, parameters};
 pub use peft::{base_of, read_adapter, save_adapter};
 pub use precision::Precision;
@@ -45,6 +46,7 @@ pub use precision::Precision;
 pub use readout::readout_in_chunks;
 pub use reward::{is_reward_model, score_pad};
 pub use save::save;
+pub use survey::{Survey, survey};
 pub use tensors::{
     SavedTensor, Storage, collect_tensors, collect_trained, load_named, save_tensors, take_tensors,
 };
@@ -52,4 +54,5 @@ pub use tensors::{
 pub(crate) use decoder::Context;
 pub(crate) use log_probs::{ResponseLogProbs, ResponseTargets, ends, ints, rows_at};
 pub(crate) use readout::Head;
-pub(crate) use tensors::{Handle, save_handles, trained_handles, visit_all};
+pub(crate) use save::{GENERATION_FILE, generation_config};
+pub(crate) use tensors::{Handle, first_not_finite, save_handles, trained_handles, visit_all};

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::adapter::{fresh, module_name, train_adapters_only};
 use super::config::Fields;
+use super::load::finite;
 use super::save::{transpose, write_json};
 use super::tensors::{Lazy, SavedTensor, Storage, load_named, to_tensor, write_lazily};
 use super::{Adapter, Checkpoint, ModelError, Targets};
@@ -33,7 +34,7 @@ pub fn base_of(folder: &Path) -> Result<Option<String>, ModelError> {
     let json = read_json(&path)?;
     match json.get("base_model_name_or_path").and_then(Value::as_str) {
         Some(base) if !base.is_empty() => Ok(Some(match revision(&json) {
-            Some(revision) if !Path::new(base).exists() => format!("{base}@{revision}"),
+            Some(revision) if !is_folder(folder, base) => format!("{base}@{revision}"),
             _ => base.to_owned(),
         })),
         _ => Err(error(
@@ -42,6 +43,12 @@ pub fn base_of(folder: &Path) -> Result<Option<String>, ModelError> {
             "the adapter's base model, a folder or a hub name (write it into the file)",
         )),
     }
+}
+
+/// Whether a base is a folder here, within the adapter's folder or beside it.
+fn is_folder(adapter: &Path, base: &str) -> bool {
+    let parent = adapter.parent().unwrap_or(adapter);
+    [Path::new(base).to_owned(), adapter.join(base), parent.join(base)].iter().any(|p| p.is_dir())
 }
 
 fn revision(json: &Value) -> Option<String> {
@@ -210,7 +217,13 @@ fn layers(path: &Path, json: &Value) -> Result<Option<Vec<usize>>, ModelError> {
 pub(crate) fn attach(mut checkpoint: Checkpoint, folder: &Path) -> Result<Checkpoint, ModelError> {
     let adapter = read_adapter(folder)?;
     let path = folder.join(WEIGHTS);
+    if !path.is_file() {
+        return Err(no_weights(folder));
+    }
     let mut tensors = load_named(&path)?;
+    for (name, tensor) in &mut tensors {
+        tensor.values = finite(&path, name, std::mem::take(&mut tensor.values))?;
+    }
     let family = checkpoint.family;
     let device = checkpoint.decoder.device();
     for (ours, linear) in checkpoint.decoder.linears_mut() {
@@ -234,6 +247,24 @@ pub(crate) fn attach(mut checkpoint: Checkpoint, folder: &Path) -> Result<Checkp
     checkpoint.decoder = train_adapters_only(checkpoint.decoder);
     checkpoint.adapter = Some(adapter);
     Ok(checkpoint)
+}
+
+/// What PEFT wrote before version 0.7.
+const PICKLED: &str = "adapter_model.bin";
+
+/// What turns a pickled adapter into safetensors, run inside its folder.
+const CONVERT: &str = "python -c \"import torch; from safetensors.torch import save_file; t = torch.load('adapter_model.bin', map_location='cpu', weights_only=True); save_file({k: v.clone().contiguous() for k, v in t.items()}, 'adapter_model.safetensors', metadata={'format': 'pt'})\"";
+
+/// Why an adapter's folder has no weights that can be read.
+fn no_weights(folder: &Path) -> ModelError {
+    let found = if folder.join(PICKLED).is_file() {
+        format!(
+            "there is only {PICKLED}, and pickled weights are not read; convert it, inside the folder, with: {CONVERT}"
+        )
+    } else {
+        format!("there is {CONFIG}, but no {WEIGHTS}")
+    };
+    error(folder, found, &format!("an adapter as PEFT saves it, {CONFIG} and {WEIGHTS}"))
 }
 
 /// A linear layer of the base, by its name in the adapter's file.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::ModelFiles;
 use super::config::ModelError;
 use super::families::Family;
 use super::load::{Checkpoint, is_table};
@@ -51,7 +52,35 @@ pub fn save(
     write_json(&folder.join("config.json"), &json)
 }
 
-pub(super) fn write_json(path: &Path, json: &serde_json::Value) -> Result<(), ModelError> {
+/// What generation reads first.
+pub(crate) const GENERATION_FILE: &str = "generation_config.json";
+
+/// `generation_config.json` of a model that was trained to end at these tokens, if its own files
+/// do not name all of them already: other programs would never stop.
+///
+/// # Errors
+///
+/// A file is damaged.
+pub(crate) fn generation_config(
+    source: &ModelFiles,
+    ends: &[u32],
+) -> Result<Option<Vec<u8>>, ModelError> {
+    let mut named = source.special_tokens()?.eos;
+    let missing: Vec<u32> = ends.iter().copied().filter(|id| !named.contains(id)).collect();
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    named.extend(missing);
+    let own = source.json(GENERATION_FILE)?.filter(Value::is_object);
+    let mut json = own.unwrap_or_else(|| json!({}));
+    json["eos_token_id"] = match *named.as_slice() {
+        [only] => json!(only),
+        ref several => json!(several),
+    };
+    Ok(Some(serde_json::to_vec_pretty(&json).unwrap_or_default()))
+}
+
+pub(super) fn write_json(path: &Path, json: &Value) -> Result<(), ModelError> {
     let text = serde_json::to_vec_pretty(json).unwrap_or_default();
     crate::files::write(path, &text)
         .map_err(|source| ModelError::Io { path: path.to_owned(), source })

@@ -144,6 +144,22 @@ impl ModuleVisitor for Visit<'_> {
     }
 }
 
+/// The path of the first trained parameter that holds a number that is not finite.
+pub(crate) fn first_not_finite<M: Module>(module: &M) -> Option<String> {
+    let mut found = None;
+    visit_parameters(module, Which::Trained, &mut |path, handle| {
+        if found.is_none() && !all_finite(&handle.read().values) {
+            found = Some(path);
+        }
+    });
+    found
+}
+
+/// Whether there is neither NaN nor infinity.
+pub(super) fn all_finite(values: &[f32]) -> bool {
+    values.iter().all(|value| value.is_finite())
+}
+
 /// Handles of the trained parameters of a module by path.
 pub(crate) fn trained_handles<M: Module>(module: &M) -> BTreeMap<String, Handle> {
     let mut found = BTreeMap::new();

@@ -96,6 +96,39 @@ impl Weights {
         Ok(Self { path, shards, places })
     }
 
+    /// What lists the tensors.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of all tensors, in order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().map(String::as_str)
+    }
+
+    /// Whether a tensor is stored in bytes or less.
+    pub(crate) fn is_narrow(&self, name: &str) -> bool {
+        self.places.get(name).is_some_and(|place| place.dtype.bitsize() <= 8)
+    }
+
+    /// Whether two tensors hold different numbers, or have different shapes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Weights::get`] and [`TensorRef::to_f32`].
+    pub(crate) fn differ(&self, one: &str, other: &str) -> Result<bool, ModelError> {
+        let [a, b] = [self.get(one)?, self.get(other)?];
+        let differ = if a.shape != b.shape {
+            true
+        } else if a.dtype == b.dtype {
+            a.data != b.data
+        } else {
+            a.to_f32()? != b.to_f32()?
+        };
+        [one, other].into_iter().for_each(|name| self.release(name));
+        Ok(differ)
+    }
+
     /// Whether there is a tensor of this name.
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.places.contains_key(name)
@@ -263,14 +296,34 @@ fn is_plain(name: &str) -> bool {
 
 /// Why a folder has no weights that can be read.
 fn no_weights(files: &ModelFiles) -> Result<ModelError, ModelError> {
-    let mut found = format!("there is no {SINGLE} and no {INDEX}");
-    for pickled in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
-        if files.bytes(pickled)?.is_some() {
-            found = format!(
-                "there is only {pickled}, and pickled weights are not read; convert them, inside the folder, with: {CONVERT}"
-            );
-            break;
-        }
-    }
+    let names = files.list();
+    let with = |ends: &[&str]| {
+        names.iter().find(|name| ends.iter().any(|end| name.ends_with(end))).cloned()
+    };
+    let pickled = |name: &&String| {
+        let parts = name.ends_with(".bin.index.json") || name.ends_with(".bin");
+        parts && name.starts_with("pytorch_model")
+    };
+    let found = format!("there is no {SINGLE} and no {INDEX}");
+    let found = if let Some(pickled) = names.iter().find(pickled) {
+        format!(
+            "there is only {pickled}, and pickled weights are not read: name a repository or a revision with safetensors, or convert them, inside the folder, with: {CONVERT}"
+        )
+    } else if let Some(part) = names.iter().find(|name| is_part(name)) {
+        format!("{found}, but {part}: the index that lists the parts is missing; fetch it too")
+    } else if let Some(gguf) = with(&[".gguf"]) {
+        format!(
+            "{found}; {gguf} is a file of llama.cpp, which is not read: name the model that it was made from"
+        )
+    } else if let Some(other) = with(&[".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack"]) {
+        format!("{found}, but {other}, whose name says nothing of a whole model")
+    } else {
+        found
+    };
     Ok(ModelError::NotAModel { folder: files.path(""), found })
+}
+
+/// `model-00001-of-00004.safetensors`.
+fn is_part(name: &str) -> bool {
+    name.starts_with("model-") && name.contains("-of-") && name.ends_with(".safetensors")
 }

@@ -8,7 +8,7 @@ use crate::data::DataError;
 use crate::device::DeviceError;
 use crate::model::ModelError;
 use crate::text::TextError;
-use crate::train::TrainError;
+use crate::train::{NonFinite, TrainError};
 
 /// Why a run ended before its report.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,22 @@ pub enum RunError {
     /// See the training.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// The loss or its gradient is no finite number, too often.
+    #[error(
+        "{stage}: {found}, after {allowed} such steps that were skipped ({stage}.skip_nonfinite); training has diverged and ends here; {kept}; {advice}"
+    )]
+    Diverged {
+        /// The stage, which is also the section of its settings.
+        stage: &'static str,
+        /// The step.
+        found: NonFinite,
+        /// How many such steps may be skipped.
+        allowed: u64,
+        /// What is kept.
+        kept: String,
+        /// What to change.
+        advice: String,
+    },
     /// See the folder.
     #[error(transparent)]
     Folder(#[from] FolderError),

@@ -6,8 +6,9 @@ use burn::tensor::Device;
 use serde::Serialize;
 
 use super::error::RunError;
+use super::stages::check;
 use super::stages::data::{Prepared, prepare};
-use super::stages::encode::encoder_at;
+use super::stages::encode::{encoder_at, max_length};
 use super::stages::lengths::lengths;
 use super::stages::stream;
 use super::{AnnotatorKind, Recipe};
@@ -15,7 +16,8 @@ use super::{Stage, find_model};
 use crate::annotate::scoring_needs;
 use crate::device::{self, Memory};
 use crate::model::{
-    Adapter, Footprint, LoraSettings, ModelFiles, Needs, Precision, read_adapter, read_config,
+    Adapter, Footprint, LoraSettings, ModelError, ModelFiles, Needs, Precision, read_adapter,
+    read_config, survey,
 };
 use crate::preference::Preference;
 use crate::text::{Encoder, Fit, Lengths, Sequence, encode_pairs};
@@ -49,6 +51,8 @@ pub struct Estimate {
     pub lengths: BTreeMap<String, Lengths>,
     /// The stages that take memory, in order.
     pub stages: Vec<StageEstimate>,
+    /// What is worth knowing of the models before they are trained, in sentences.
+    pub warnings: Vec<String>,
     /// Changes that would make it fit, the smallest first; empty where it fits, or nothing helps.
     pub advice: Vec<Advice>,
 }
@@ -94,6 +98,7 @@ pub fn estimate(recipe: &Recipe) -> Result<Estimate, RunError> {
         process: beside_stages(&device),
         lengths: lengths(recipe, &prepared)?,
         stages,
+        warnings: warnings(recipe)?,
         advice: Vec::new(),
     };
     if estimate.fits() == Some(false) {
@@ -105,6 +110,21 @@ pub fn estimate(recipe: &Recipe) -> Result<Estimate, RunError> {
         estimate.advice = advice(recipe, &inputs, &estimate);
     }
     Ok(estimate)
+}
+
+/// What a run would warn of before its first stage.
+fn warnings(recipe: &Recipe) -> Result<Vec<String>, RunError> {
+    let mut warnings = Vec::new();
+    for (who, field) in check::readers(recipe) {
+        let files = find_model(&field)?;
+        let encoder = encoder_at(recipe, &files, jiff::Zoned::now())?;
+        match check::warnings(recipe, who, &files, &encoder) {
+            Ok(found) => warnings.extend(found),
+            Err(RunError::Model(ModelError::NotAModel { .. })) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(warnings)
 }
 
 /// What estimates of a recipe and of its variants share.
@@ -138,7 +158,7 @@ impl Inputs<'_> {
             Model::open(recipe, &settings.model, settings.precision, &settings.lora, "annotator")?;
         let footprint = model.footprint(true, self.device)?;
         let split = &self.prepared.split;
-        let labelled = self.fitting(&model, &split.labelled, Fit::Whole, data.max_length)?;
+        let labelled = self.fitting(&model, &split.labelled, Fit::Whole, recipe)?;
         let order = Order::new(
             labelled.len(),
             &settings.training,
@@ -149,7 +169,7 @@ impl Inputs<'_> {
         let task = BradleyTerryTask::new(labelled, None);
         let trained = self.trained(Stage::Annotator, &footprint, &task, &order, &settings.training);
         let rest = [&split.unlabelled[..], &split.held_out].concat();
-        let scored = self.fitting(&model, &rest, Fit::Whole, data.max_length)?;
+        let scored = self.fitting(&model, &rest, Fit::Whole, recipe)?;
         let scored = self.inferred(
             Stage::Confidence,
             &footprint,
@@ -170,8 +190,8 @@ impl Inputs<'_> {
         if recipe.annotator.kind == AnnotatorKind::Human && data.labelled >= 1.0 {
             indexes.extend(&split.labelled);
         }
-        let pairs = self.fitting(&model, &indexes, Fit::Start, data.max_length)?;
-        let held_out = self.fitting(&model, &split.held_out, Fit::Start, data.max_length)?;
+        let pairs = self.fitting(&model, &indexes, Fit::Start, recipe)?;
+        let held_out = self.fitting(&model, &split.held_out, Fit::Start, recipe)?;
         let pad = model.encoder.tokenizer.pad;
         let order = |training: &Training, stream| {
             Order::new(pairs.len(), training, data.shuffle, recipe.seed, stream)
@@ -209,8 +229,9 @@ impl Inputs<'_> {
         model: &Model,
         indexes: &[usize],
         fit: Fit,
-        max_length: usize,
+        recipe: &Recipe,
     ) -> Result<Vec<[Sequence; 2]>, RunError> {
+        let max_length = max_length(recipe, &model.files)?;
         let encoded = encode_pairs(&model.encoder, &self.prepared.pairs, indexes)?;
         Ok(encoded.pairs.iter().filter_map(|pair| pair.fit(fit, max_length)).collect())
     }
@@ -268,7 +289,15 @@ impl Model {
     }
 
     fn footprint(&self, scored: bool, device: &Device) -> Result<Footprint, RunError> {
-        let (family, config, _) = read_config(&self.files)?;
+        let (family, config) = match survey(&self.files) {
+            Ok(found) => (found.family, found.config),
+            // Settings alone tell a shape, too.
+            Err(ModelError::NotAModel { .. }) => {
+                let (family, config, _) = read_config(&self.files)?;
+                (family, config)
+            }
+            Err(error) => return Err(error.into()),
+        };
         Ok(Footprint::new(&config, family, self.adapter.as_ref(), scored, self.precision, device))
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::error::RunError;
 use super::{Control, Event, Recipe};
 use crate::hub::{self, HubName, HubSettings};
-use crate::model::{ModelFiles, base_of};
+use crate::model::{ModelError, ModelFiles, base_of};
 
 /// The files of a model field; nothing is fetched.
 ///
@@ -35,13 +35,34 @@ fn find(field: &str, adapters: bool) -> Result<ModelFiles, RunError> {
             "{field} is the base of an adapter, but is itself an adapter of {base}; expected a whole model (merge it with PEFT's merge_and_unload, or use policy.lora.merge = true)"
         ))),
         Some(base) => {
-            // A relative name may be a folder beside the adapter.
-            let beside = folder.join(&base);
-            let base = if beside.is_dir() { beside.to_string_lossy().into_owned() } else { base };
-            Ok(ModelFiles::adapted(folder, find(&base, false)?))
+            let place = base_beside(folder, &base).unwrap_or_else(|| base.clone());
+            let found = find(&place, false).map_err(|error| match error {
+                // Which folder or cache lacks what, and whose fault it is.
+                RunError::Model(ModelError::NotAModel { .. }) | RunError::Hub(_) => {
+                    RunError::Impossible(format!(
+                        "{}: base_model_name_or_path is “{base}”, and that base is not here ({error}); write the folder or the hub name of the adapter's base into the file",
+                        folder.join("adapter_config.json").display()
+                    ))
+                }
+                other => other,
+            })?;
+            Ok(ModelFiles::adapted(folder, found))
         }
         None => Ok(ModelFiles::folder(folder)?),
     }
+}
+
+/// Where the base of an adapter is if its name is a relative one: within the adapter's folder, or
+/// beside it.
+pub(super) fn base_beside(adapter: &Path, base: &str) -> Option<String> {
+    if Path::new(base).is_absolute() || base.starts_with("builtin:") {
+        return None;
+    }
+    let whole = std::path::absolute(adapter).ok()?;
+    let places = [Some(whole.as_path()), whole.parent()];
+    let folders = places.into_iter().flatten().map(|place| place.join(base));
+    let found = folders.into_iter().find(|folder| folder.is_dir())?;
+    Some(found.to_string_lossy().into_owned())
 }
 
 /// Fetch a model field from the hub if it is a name that the cache lacks; `false` from `tell`
@@ -64,6 +85,9 @@ pub fn fetch_model(
     };
     // An adapter is of no use without its base.
     if let Some(base) = base_of(&resolved.folder)? {
+        if base_beside(&resolved.folder, &base).is_some() {
+            return Ok(resolved.pinned().to_string());
+        }
         fetch_model(&base, download, tell)?;
     }
     Ok(resolved.pinned().to_string())

@@ -84,7 +84,7 @@ impl Passes {
         if self.known.is_empty() {
             return None;
         }
-        self.known.get(&hash(sequence)).copied()
+        self.known.get(&hash(sequence)).copied().filter(|number| number.is_finite())
     }
 
     /// Remember a number.

@@ -98,6 +98,8 @@ pub struct PolicySettings {
     pub label_noise: f64,
     /// What the weighted mean divides by.
     pub normalisation: Normalisation,
+    /// Whether adapters drop nothing while the policy is aligned, as TRL has it.
+    pub disable_dropout: bool,
     /// How confidence enters training: by weights, or by how often a pair is drawn.
     pub sampling: PairSampling,
     /// How it is trained.
@@ -188,6 +190,7 @@ impl Default for Recipe {
                 label_noise: 0.1,
                 normalisation: Normalisation::Pairs,
                 sampling: PairSampling::Every,
+                disable_dropout: true,
                 training: Training { epochs: 5.0, learning_rate: 5e-6, ..Training::default() },
             },
             evaluate: EvaluateSettings::default(),
@@ -245,6 +248,10 @@ const POLICY: &[Field] = &[
     Field {
         name: "sampling",
         doc: " every: each pair once an epoch, its loss scaled by its weight. proportional: as many draws an epoch, with probability proportional to the weight, each loss scaled by the mean weight; the same gradient in expectation, and no time spent on pairs that hardly count.",
+    },
+    Field {
+        name: "disable_dropout",
+        doc: " Whether policy.lora.dropout is left out of alignment (SFT keeps it), so that the policy begins as its reference, which drops nothing; as in TRL.",
     },
 ];
 

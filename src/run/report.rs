@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::DataSummary;
+use super::{DataSummary, Stage};
 use crate::evaluate::GoldReport;
 use crate::preference::Calibration;
 use crate::text::Lengths;
@@ -96,6 +96,9 @@ pub struct Report {
     /// Samples against the gold reward; only in the built-in demonstration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gold: Option<GoldReport>,
+    /// Steps of each stage that were skipped because their loss or gradient was no finite number.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped_steps: BTreeMap<Stage, u64>,
     /// The device, in words.
     pub device: String,
     /// Wall-clock seconds, resumed parts included.

@@ -14,12 +14,13 @@ use super::{Control, Event, Recipe, Stage};
 use crate::annotate::scoring_needs;
 use crate::device;
 use crate::model::{
-    Checkpoint, Decoder, Footprint, ModelFiles, Needs, Storage, load_named, save, save_adapter,
-    take_tensors,
+    Checkpoint, Decoder, Footprint, GENERATION_FILE, ModelError, ModelFiles, Needs, Precision,
+    Storage, first_not_finite, generation_config, load_named, save, save_adapter, take_tensors,
 };
 use crate::text::{Sequence, TEMPLATE_FILE};
 use crate::train::{
-    AdamW, Ended, Flow, Metrics, Observer, Order, Plan, Start, Task, TrainError, Training,
+    AdamW, Ended, Flow, Metrics, NonFinite, Observer, Order, Plan, Start, Task, TrainError,
+    Training,
 };
 
 /// A run under way.
@@ -223,7 +224,8 @@ impl Session<'_> {
         plan: Plan,
     ) -> Result<Decoder, RunError> {
         let optimiser = AdamW::new(training.weight_decay);
-        let mut start = Start { model, optimiser, step: 0, tokens: 0, plan };
+        let mut start = Start::fresh(model, optimiser, plan);
+        start.skipped = self.state.report.skipped_steps.get(&stage).copied().unwrap_or(0);
         if let Some(checkpoint) = self.state.checkpoint.clone().filter(|c| c.stage == stage) {
             let folder = self.folder.path().join(&checkpoint.folder);
             start.model = take_tensors(start.model, load_named(&folder.join(WEIGHTS))?);
@@ -247,7 +249,13 @@ impl Session<'_> {
         if let Some(error) = observer.error {
             return Err(error);
         }
-        let ended = ended?;
+        let ended = match ended {
+            Err(TrainError::Diverged { found, sound }) => {
+                written?;
+                return Err(self.diverged(stage, training, found, sound));
+            }
+            other => other?,
+        };
         written?;
         match ended {
             Ended::Done(model) => Ok(*model),
@@ -255,28 +263,79 @@ impl Session<'_> {
         }
     }
 
+    /// Why a training that diverged ends, and what to change.
+    fn diverged(
+        &self,
+        stage: Stage,
+        training: &Training,
+        found: NonFinite,
+        sound: bool,
+    ) -> RunError {
+        let section = stage.name();
+        let precision = match stage {
+            Stage::Annotator => self.recipe.annotator.precision,
+            _ => self.recipe.policy.precision,
+        };
+        let kept = match self.state.checkpoint.as_ref().filter(|c| c.stage == stage) {
+            Some(checkpoint) if sound => {
+                let folder = self.folder.path().join(&checkpoint.folder);
+                format!("the last finite weights are in {}", folder.display())
+            }
+            Some(checkpoint) => {
+                let folder = self.folder.path().join(&checkpoint.folder);
+                format!("the weights have overflowed too, earlier ones are in {}", folder.display())
+            }
+            None => "the weights have overflowed too, and none are kept".to_owned(),
+        };
+        let mut advice =
+            vec![format!("lower {section}.learning_rate, which is {:?}", training.learning_rate)];
+        if training.max_grad_norm <= 0.0 {
+            advice.push(format!("set {section}.max_grad_norm (1.0, say), which is off"));
+        }
+        if precision == Precision::F16 {
+            advice.push("take another precision than f16, which overflows early".to_owned());
+        }
+        if found.step == found.skipped + 1 {
+            advice.push(
+                "take another model: this one gave no finite number from the start".to_owned(),
+            );
+        }
+        RunError::Diverged {
+            stage: section,
+            found,
+            allowed: training.skip_nonfinite,
+            kept,
+            advice: advice.join(", or "),
+        }
+    }
+
     /// Write a model in Hugging Face layout, with its tokenizer, as a folder of the run; of an
     /// adapted model the adapter alone, and on request the merged model beside it.
+    ///
+    /// # Errors
+    ///
+    /// A weight is no finite number; the disk is full, say.
     pub(crate) fn export(
         &self,
-        name: &str,
+        folder: &str,
         checkpoint: &Checkpoint,
-        source: &ModelFiles,
-        pad: Option<u32>,
-        merge: bool,
+        export: &Export<'_>,
     ) -> Result<(), RunError> {
-        if merge && checkpoint.adapter.is_some() {
-            self.export_as(&format!("{name}-merged"), checkpoint, source, pad, true)?;
+        if let Some(name) = first_not_finite(&checkpoint.decoder) {
+            let path = self.folder.path().join(folder);
+            return Err(ModelError::Overflowed { path, name }.into());
         }
-        self.export_as(name, checkpoint, source, pad, false)
+        if export.merge && checkpoint.adapter.is_some() {
+            self.export_as(&format!("{folder}-merged"), checkpoint, export, true)?;
+        }
+        self.export_as(folder, checkpoint, export, false)
     }
 
     fn export_as(
         &self,
         name: &str,
         checkpoint: &Checkpoint,
-        source: &ModelFiles,
-        pad: Option<u32>,
+        export: &Export<'_>,
         merged: bool,
     ) -> Result<(), RunError> {
         let path = self.folder.path().join(name);
@@ -284,32 +343,48 @@ impl Session<'_> {
         crate::files::write_folder(&path, |partial| {
             match checkpoint.adapter.as_ref().filter(|_| !merged) {
                 Some(adapter) => save_adapter(partial, checkpoint, adapter),
-                None => save(partial, checkpoint, pad, Storage::F32),
+                None => save(partial, checkpoint, export.pad, Storage::F32),
             }
             .map_err(std::io::Error::other)?;
             for file in [
                 "tokenizer.json",
                 "tokenizer_config.json",
                 TEMPLATE_FILE,
-                "generation_config.json",
+                GENERATION_FILE,
                 "special_tokens_map.json",
                 "added_tokens.json",
                 "vocab.json",
                 "merges.txt",
             ] {
-                if let Some(bytes) = source.bytes(file).map_err(std::io::Error::other)? {
+                if let Some(bytes) = export.source.bytes(file).map_err(std::io::Error::other)? {
                     crate::files::write(&partial.join(file), &bytes)?;
                 }
             }
-            // The model is to be asked in the way in which it was trained.
+            // The model is to be asked in the way in which it was trained, and to end in that way.
             let own = &self.recipe.data.chat_template;
             if !own.is_empty() {
                 crate::files::write(&partial.join(TEMPLATE_FILE), &std::fs::read(own)?)?;
             }
-            Ok::<(), std::io::Error>(())
+            let named = generation_config(export.source, &export.ends);
+            match named.map_err(std::io::Error::other)? {
+                Some(text) => crate::files::write(&partial.join(GENERATION_FILE), &text),
+                None => Ok(()),
+            }
         })
         .map_err(wrap)
     }
+}
+
+/// What an exported model is written with.
+pub(crate) struct Export<'a> {
+    /// The files that it was read from.
+    pub(crate) source: &'a ModelFiles,
+    /// What readers of a score skip.
+    pub(crate) pad: Option<u32>,
+    /// Tokens that ended what the model was trained to write.
+    pub(crate) ends: Vec<u32>,
+    /// Whether the merged model is written too.
+    pub(crate) merge: bool,
 }
 
 /// Turns what the training loop tells into events and checkpoints.
@@ -440,5 +515,15 @@ impl Observer for StageObserver<'_, '_> {
     fn warn(&mut self, message: String) {
         let told = self.session.warn(message);
         self.keep(told);
+    }
+
+    fn skipped(&mut self, found: NonFinite, allowed: u64) {
+        let skipped = found.skipped + 1;
+        self.session.state.report.skipped_steps.insert(self.stage, skipped);
+        self.warn(format!(
+            "{}: {found}, so the step is skipped ({skipped} of the {allowed} that {}.skip_nonfinite allows)",
+            self.stage.name(),
+            self.stage.name()
+        ));
     }
 }

@@ -294,18 +294,7 @@ fn frame(tokenizer: &Tokenizer) -> Option<[Vec<u32>; 2]> {
         Some(PostProcessorWrapper::Sequence(steps)) => steps.as_ref().iter().all(known),
         Some(step) => known(step),
     };
-    let around = |text: &str| {
-        let ids = |special| Some(tokenizer.encode_fast(text, special).ok()?.get_ids().to_vec());
-        let (bare, whole): (Vec<u32>, Vec<u32>) = (ids(false)?, ids(true)?);
-        let starts = (0..=whole.len().checked_sub(bare.len())?)
-            .filter(|&i| whole[i..i + bare.len()] == bare[..]);
-        // A text that the frame holds as well would be found twice.
-        let starts: Vec<usize> = starts.collect();
-        let [start] = starts[..] else { return None };
-        Some([whole[..start].to_vec(), whole[start + bare.len()..].to_vec()])
-    };
-    let found = around("two words")?;
-    (all_known && around("other 7!")? == found).then_some(found)
+    if all_known { super::tokenizer::frame(tokenizer) } else { None }
 }
 
 /// Bytes as the letters that stand for them in byte-level vocabularies: printable ones for

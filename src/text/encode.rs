@@ -113,6 +113,10 @@ pub fn encode_pairs(
             Err(error @ (TextError::Template { .. } | TextError::Refused { .. })) => {
                 encoded.refused.push((i, error));
             }
+            Err(TextError::Beyond { path, token, id, rows, .. }) => {
+                let line = pairs[i].source.line;
+                return Err(TextError::Beyond { path, token, id, rows, line });
+            }
             Err(error) => return Err(error),
         }
     }

@@ -86,6 +86,8 @@ pub struct Encoder {
     pub tokenizer: Tokenizer,
     style: ChatStyle,
     template: Option<ChatTemplate>,
+    /// The token with which the template ends what the assistant says.
+    turn_end: Option<u32>,
 }
 
 /// A prompt in the style that it will be written in.
@@ -98,7 +100,7 @@ enum Form<'a> {
 impl Encoder {
     /// A tokenizer without a chat template.
     pub fn plain(tokenizer: Tokenizer) -> Self {
-        Self { tokenizer, style: ChatStyle::Auto, template: None }
+        Self { tokenizer, style: ChatStyle::Auto, template: None, turn_end: None }
     }
 
     /// The tokenizer and the chat template of a model.
@@ -116,7 +118,8 @@ impl Encoder {
         if chat.style == ChatStyle::Template && template.is_none() {
             return Err(TextError::NoTemplate { path: files.name() });
         }
-        Ok(Self { tokenizer, style: chat.style, template })
+        let turn_end = template.as_ref().and_then(|template| turn_end(template, &tokenizer));
+        Ok(Self { tokenizer, style: chat.style, template, turn_end })
     }
 
     /// The chat template, where one is in use.
@@ -145,7 +148,7 @@ impl Encoder {
     fn form<'a>(&'a self, prompt: &'a Prompt) -> Form<'a> {
         match (self.style, prompt, &self.template) {
             (ChatStyle::Auto | ChatStyle::Template, Prompt::Messages(messages), Some(template)) => {
-                Form::Conversation(template, messages.into())
+                Form::Conversation(template, self.without_ends(messages))
             }
             (ChatStyle::Template, Prompt::Text(text), Some(template)) => {
                 let user = || vec![Message { role: Role::User, content: text.clone() }];
@@ -196,16 +199,71 @@ impl Encoder {
                     Prompt::Text(text) if is_transcript(text) => response.trim(),
                     _ => response,
                 };
-                messages.push(Message { role: Role::Assistant, content: content.to_owned() });
+                let content = self.without_end(content).to_owned();
+                messages.push(Message { role: Role::Assistant, content });
                 return Ok(Rendered { text: template.render(&messages, false)?, complete: true });
             }
             Form::Transcript(text) => text + &after_transcript(response),
             Form::Words(text) => text + response,
         };
-        if !text.ends_with(&self.tokenizer.eos_text) {
-            text.push_str(&self.tokenizer.eos_text);
+        let eos = self.tokenizer.eos_text.as_str();
+        let ended = text.trim_end().len();
+        if text[..ended].ends_with(eos) && !eos.is_empty() {
+            text.truncate(ended);
+        } else if !text.ends_with(eos) {
+            text.push_str(eos);
         }
         Ok(Rendered { text, complete: false })
+    }
+
+    /// What is said, without the end of a turn that the data bring along: the template writes it.
+    fn without_end<'a>(&self, content: &'a str) -> &'a str {
+        if self.turn_end.is_none() {
+            return content;
+        }
+        let ends = self.stop().into_iter().filter_map(|id| self.tokenizer.text_of(id));
+        let cut = |end: String| content.trim_end().strip_suffix(end.as_str());
+        ends.filter(|end| !end.is_empty()).find_map(cut).unwrap_or(content)
+    }
+
+    fn without_ends<'a>(&self, messages: &'a [Message]) -> Cow<'a, [Message]> {
+        let said = |m: &Message| m.role == Role::Assistant;
+        let ends = |m: &&Message| said(m) && self.without_end(&m.content).len() < m.content.len();
+        if !messages.iter().any(|m| ends(&m)) {
+            return messages.into();
+        }
+        let mut messages = messages.to_vec();
+        for message in messages.iter_mut().filter(|m| said(m)) {
+            let length = self.without_end(&message.content).len();
+            message.content.truncate(length);
+        }
+        messages.into()
+    }
+
+    /// Whether a response brings the end of its turn along, which is then written once.
+    pub fn brings_end(&self, prompt: &Prompt, response: &str) -> bool {
+        let talks = matches!(self.form(prompt), Form::Conversation(..));
+        talks && self.without_end(response).len() < response.len()
+    }
+
+    /// Whether none of the tokens of a whole response ends it.
+    pub fn is_endless(&self, response: &[u32]) -> bool {
+        let ends = |id: &u32| self.tokenizer.stop.contains(id) || self.turn_end == Some(*id);
+        !response.iter().any(ends)
+    }
+
+    /// Why responses have no end, and what to do about it.
+    pub fn why_endless(&self) -> String {
+        let eos = &self.tokenizer.eos_text;
+        match &self.template {
+            Some(template) if self.turn_end.is_none() => format!(
+                "the chat template in {} writes none after what the assistant says: write {{{{ eos_token }}}} there, in a copy that data.chat_template names",
+                template.path().display()
+            ),
+            _ => format!(
+                "the tokenizer does not read “{eos}”, which is put behind them, as one token: list it among the added tokens of tokenizer.json"
+            ),
+        }
     }
 
     /// Token ids of a text.
@@ -217,7 +275,7 @@ impl Encoder {
         if rendered.complete {
             self.tokenizer.encode_bare(&rendered.text)
         } else {
-            self.tokenizer.encode(&rendered.text)
+            self.tokenizer.encode_open(&rendered.text)
         }
     }
 
@@ -237,21 +295,20 @@ impl Encoder {
     /// template ends a turn.
     pub fn stop(&self) -> Vec<u32> {
         let mut stop = self.tokenizer.stop.clone();
-        if let Some(id) = self.end_of_turn().filter(|id| !stop.contains(id)) {
+        if let Some(id) = self.turn_end.filter(|id| !stop.contains(id)) {
             stop.push(id);
         }
         stop
     }
+}
 
-    /// The added token that follows what the assistant says.
-    fn end_of_turn(&self) -> Option<u32> {
-        const SAID: &str = "word";
-        let template = self.template.as_ref()?;
-        let turn = |role, content: &str| Message { role, content: content.to_owned() };
-        let talk = [turn(Role::User, "question"), turn(Role::Assistant, SAID)];
-        let text = template.render(&talk, false).ok()?;
-        let after = &text[text.rfind(SAID)? + SAID.len()..];
-        let ids = self.tokenizer.encode_bare(after).ok()?;
-        ids.into_iter().find(|&id| self.tokenizer.is_added(id))
-    }
+/// The token, an added one or one that ends texts, that follows what the assistant says.
+fn turn_end(template: &ChatTemplate, tokenizer: &Tokenizer) -> Option<u32> {
+    const SAID: &str = "word";
+    let turn = |role, content: &str| Message { role, content: content.to_owned() };
+    let talk = [turn(Role::User, "question"), turn(Role::Assistant, SAID)];
+    let text = template.render(&talk, false).ok()?;
+    let after = &text[text.rfind(SAID)? + SAID.len()..];
+    let ids = tokenizer.encode_bare(after).ok()?;
+    ids.into_iter().find(|id| tokenizer.is_added(*id) || tokenizer.stop.contains(id))
 }

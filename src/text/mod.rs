@@ -5,6 +5,7 @@ mod byte_level;
 mod chat;
 mod encode;
 mod encoder;
+mod guard;
 mod lengths;
 mod prompt;
 mod tokenizer;

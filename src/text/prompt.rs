@@ -26,6 +26,23 @@ pub enum TextError {
         /// What would be right.
         expected: String,
     },
+    /// The tokenizer has a token that the model has no row for.
+    #[error(
+        "{path}: “{token}”{} has id {id}, and vocab_size in config.json is {rows}: the token was added to the tokenizer, and the model was not made larger; expected ids from 0 to {}; save the model after resize_token_embeddings(len(tokenizer)) (transformers), or leave the token out",
+        in_data(*line), rows.saturating_sub(1)
+    )]
+    Beyond {
+        /// The file.
+        path: PathBuf,
+        /// The token.
+        token: String,
+        /// Its id.
+        id: u32,
+        /// Rows of the model's embedding.
+        rows: u32,
+        /// Line of the pair that holds it; 0 if none does.
+        line: u64,
+    },
     /// A text could not be encoded or decoded.
     #[error("the tokenizer failed: {found}; is tokenizer.json from the same model?")]
     Encode {
@@ -63,6 +80,10 @@ pub enum TextError {
     /// A model file could not be read.
     #[error(transparent)]
     Model(#[from] ModelError),
+}
+
+fn in_data(line: u64) -> String {
+    if line == 0 { String::new() } else { format!(", which line {line} of the data holds,") }
 }
 
 fn in_line(line: usize) -> String {

@@ -1,10 +1,12 @@
 //! Hugging Face tokenizers with the special tokens that training needs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::byte_level::ByteLevel;
+use super::guard::guarded;
 use super::{TextError, vocabulary};
 use crate::model::ModelFiles;
 
@@ -22,6 +24,12 @@ pub struct Tokenizer {
     pub pad: u32,
     /// Ids that end a generated response.
     pub stop: Vec<u32>,
+    /// Tokens that the model has rows for: ids from here on mean nothing to it.
+    rows: u32,
+    /// What the tokenizer puts before and behind a text, where it is the same for every one.
+    frame: Option<[Vec<u32>; 2]>,
+    /// For messages.
+    path: PathBuf,
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -44,9 +52,7 @@ impl Tokenizer {
         let path = files.path("tokenizer.json");
         let failed = |found: String| TextError::Tokenizer { path: path.clone(), found };
         let mut inner = match files.bytes("tokenizer.json")? {
-            Some(bytes) => {
-                tokenizers::Tokenizer::from_bytes(&*bytes).map_err(|e| failed(e.to_string()))?
-            }
+            Some(bytes) => tried(|| tokenizers::Tokenizer::from_bytes(&*bytes)).map_err(&failed)?,
             None => vocabulary::read(files)?.ok_or_else(|| {
                 failed("there is no such file, nor vocab.json with merges.txt".to_owned())
             })?,
@@ -68,13 +74,51 @@ impl Tokenizer {
         let eos_text = inner.id_to_token(eos).ok_or_else(|| {
             failed(format!("the end-of-text token {eos} is not in the vocabulary"))
         })?;
-        let pad = named("pad_token").unwrap_or(eos);
+        let rows = rows(files)?;
         let mut stop = special.eos;
         if !stop.contains(&eos) {
             stop.push(eos);
         }
+        stop.retain(|id| *id < rows);
+        let pad = match named("pad_token").unwrap_or(eos) {
+            pad if pad < rows => pad,
+            // It fills rows and is never read; no sequence ends with it.
+            _ => u32::from(eos == 0),
+        };
         let byte_level = ByteLevel::of(&inner).map(Arc::new);
-        Ok(Self { inner, byte_level, eos_text, eos, pad, stop })
+        let frame = frame(&inner);
+        let found = Self { inner, byte_level, eos_text, eos, pad, stop, rows, frame, path };
+        found.check(&[eos])?;
+        Ok(found)
+    }
+
+    /// Whether the model has a row for every one of these ids.
+    fn check(&self, ids: &[u32]) -> Result<(), TextError> {
+        match ids.iter().find(|id| **id >= self.rows) {
+            None => Ok(()),
+            Some(&id) => Err(TextError::Beyond {
+                path: self.path.clone(),
+                token: self.inner.id_to_token(id).unwrap_or_default(),
+                id,
+                rows: self.rows,
+                line: 0,
+            }),
+        }
+    }
+
+    /// Tokens that the model has no row for, with their ids, the lowest first: they were added to
+    /// the tokenizer, and the embedding was never widened.
+    pub fn beyond(&self) -> Vec<(u32, String)> {
+        let vocabulary = self.inner.get_vocab(true).into_iter();
+        let mut found: Vec<(u32, String)> =
+            vocabulary.filter(|(_, id)| *id >= self.rows).map(|(text, id)| (id, text)).collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// Text of one token.
+    pub(super) fn text_of(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
     }
 
     /// Token ids of a text, with the special tokens that the tokenizer adds (BOS, say).
@@ -95,12 +139,34 @@ impl Tokenizer {
         self.encode_as(text, false)
     }
 
+    /// As [`Tokenizer::encode`] for a text that goes on, or that ends as it should already:
+    /// nothing is put behind it, and the beginning that it may have itself is not put before it.
+    ///
+    /// # Errors
+    ///
+    /// The tokenizer's own failure.
+    pub fn encode_open(&self, text: &str) -> Result<Vec<u32>, TextError> {
+        let Some([before, behind]) = &self.frame else { return self.encode(text) };
+        let mut ids = self.encode_bare(text)?;
+        if !ids.starts_with(before) {
+            ids.splice(0..0, before.iter().copied());
+        }
+        // Where the text's own end is no token of its own, the tokenizer's is the only one.
+        let ended = text.ends_with(&self.eos_text);
+        if ended && ids.last() != Some(&self.eos) && behind.contains(&self.eos) {
+            ids.extend(behind);
+        }
+        Ok(ids)
+    }
+
     fn encode_as(&self, text: &str, add_special: bool) -> Result<Vec<u32>, TextError> {
-        let ids = match &self.byte_level {
+        let ids = tried(|| match &self.byte_level {
             Some(byte_level) => byte_level.encode(&self.inner, text, add_special),
             None => self.inner.encode_fast(text, add_special).map(|e| e.get_ids().to_vec()),
-        };
-        ids.map_err(|e| TextError::Encode { found: e.to_string() })
+        });
+        let ids = ids.map_err(|found| TextError::Encode { found })?;
+        self.check(&ids)?;
+        Ok(ids)
     }
 
     /// Text of token ids, special tokens left out.
@@ -109,7 +175,8 @@ impl Tokenizer {
     ///
     /// The tokenizer's own failure.
     pub fn decode(&self, ids: &[u32]) -> Result<String, TextError> {
-        self.inner.decode(ids, true).map_err(|e| TextError::Encode { found: e.to_string() })
+        let text = tried(|| self.inner.decode(ids, true));
+        text.map_err(|found| TextError::Encode { found })
     }
 
     /// Text of token ids that follow others: what they add to the text before them.
@@ -143,6 +210,38 @@ impl Tokenizer {
     pub fn vocabulary(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
+}
+
+/// What the tokenizers library does with a file or a text; where one breaks it, that is an error
+/// like any other.
+fn tried<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    match guarded(work) {
+        Some(outcome) => outcome.map_err(|e| e.to_string()),
+        None => Err("this breaks the tokenizers library".to_owned()),
+    }
+}
+
+/// How many tokens `config.json` says that the model has rows for.
+fn rows(files: &ModelFiles) -> Result<u32, TextError> {
+    let size = files.config()?.get("vocab_size").and_then(Value::as_u64);
+    Ok(size.and_then(|size| u32::try_from(size).ok()).unwrap_or(u32::MAX))
+}
+
+/// The ids that a tokenizer puts before and behind every text, where they are always the same.
+pub(super) fn frame(tokenizer: &tokenizers::Tokenizer) -> Option<[Vec<u32>; 2]> {
+    let around = |text: &str| {
+        let ids =
+            |special| Some(tried(|| tokenizer.encode_fast(text, special)).ok()?.get_ids().to_vec());
+        let (bare, whole): (Vec<u32>, Vec<u32>) = (ids(false)?, ids(true)?);
+        let starts = (0..=whole.len().checked_sub(bare.len())?)
+            .filter(|&i| whole[i..i + bare.len()] == bare[..]);
+        // A text that the frame holds as well would be found twice.
+        let starts: Vec<usize> = starts.collect();
+        let [start] = starts[..] else { return None };
+        Some([whole[..start].to_vec(), whole[start + bare.len()..].to_vec()])
+    };
+    let found = around("two words")?;
+    (around("other 7!")? == found).then_some(found)
 }
 
 /// A special token is a string or an object with `content`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 
 /// Gradients by parameter name, each flattened, on the device without autodiff.
 #[derive(Debug, Default)]
@@ -44,6 +44,14 @@ impl Gradients {
             return Tensor::zeros([1], device);
         }
         Tensor::cat(squares, 0).sum().sqrt()
+    }
+
+    /// Zeros in place of all gradients where the one number of `held` is true.
+    pub(super) fn hold(&mut self, held: &Tensor<1, Bool>) {
+        for gradient in self.0.values_mut() {
+            let held = held.clone().expand([gradient.dims()[0]]);
+            gradient.inplace(|g| g.mask_fill(held, 0.0));
+        }
     }
 
     /// Scale down to a norm of at most `limit`, as torch's `clip_grad_norm_` does.

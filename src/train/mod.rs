@@ -23,4 +23,4 @@ pub use plan::Plan;
 pub use preference::{PairSampling, PolicyPair, PreferenceTask, WeightedMean};
 pub use settings::{Recompute, Schedule, Training};
 pub use sft::SftTask;
-pub use trainer::{Ended, Flow, Observer, Start, Task, TrainError, train};
+pub use trainer::{Ended, Flow, NonFinite, Observer, Start, Task, TrainError, train};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Tensor, TensorData};
 
 use super::Gradients;
 use crate::kernels::{AdamWStep, adamw};
@@ -13,25 +13,45 @@ use crate::model::{Handle, SavedTensor};
 #[derive(Clone)]
 pub struct AdamW {
     weight_decay: f64,
+    /// Steps so far, those that were skipped included.
+    steps: u64,
     states: BTreeMap<String, Moments>,
 }
 
 /// Running means of a parameter's gradients and of their squares, flattened.
 #[derive(Clone)]
-struct Moments {
-    steps: u64,
-    both: [Tensor<1>; 2],
-}
+struct Moments([Tensor<1>; 2]);
 
 impl AdamW {
     /// A fresh optimiser.
     pub fn new(weight_decay: f64) -> Self {
-        Self { weight_decay, states: BTreeMap::new() }
+        Self { weight_decay, steps: 0, states: BTreeMap::new() }
     }
 
     /// One step of a model without autodiff; parameters without a gradient stay.
     pub fn step<M: Module>(&mut self, model: M, gradients: Gradients, learning_rate: f64) -> M {
-        model.map(&mut Step { path: Vec::new(), optimiser: self, gradients, learning_rate })
+        self.step_unless(model, gradients, learning_rate, None)
+    }
+
+    /// As [`AdamW::step`]; where the one number of `held` is true, weights and moments stay, which
+    /// only the device needs to know.
+    pub(super) fn step_unless<M: Module>(
+        &mut self,
+        model: M,
+        mut gradients: Gradients,
+        learning_rate: f64,
+        held: Option<Tensor<1, Bool>>,
+    ) -> M {
+        self.steps += 1;
+        if let Some(held) = &held {
+            gradients.hold(held);
+        }
+        model.map(&mut Step { path: Vec::new(), optimiser: self, gradients, learning_rate, held })
+    }
+
+    /// A step that changes nothing but the count of steps.
+    pub(super) fn skip(&mut self) {
+        self.steps += 1;
     }
 
     /// The moments by parameter name, as `first.NAME` and `second.NAME`.
@@ -43,7 +63,7 @@ impl AdamW {
     pub(crate) fn handles(&self) -> BTreeMap<String, Handle> {
         let mut found = BTreeMap::new();
         for (name, state) in &self.states {
-            for (kind, moment) in ["first", "second"].into_iter().zip(&state.both) {
+            for (kind, moment) in ["first", "second"].into_iter().zip(&state.0) {
                 found.insert(format!("{kind}.{name}"), Handle::vector(moment.clone()));
             }
         }
@@ -57,6 +77,7 @@ impl AdamW {
         steps: u64,
         device: &Device,
     ) {
+        self.steps = steps;
         let names: Vec<String> = moments
             .keys()
             .filter_map(|key| key.strip_prefix("first."))
@@ -68,7 +89,7 @@ impl AdamW {
                 Some(Tensor::<1>::from_data(TensorData::new(saved.values, saved.shape), device))
             };
             if let (Some(first), Some(second)) = (take("first"), take("second")) {
-                self.states.insert(name, Moments { steps, both: [first, second] });
+                self.states.insert(name, Moments([first, second]));
             }
         }
     }
@@ -79,6 +100,7 @@ struct Step<'a> {
     optimiser: &'a mut AdamW,
     gradients: Gradients,
     learning_rate: f64,
+    held: Option<Tensor<1, Bool>>,
 }
 
 impl ModuleMapper for Step<'_> {
@@ -93,20 +115,21 @@ impl ModuleMapper for Step<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = self.path.join(".");
         let Some(gradient) = self.gradients.0.remove(&name) else { return param };
-        let Moments { steps, both } = self.optimiser.states.remove(&name).unwrap_or_else(|| {
+        let Moments(both) = self.optimiser.states.remove(&name).unwrap_or_else(|| {
             let zeros = gradient.zeros_like();
-            Moments { steps: 0, both: [zeros.clone(), zeros] }
+            Moments([zeros.clone(), zeros])
         });
-        let steps = steps + 1;
         // Matrices decay; biases and norms, which are vectors, do not.
         let decay = if D > 1 { self.optimiser.weight_decay } else { 0.0 };
-        let settings = AdamWStep::at(steps, self.learning_rate, decay);
+        let settings = AdamWStep::at(self.optimiser.steps, self.learning_rate, decay);
+        let held = self.held.clone();
         let mut next = None;
         let param = param.map(|value| {
             let shape = value.dims();
             let count = value.shape().num_elements();
-            let [value, first, second] = adamw(value.reshape([count]), gradient, both, settings);
-            next = Some(Moments { steps, both: [first, second] });
+            let [value, first, second] =
+                adamw(value.reshape([count]), gradient, both, settings, held.as_ref());
+            next = Some(Moments([first, second]));
             value.reshape(shape)
         });
         if let Some(state) = next {

@@ -11,8 +11,8 @@ use burn::tensor::Tensor;
 
 use super::Gradients;
 use crate::model::{
-    Context, Decoder, DecoderInput, Head, ResponseLogProbs, ResponseTargets, ends, input, ints,
-    rows_at,
+    Context, Decoder, DecoderInput, Dropout, Head, ResponseLogProbs, ResponseTargets, ends, input,
+    ints, rows_at,
 };
 use crate::text::Batch;
 
@@ -75,7 +75,7 @@ impl<'a> Pass<'a> {
     ) -> Self {
         let active = model.clone().train();
         let input = input(batch, &model.device());
-        let context = model.context(&input, Some(settings.seed));
+        let context = model.context(&input, Some(Dropout::new(settings.seed)));
         let (kept, hidden) = if settings.recompute {
             let mut inputs = vec![model.embed(&input)];
             for i in 0..model.layers.len() {
@@ -137,11 +137,7 @@ impl<'a> Pass<'a> {
 }
 
 fn run_layer(model: &Decoder, i: usize, x: Tensor<3>, context: &Context) -> Tensor<3> {
-    // The generator belongs to the whole process: leave it alone where nothing is drawn.
-    if model.layers[i].drops_inputs() {
-        context.enter_layer(i, &x.device().without_autodiff());
-    }
-    model.layers[i].forward(x, context, None)
+    model.layers[i].forward(x, &context.of_layer(i), None)
 }
 
 /// The gradients of Σ cotangent·y.

@@ -49,6 +49,8 @@ settings! {
         pub weight_decay: f64 = 0.05,
         /// Gradients are scaled down to this norm; 0 turns clipping off.
         pub max_grad_norm: f64 = 1.0,
+        /// Steps whose loss or gradient is no finite number that are skipped; at the next one training stops. 0 stops at the first.
+        pub skip_nonfinite: u64 = 3,
         /// Pairs of a batch that are computed at once, to save memory; 0 takes as many as fit.
         pub micro_batch: usize = 0,
         /// Compute layers again in the backward pass instead of keeping what they computed, to save memory: auto, always or never.

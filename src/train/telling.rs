@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
 
-use super::{Observer, TrainError, Unread};
+use super::{NonFinite, Observer, TrainError, Unread};
 use crate::device::is_cpu;
 use crate::model::ModelError;
 
@@ -27,13 +27,24 @@ pub(super) struct Teller {
     waiting: Option<StepUnread>,
     /// When the step before was read.
     read: Instant,
-    was_finite: bool,
+    /// Steps that were skipped, and how many may be.
+    skipped: u64,
+    allowed: u64,
+    /// The step that was skipped beyond those.
+    diverged: Option<NonFinite>,
 }
 
 impl Teller {
-    pub(super) fn new(device: &Device, total: u64) -> Self {
+    /// Of a training that skipped so many steps already.
+    pub(super) fn new(device: &Device, total: u64, skipped: u64, allowed: u64) -> Self {
         let late = !is_cpu(device);
-        Self { total, late, waiting: None, read: Instant::now(), was_finite: true }
+        let read = Instant::now();
+        Self { total, late, waiting: None, read, skipped, allowed, diverged: None }
+    }
+
+    /// The step at which training has to end, if it was told of one.
+    pub(super) fn diverged(&self) -> Option<NonFinite> {
+        self.diverged
     }
 
     /// A step has been queued.
@@ -65,19 +76,25 @@ impl Teller {
         self.read = Instant::now();
         metrics.set("tokens_per_second", tokens as f64 / seconds);
         observer.after_step(step, self.total, &metrics);
-        let finite = metrics.get("loss").is_some_and(f64::is_finite);
-        if self.was_finite && !finite {
-            observer.warn(format!(
-                "the loss is no longer a number at step {step}: training diverged; lower the learning rate or set max_grad_norm"
-            ));
+        let broken = |name: &&str| !metrics.get(name).is_some_and(f64::is_finite);
+        let Some(name) = ["loss", "grad_norm"].into_iter().find(broken) else { return Ok(()) };
+        let found = NonFinite {
+            what: if name == "loss" { "loss" } else { "gradient" },
+            step,
+            skipped: self.skipped,
+        };
+        if self.skipped >= self.allowed {
+            self.diverged.get_or_insert(found);
+        } else {
+            self.skipped += 1;
+            observer.skipped(found, self.allowed);
         }
-        self.was_finite = finite;
         Ok(())
     }
 }
 
 /// Numbers from the device.
-fn read(tensor: Tensor<1>) -> Result<Vec<f64>, ModelError> {
+pub(super) fn read(tensor: Tensor<1>) -> Result<Vec<f64>, ModelError> {
     let values =
         tensor.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))?;
     Ok(values.into_iter().map(f64::from).collect())

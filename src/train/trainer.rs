@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 
-use super::telling::{StepUnread, Teller};
+use super::telling::{StepUnread, Teller, read};
 use super::{
     AdamW, Gradients, Metrics, Order, Pass, PassSettings, Plan, Readout, Training, Unread,
 };
-use crate::model::{Decoder, ModelError};
+use crate::device::is_cpu;
+use crate::model::{Decoder, ModelError, first_not_finite};
 use crate::text::{Batch, Sequence};
 
 /// Why training ended early.
@@ -20,6 +21,32 @@ pub enum TrainError {
     /// A checkpoint could not be written.
     #[error("the checkpoint could not be written: {0}; is there space left?")]
     Checkpoint(String),
+    /// More steps would have to be skipped than may be. The observer was given the last weights,
+    /// unless they are no finite numbers themselves.
+    #[error("{found}, after {} skipped ones (skip_nonfinite)", found.skipped)]
+    Diverged {
+        /// The step.
+        found: NonFinite,
+        /// Whether the weights of before are finite numbers.
+        sound: bool,
+    },
+}
+
+/// A step whose loss or gradient is no finite number, so that it changes no weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NonFinite {
+    /// `loss` or `gradient`.
+    pub what: &'static str,
+    /// Counted from 1.
+    pub step: u64,
+    /// Steps of the training that were skipped before.
+    pub skipped: u64,
+}
+
+impl std::fmt::Display for NonFinite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the {} of step {} is no finite number", self.what, self.step)
+    }
 }
 
 /// What is trained: items with a loss.
@@ -101,6 +128,14 @@ pub trait Observer {
 
     /// Something worth knowing.
     fn warn(&mut self, message: String);
+
+    /// Told of each step that is skipped, of which `allowed` may be.
+    fn skipped(&mut self, found: NonFinite, allowed: u64) {
+        let number = found.skipped + 1;
+        self.warn(format!(
+            "{found}: it is skipped, {number} of the {allowed} that skip_nonfinite allows"
+        ));
+    }
 }
 
 /// Where training starts.
@@ -113,8 +148,17 @@ pub struct Start {
     pub step: u64,
     /// Tokens already computed.
     pub tokens: u64,
+    /// Steps that were skipped because their loss or gradient was no finite number.
+    pub skipped: u64,
     /// How steps are computed.
     pub plan: Plan,
+}
+
+impl Start {
+    /// From the first step.
+    pub fn fresh(model: Decoder, optimiser: AdamW, plan: Plan) -> Self {
+        Self { model, optimiser, step: 0, tokens: 0, skipped: 0, plan }
+    }
 }
 
 /// How training ended.
@@ -129,7 +173,8 @@ pub enum Ended {
 ///
 /// # Errors
 ///
-/// The device fails, or a checkpoint cannot be written.
+/// The device fails, a checkpoint cannot be written, or the loss or its gradient is no finite
+/// number in more steps than may be skipped.
 pub fn train(
     start: Start,
     task: &mut dyn Task,
@@ -137,9 +182,10 @@ pub fn train(
     training: &Training,
     observer: &mut dyn Observer,
 ) -> Result<Ended, TrainError> {
-    let Start { mut model, mut optimiser, step: first, mut tokens, plan } = start;
+    let Start { mut model, mut optimiser, step: first, mut tokens, skipped, plan } = start;
     let warmup = warmup_steps(training, order.total, observer);
-    let mut teller = Teller::new(&model.device(), order.total);
+    let allowed = training.skip_nonfinite;
+    let mut teller = Teller::new(&model.device(), order.total, skipped, allowed);
     for step in first..order.total {
         match observer.before_step() {
             Flow::Go(threshold) => {
@@ -157,7 +203,7 @@ pub fn train(
         let items = task.items(&mut order, step);
         let rate = training.learning_rate * training.schedule.factor(step, warmup, order.total);
         let gradients = backward(&model, task, &items, training, &plan.at(step));
-        let (next, mut unread) = update(model, gradients, &mut optimiser, task, rate, training);
+        let (next, mut unread) = update(model, gradients, &mut optimiser, task, rate, training)?;
         model = next;
         let computed = task.computed(&items);
         let computed = task.sequences(&computed).iter().map(|s| s.len()).sum::<usize>();
@@ -165,12 +211,21 @@ pub fn train(
         unread.metrics.set("learning_rate", rate);
         unread.metrics.set("num_tokens", tokens as f64);
         teller.put(StepUnread { step: step + 1, begun, tokens: computed, unread }, observer)?;
+        if teller.diverged().is_some() || step + 1 == order.total {
+            teller.rest(observer)?;
+        }
+        if let Some(found) = teller.diverged() {
+            let sound = first_not_finite(&model).is_none();
+            if sound {
+                observer.checkpoint(step + 1, &model, &optimiser)?;
+            }
+            return Err(TrainError::Diverged { found, sound });
+        }
         if observer.wants_checkpoint(step + 1, order.total) {
             teller.rest(observer)?;
             observer.checkpoint(step + 1, &model, &optimiser)?;
         }
     }
-    teller.rest(observer)?;
     Ok(Ended::Done(Box::new(model)))
 }
 
@@ -214,6 +269,7 @@ fn backward(
 }
 
 /// The model after the step, and what the step tells: `loss`, `grad_norm` and the task's numbers.
+/// A step whose loss or gradient is no finite number leaves the model as it is.
 fn update(
     model: Decoder,
     (mut gradients, losses): (Gradients, Vec<Tensor<1>>),
@@ -221,15 +277,26 @@ fn update(
     task: &mut dyn Task,
     rate: f64,
     training: &Training,
-) -> (Decoder, Unread) {
-    let norm = gradients.norm(&model.device());
+) -> Result<(Decoder, Unread), ModelError> {
+    let device = model.device();
+    let norm = gradients.norm(&device);
     if training.max_grad_norm > 0.0 {
         gradients.clip(&norm, training.max_grad_norm);
     }
-    let model = optimiser.step(model, gradients, rate);
     let loss = match losses.is_empty() {
         true => norm.zeros_like(),
         false => Tensor::cat(losses, 0).sum(),
+    };
+    let both = Tensor::cat(vec![loss.clone(), norm.clone()], 0);
+    let model = if !is_cpu(&device) {
+        // The device decides for itself: to ask it would let its queue run empty.
+        let held = both.is_finite().all().bool_not();
+        optimiser.step_unless(model, gradients, rate, Some(held))
+    } else if read(both)?.iter().all(|number| number.is_finite()) {
+        optimiser.step(model, gradients, rate)
+    } else {
+        optimiser.skip();
+        model
     };
     let of_task = task.metrics();
     let mut numbers = vec![loss, norm];
@@ -239,5 +306,5 @@ fn update(
         metrics.set("grad_norm", numbers[1]);
         (of_task.finish)(&numbers[2..], metrics);
     };
-    (model, Unread { metrics: of_task.metrics, numbers, finish: Box::new(finish) })
+    Ok((model, Unread { metrics: of_task.metrics, numbers, finish: Box::new(finish) }))
 }

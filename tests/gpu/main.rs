@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod attention;
+#[path = "../suite/faults/broken.rs"]
+mod broken;
 #[path = "../suite/common.rs"]
 #[allow(dead_code)]
 mod common;
@@ -171,6 +173,46 @@ fn scores_and_samples_agree_with_the_cpu() {
             assert_close(&found.log_probs, &wanted.log_probs, 1e-3, family);
         }
     }
+}
+
+/// The device finds out by itself that a step is to be skipped.
+#[test]
+fn a_step_without_a_finite_loss_is_skipped() {
+    let Some(device) = gpu() else { return };
+    broken::skipping_leaves_everything(&model("llama-tied", &device));
+}
+
+/// The same hashes drop the same inputs, in both passes.
+#[test]
+fn dropped_inputs_are_those_of_the_cpu() {
+    use confide::kernels::check::dropped_product;
+    let Some(device) = gpu() else { return };
+    // Wider than a group of threads.
+    let (rows, inner, outer) = (37, 300, 5);
+    let numbers = |count: usize| (0..count).map(|i| ((i * 7919) % 101) as f32 / 50.0 - 1.0);
+    let run = |device: &Device| {
+        let matrix = |rows: usize, columns: usize| {
+            let data = burn::tensor::TensorData::new(
+                numbers(rows * columns).collect::<Vec<f32>>(),
+                [rows, columns],
+            );
+            Tensor::<2>::from_data(data, device).autodiff().require_grad()
+        };
+        let (x, w) = (matrix(rows, inner), matrix(inner, outer));
+        let y = dropped_product(x.clone(), w.clone(), 0x0123_4567_89ab_cdef, 0.3, None);
+        let mut gradients = y.clone().square().sum().backward();
+        let mut of = |t: &Tensor<2>| vector(t.grad_remove(&mut gradients).unwrap());
+        let (dx, dw) = (of(&x), of(&w));
+        [vector(y.inner()), dx, dw]
+    };
+    let (found, wanted) = (run(&device), run(&Device::flex()));
+    for (what, (found, wanted)) in ["y", "dx", "dw"].iter().zip(found.iter().zip(&wanted)) {
+        assert_close(found, wanted, 1e-3, what);
+    }
+    // Nothing is left of what is dropped.
+    let zeros = |numbers: &[f64]| numbers.iter().filter(|v| **v == 0.0).count();
+    assert_eq!(zeros(&found[1]), zeros(&wanted[1]));
+    assert!(zeros(&found[1]) > rows * inner / 5, "{}", zeros(&found[1]));
 }
 
 /// A small run with a checkpoint after every step.

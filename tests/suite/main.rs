@@ -10,6 +10,7 @@ mod checkpoints;
 mod cli;
 mod common;
 mod data;
+mod faults;
 mod hub;
 mod lengths;
 mod memory;

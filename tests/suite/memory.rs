@@ -41,7 +41,7 @@ fn model(folder: &Path) {
     let small = |i: usize| ((i * 7919) % 1013) as f32 / 1013.0 * 0.04 - 0.02;
     let fill = |_: &str, shape: &[usize]| Ok((0..shape.iter().product()).map(small).collect());
     let decoder = build(shape, &Device::flex(), &fill).unwrap();
-    let checkpoint = Checkpoint { decoder, family, json, adapter: None };
+    let checkpoint = Checkpoint { decoder, family, json, adapter: None, warnings: Vec::new() };
     save(folder, &checkpoint, None, Storage::F32).unwrap();
 }
 

@@ -276,13 +276,14 @@ fn wilson_intervals_agree() {
 
 #[test]
 fn swapping_the_candidates_changes_neither_label_nor_confidence() {
-    use confide::data::{AnnotatedPair, Side};
+    use confide::data::{AnnotatedPair, Side, weak_label};
     let pair = |responses: [&str; 2], scores: [f32; 2], human| AnnotatedPair {
         split: "unlabelled".to_owned(),
         prompt: "p".to_owned(),
         responses: responses.map(str::to_owned),
         human: Some(human),
         scores,
+        label: weak_label(scores, || panic!("no tie")),
     };
     let plain = pair(["good", "bad"], [0.7, -0.4], Side::First);
     let swapped = pair(["bad", "good"], [-0.4, 0.7], Side::Second);

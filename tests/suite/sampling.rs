@@ -132,7 +132,7 @@ fn run(mut task: PreferenceTask, batch: usize) -> (Decoder, Watch) {
     let training = training(batch);
     let order = Order::new(task.len(), &training, false, 0, 0);
     let plan = Plan::default();
-    let start = Start { model: model(), optimiser: AdamW::new(0.0), step: 0, tokens: 0, plan };
+    let start = Start::fresh(model(), AdamW::new(0.0), plan);
     let mut watch = Watch::default();
     match train(start, &mut task, order, &training, &mut watch).unwrap() {
         Ended::Done(model) => (*model, watch),

@@ -88,6 +88,7 @@ fn pairs(count: usize) -> Vec<AnnotatedPair> {
                 Side::First
             }),
             scores: [margin, 0.0],
+            label: Side::First,
         }
     };
     (0..count).map(pair).collect()

@@ -364,6 +364,11 @@ impl Form<'_> {
             choice(ui, "sampling", &mut p.sampling, &options);
         });
         adapter::rows(ui, problem, "policy", &mut p.lora, &mut p.precision);
+        if p.lora.rank > 0 {
+            line(ui, problem, "policy.disable_dropout", "In alignment", |ui| {
+                ui.checkbox(&mut p.disable_dropout, "drop nothing");
+            });
+        }
         training(ui, problem, "policy", &mut p.training);
     }
 }
@@ -423,5 +428,8 @@ fn training(ui: &mut Ui, problem: Option<&Problem>, section: &str, t: &mut Train
                 .speed(0.01)
                 .custom_formatter(text),
         );
+    });
+    line(ui, problem, &key("skip_nonfinite"), "Skip broken steps", |ui| {
+        ui.add(DragValue::new(&mut t.skip_nonfinite).suffix(" at most"));
     });
 }

@@ -7,9 +7,9 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::super::error::RunError;
 use super::super::event::Stage;
-use super::super::session::Session;
+use super::super::session::{Export, Session};
 use super::data::Prepared;
-use super::encode::{encode, encoder};
+use super::encode::{encode, encoder, max_length};
 use super::{load_to_train, stream};
 use crate::data::Pair;
 use crate::model::{Checkpoint, Footprint, ModelFiles, is_reward_model, score_pad};
@@ -27,7 +27,8 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
         return as_it_is(session, &files);
     }
     let encoder = encoder(session, &files)?;
-    let pairs = labelled_pairs(session, prepared, &encoder)?;
+    let max_length = max_length(&session.recipe, &files)?;
+    let pairs = labelled_pairs(session, prepared, &encoder, max_length)?;
     let order = Order::new(
         pairs.len(),
         &settings.training,
@@ -58,7 +59,9 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
             plan,
         )?;
         session.state.report.annotator.steps = total;
-        session.export("annotator", &checkpoint, &files, pad, settings.lora.merge)
+        let merge = settings.lora.merge;
+        let export = Export { source: &files, pad, ends: Vec::new(), merge };
+        session.export("annotator", &checkpoint, &export)
     })
 }
 
@@ -97,12 +100,13 @@ fn labelled_pairs(
     session: &mut Session<'_>,
     prepared: &Prepared,
     encoder: &Encoder,
+    max_length: usize,
 ) -> Result<Vec<[Sequence; 2]>, RunError> {
     let names = ["annotator", "labelled"];
     let encoded = encode(session, encoder, prepared, &prepared.split.labelled, names)?;
     let mut pairs = Vec::with_capacity(encoded.len());
     for pair in encoded {
-        match pair.fit(Fit::Whole, session.recipe.data.max_length) {
+        match pair.fit(Fit::Whole, max_length) {
             Some(sides) => pairs.push(preferred_first(&prepared.pairs[pair.pair], sides)),
             None => {
                 session.too_long.insert(pair.pair);

@@ -2,14 +2,18 @@
 
 use std::path::PathBuf;
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 use super::super::error::RunError;
 use super::super::event::{Event, Stage};
 use super::super::session::Session;
 use super::annotator::{pad, preferred_first, trained_files};
 use super::data::Prepared;
-use super::encode::{encode, encoder};
+use super::encode::{encode, encoder, max_length};
+use super::stream;
 use crate::annotate::score_sequences;
-use crate::data::{AnnotatedPair, Pair, Side, read_annotations, write_annotations};
+use crate::data::{AnnotatedPair, Pair, Side, read_annotations, weak_label, write_annotations};
 use crate::model::{Footprint, ModelFiles, load_as};
 use crate::preference::{calibration, confidence};
 use crate::text::{EncodedPair, Fit, Sequence, prompt_text};
@@ -51,7 +55,7 @@ pub(crate) fn run(
     let files = trained_files(session)?;
     let encoder = encoder(session, &files)?;
     let pad = pad(&files, &encoder, session.state.report.annotator.steps)?;
-    let max_length = session.recipe.data.max_length;
+    let max_length = max_length(&session.recipe, &files)?;
     let mut pairs = Vec::new();
     for (split, indexes) in
         [("unlabelled", &prepared.split.unlabelled), ("held-out", &prepared.split.held_out)]
@@ -67,9 +71,17 @@ pub(crate) fn run(
     let path = session.folder.path().join(FILE);
     session.stage(Stage::Confidence, pairs.len() as u64, |session| {
         let scores = score(session, &files, pad, &pairs)?;
+        let seed = session.recipe.seed;
         let annotated: Vec<AnnotatedPair> =
-            pairs.iter().zip(&scores).map(|(p, s)| annotate(prepared, p.pair, *s)).collect();
+            pairs.iter().zip(&scores).map(|(p, s)| annotate(prepared, p.pair, *s, seed)).collect();
         write_annotations(&path, &annotated)?;
+        let ties = annotated.iter().filter(|a| a.margin() == 0.0).count();
+        if ties > 0 {
+            session.warn(format!(
+                "the annotator scores both responses of {ties} of {} pairs alike: a coin decides their labels, they count as misses, and their confidence is 0",
+                annotated.len()
+            ))?;
+        }
         summarise(session, prepared, &pairs, &annotated);
         session.emit(Event::Annotated { file: PathBuf::from(FILE), pairs: annotated.len() })
     })?;
@@ -111,7 +123,7 @@ fn score(
     Ok(scores)
 }
 
-fn annotate(prepared: &Prepared, index: usize, scores: [f32; 2]) -> AnnotatedPair {
+fn annotate(prepared: &Prepared, index: usize, scores: [f32; 2], seed: u64) -> AnnotatedPair {
     let pair = &prepared.pairs[index];
     let held_out = prepared.split.held_out.binary_search(&index).is_ok();
     AnnotatedPair {
@@ -120,7 +132,16 @@ fn annotate(prepared: &Prepared, index: usize, scores: [f32; 2]) -> AnnotatedPai
         responses: pair.responses.clone(),
         human: pair.label.map(|label| label.preferred),
         scores,
+        label: weak_label(scores, || coin(seed, index)),
     }
+}
+
+/// Breaks the tie of a pair, in the same way whenever it is asked.
+fn coin(seed: u64, pair: usize) -> Side {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream::TIES);
+    rng.set_word_pos(pair as u128);
+    if rng.random() { Side::Second } else { Side::First }
 }
 
 /// Labels of the unlabelled split, in the order of the files.
@@ -130,7 +151,7 @@ fn labels(pairs: &[EncodedPair], annotated: &[AnnotatedPair]) -> Vec<Labelled> {
         .iter()
         .zip(annotated)
         .filter(|(_, a)| unlabelled(a))
-        .map(|(p, a)| Labelled { pair: p.pair, chosen: a.label(), margin: a.margin() })
+        .map(|(p, a)| Labelled { pair: p.pair, chosen: a.label, margin: a.margin() })
         .collect()
 }
 

@@ -10,7 +10,7 @@ use super::super::session::Session;
 use super::super::{PromptsReport, Recipe};
 use super::data::Prepared;
 use crate::data::Pair;
-use crate::model::ModelFiles;
+use crate::model::{DecoderConfig, ModelFiles, Position, read_config};
 use crate::text::{Chat, EncodedPair, Encoder, TextError, encode_pairs};
 
 /// The encoder of a model, in the recipe's style.
@@ -30,6 +30,20 @@ pub(crate) fn encoder_at(
     let own = Some(PathBuf::from(&recipe.data.chat_template));
     let template = own.filter(|path| !path.as_os_str().is_empty());
     Ok(Encoder::load(files, &Chat { style: recipe.data.chat, template, now })?)
+}
+
+/// Tokens of the longest sequence of a model: what the recipe says, and no more than positions
+/// that were learnt one by one.
+pub(crate) fn length_of(recipe: &Recipe, config: &DecoderConfig) -> usize {
+    match config.position {
+        Position::Learned { .. } => recipe.data.max_length.min(config.positions),
+        Position::Rotary { .. } => recipe.data.max_length,
+    }
+}
+
+/// The same for a model's files.
+pub(crate) fn max_length(recipe: &Recipe, files: &ModelFiles) -> Result<usize, RunError> {
+    Ok(length_of(recipe, &read_config(files)?.1))
 }
 
 /// Encode pairs of a split; `model` names the reader, `split` the pairs.
@@ -68,10 +82,43 @@ pub(crate) fn encode(
             encoded.pairs.len()
         ))?;
     }
+    if [model, split] == ["policy", "training"] {
+        ends(session, encoder, prepared, &encoded.pairs)?;
+    }
     if let Some(first) = encoded.pairs.first() {
         told(session, encoder, &prepared.pairs[first.pair], model)?;
     }
     Ok(encoded.pairs)
+}
+
+/// Tell whether what the policy learns to write ends, and ends once.
+fn ends(
+    session: &mut Session<'_>,
+    encoder: &Encoder,
+    prepared: &Prepared,
+    encoded: &[EncodedPair],
+) -> Result<(), RunError> {
+    let endless = |p: &&EncodedPair| p.sides.iter().any(|side| encoder.is_endless(&side.response));
+    let count = encoded.iter().filter(endless).count();
+    if count > 0 {
+        session.warn(format!(
+            "in {count} of {} training pairs no end token follows a response, so that the policy is not taught to stop: {}",
+            encoded.len(),
+            encoder.why_endless()
+        ))?;
+    }
+    let brings = |p: &&EncodedPair| {
+        let Pair { prompt, responses, .. } = &prepared.pairs[p.pair];
+        responses.iter().any(|response| encoder.brings_end(prompt, response))
+    };
+    let count = encoded.iter().filter(brings).count();
+    if count > 0 {
+        session.warn(format!(
+            "in {count} of {} training pairs a response brings the end of its turn along, as text; it is written once",
+            encoded.len()
+        ))?;
+    }
+    Ok(())
 }
 
 /// Tell once how prompts are written for a model, with a pair as an example.

@@ -25,7 +25,7 @@ pub(crate) fn run(
     let names = ["policy", "held-out"];
     for pair in encode(session, &material.encoder, prepared, held_out_split, names)? {
         let known = prepared.pairs[pair.pair].label.is_some();
-        match pair.fit(Fit::Start, session.recipe.data.max_length) {
+        match pair.fit(Fit::Start, material.max_length) {
             Some(sides) if known => pairs.push(preferred_first(&prepared.pairs[pair.pair], sides)),
             Some(_) => {}
             None => {

@@ -181,11 +181,7 @@ fn by_a_model(
         rest = after;
         rewards.iter_mut().zip(own).for_each(|(list, score)| list.push(f64::from(*score)));
         if let [chosen, rejected] = own[3..] {
-            right.push(if chosen == rejected {
-                0.5
-            } else {
-                f64::from(u8::from(chosen > rejected))
-            });
+            right.push(f64::from(u8::from(chosen > rejected)));
         }
     }
     let kept = |texts: Vec<String>| judged.iter().map(|j| texts[j.asked].clone()).collect();
@@ -218,7 +214,11 @@ fn judged(
                 left_out += 1;
                 why = format!("a text is longer than its {positions} positions");
             }
-            Err(error @ (TextError::Refused { .. } | TextError::Template { .. })) => {
+            Err(
+                error @ (TextError::Refused { .. }
+                | TextError::Template { .. }
+                | TextError::Beyond { .. }),
+            ) => {
                 left_out += 1;
                 why = error.to_string();
             }

@@ -10,7 +10,7 @@ use super::super::models::find_model;
 use super::super::session::Session;
 use super::super::{AnnotatorKind, Recipe};
 use super::data::Prepared;
-use super::encode::encoder_at;
+use super::encode::{encoder_at, max_length};
 use crate::data::Pair;
 use crate::text::{Encoder, Fit, Lengths, encode_pairs};
 
@@ -51,8 +51,9 @@ fn of_model(
     indexes: &[usize],
     fit: Fit,
 ) -> Result<Lengths, RunError> {
-    let encoder = encoder_at(recipe, &find_model(model)?, Zoned::now())?;
-    lengths_in(&encoder, &prepared.pairs, indexes, fit, recipe.data.max_length)
+    let files = find_model(model)?;
+    let encoder = encoder_at(recipe, &files, Zoned::now())?;
+    lengths_in(&encoder, &prepared.pairs, indexes, fit, max_length(recipe, &files)?)
 }
 
 /// What a limit loses of some pairs in an encoder's tokens.
@@ -83,7 +84,12 @@ pub(super) fn check(session: &mut Session<'_>, prepared: &Prepared) -> Result<()
     for (model, lengths) in lengths(&session.recipe, prepared)? {
         let share = lengths.share_lost();
         let longer = lengths.keeps_most();
-        let advice = format!("data.max_length = {longer} keeps 95 %");
+        let advice = if lengths.limit < session.recipe.data.max_length {
+            "the model has learned no more positions; one with rotary positions has no such end"
+                .to_owned()
+        } else {
+            format!("data.max_length = {longer} keeps 95 %")
+        };
         let told = format!("for the {model}, {lengths}");
         session.state.report.data.lengths.insert(model.clone(), lengths.clone());
         session.emit(Event::Lengths { model, lengths })?;

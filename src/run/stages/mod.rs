@@ -1,6 +1,7 @@
 //! The stages of a run, one file each.
 
 pub(super) mod annotator;
+pub(super) mod check;
 pub(super) mod confidence;
 pub(super) mod data;
 pub(super) mod encode;
@@ -12,6 +13,7 @@ pub(super) mod sft;
 
 use super::Session;
 use super::error::RunError;
+use super::models::base_beside;
 use crate::hub::HubName;
 use crate::model::{Checkpoint, LoraSettings, ModelFiles, Precision, add_adapter, load_as};
 
@@ -27,7 +29,8 @@ pub(crate) fn load_to_train(
     let mut checkpoint = load_as(files, &session.device, precision)?;
     if let Some(adapter) = &mut checkpoint.adapter {
         // A relative name means nothing in the run's folder.
-        if HubName::of_field(&adapter.base).is_none() {
+        let beside = files.adapter().and_then(|folder| base_beside(folder, &adapter.base));
+        if beside.is_some() || HubName::of_field(&adapter.base).is_none() {
             adapter.base = files.base().name();
         }
         return Ok(checkpoint);
@@ -54,13 +57,16 @@ pub(crate) mod stream {
     pub(crate) const POLICY: u64 = 3;
     /// Initial scalar head.
     pub(crate) const HEAD: u64 = 4;
+    /// Labels of pairs that the annotator scores alike; 5 are the adapters.
+    pub(crate) const TIES: u64 = 6;
 }
 
 /// All stages in order; `Ok` when the report is complete.
 pub(super) fn run_all(session: &mut Session<'_>) -> Result<(), RunError> {
     let prepared = data::run(session)?;
-    lengths::check(session, &prepared)?;
     gold::check(session)?;
+    check::run(session, &prepared)?;
+    lengths::check(session, &prepared)?;
     let labels = match session.recipe.annotator.kind {
         super::AnnotatorKind::Human => confidence::human_labels(session, &prepared),
         super::AnnotatorKind::RewardHead => {

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::super::error::RunError;
 use super::super::event::Stage;
 use super::super::passes::Passes;
-use super::super::session::Session;
+use super::super::session::{Export, Session};
 use super::super::{AnnotatorKind, Normalisation};
 use super::confidence::Labelled;
 use super::sft::{Material, reference};
@@ -34,6 +34,10 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
     let pairs = kept(session, material);
     let order = Order::new(pairs.len(), &settings.training, shuffle, seed, stream::POLICY);
     let mut checkpoint = reference(session, material)?;
+    if settings.disable_dropout {
+        // The policy begins as its reference, which drops nothing.
+        checkpoint.decoder = checkpoint.decoder.without_dropout();
+    }
     // The reference is computed in the parts in which the policy will be, so the plan comes first.
     let footprint = Footprint::of(&checkpoint, settings.precision);
     let mut task = task(session, material, &pairs);
@@ -57,8 +61,13 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
             plan,
         )?;
         session.state.report.policy.steps = total;
-        let pad = Some(material.encoder.tokenizer.pad);
-        session.export("policy", &checkpoint, &material.files, pad, settings.lora.merge)
+        let export = Export {
+            source: &material.files,
+            pad: Some(material.encoder.tokenizer.pad),
+            ends: material.encoder.stop(),
+            merge: settings.lora.merge,
+        };
+        session.export("policy", &checkpoint, &export)
     })
 }
 

@@ -7,7 +7,7 @@ use super::super::event::Stage;
 use super::super::session::Session;
 use super::confidence::Labelled;
 use super::data::Prepared;
-use super::encode::{encode, encoder};
+use super::encode::{encode, encoder, max_length};
 use super::{load_to_train, stream};
 use crate::data::Side;
 use crate::model::{
@@ -24,6 +24,8 @@ pub(crate) struct Material {
     pub(crate) files: ModelFiles,
     /// Its tokenizer and its way of writing prompts.
     pub(crate) encoder: Encoder,
+    /// Tokens of its longest sequence.
+    pub(crate) max_length: usize,
     /// Pairs that fit: chosen first.
     pub(crate) pairs: Vec<([Sequence; 2], Labelled)>,
 }
@@ -36,6 +38,7 @@ impl Material {
     ) -> Result<Self, RunError> {
         let files = find_model(&session.recipe.policy.model)?;
         let encoder = encoder(session, &files)?;
+        let max_length = max_length(&session.recipe, &files)?;
         let indexes: Vec<usize> = labels.iter().map(|l| l.pair).collect();
         let encoded = encode(session, &encoder, prepared, &indexes, ["policy", "training"])?;
         let mut pairs = Vec::with_capacity(encoded.len());
@@ -43,7 +46,7 @@ impl Material {
         let mut labels = labels.iter();
         for pair in encoded {
             let Some(label) = labels.find(|label| label.pair == pair.pair) else { break };
-            match pair.fit(Fit::Start, session.recipe.data.max_length) {
+            match pair.fit(Fit::Start, max_length) {
                 Some([first, second]) => {
                     let sides =
                         if label.chosen == Side::First { [first, second] } else { [second, first] };
@@ -56,11 +59,10 @@ impl Material {
         }
         if pairs.is_empty() {
             return Err(RunError::Impossible(format!(
-                "no pair fits into max_length = {}; raise data.max_length",
-                session.recipe.data.max_length
+                "no pair fits into {max_length} tokens; raise data.max_length, as far as the policy's positions allow"
             )));
         }
-        Ok(Self { files, encoder, pairs })
+        Ok(Self { files, encoder, max_length, pairs })
     }
 }
 

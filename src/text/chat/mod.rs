@@ -15,6 +15,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, Value};
 
 use super::TextError;
+use super::guard::guarded;
 use crate::data::Message;
 use crate::model::ModelFiles;
 
@@ -253,12 +254,13 @@ fn named_default(
 /// Do work that recurses as deep as a template nests, on a thread that has the stack for it.
 fn with_large_stack<T: Send>(path: &Path, work: impl FnOnce() -> T + Send) -> Result<T, TextError> {
     let ended = std::thread::scope(|scope| {
+        let work = || guarded(work);
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
         thread.map(std::thread::ScopedJoinHandle::join)
     });
     let found = match ended {
-        Ok(Ok(outcome)) => return Ok(outcome),
-        Ok(Err(_)) => "the template breaks the program that renders it; try another data.chat_template, or data.chat = \"hh\"".to_owned(),
+        Ok(Ok(Some(outcome))) => return Ok(outcome),
+        Ok(_) => "the template breaks the program that renders it; try another data.chat_template, or data.chat = \"hh\"".to_owned(),
         Err(e) => format!("{e}; is there memory for one more thread?"),
     };
     Err(TextError::Template { path: path.to_owned(), line: 0, found })

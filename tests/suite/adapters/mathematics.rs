@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use confide::model::{
-    Checkpoint, Decoder, Linear, SavedTensor, Storage, Targets, collect_tensors, collect_trained,
-    save, sequence_log_probs, take_tensors,
+    Checkpoint, Decoder, Dropout, Linear, SavedTensor, Storage, Targets, collect_tensors,
+    collect_trained, save, sequence_log_probs, take_tensors,
 };
 use confide::train::{AdamW, PassSettings};
 
@@ -54,7 +54,7 @@ fn an_adapter_adds_what_its_product_would_add_to_the_weight() {
         let delta = lora.a.val().matmul(lora.b.val()).mul_scalar(scale);
         let bias = linear.bias.as_ref().unwrap().val().unsqueeze::<2>();
         let wanted = x.clone().matmul(linear.weight.val() + delta.clone()) + bias;
-        let found = linear.forward(x.unsqueeze_dim(0), false);
+        let found = linear.forward(x.unsqueeze_dim(0), None);
         assert_close(&vector(found), &vector(wanted), 1e-5, &path);
         assert_close(&vector(lora.delta()), &vector(delta), 1e-6, &path);
         seen += 1;
@@ -154,13 +154,11 @@ fn window(dropout: f64) -> Linear {
 
 #[test]
 fn dropout_zeroes_its_share_of_inputs_and_scales_the_rest() {
-    let _alone = alone();
     for share in [0.05, 0.5] {
         let layer = window(share);
         let x = matrix(1000, 16, 4);
         let put_in = vector(x.clone());
-        Device::flex().seed(1);
-        let out = vector(layer.forward(x.unsqueeze_dim(0), true));
+        let out = vector(layer.forward(x.unsqueeze_dim(0), Some(Dropout::new(1))));
         let mut dropped = 0.0;
         for (x, y) in put_in.iter().zip(&out) {
             if *y == 0.0 {
@@ -177,7 +175,6 @@ fn dropout_zeroes_its_share_of_inputs_and_scales_the_rest() {
 
 #[test]
 fn the_mean_over_seeds_is_what_nothing_dropped_gives() {
-    let _alone = alone();
     let share = 0.3;
     let layer = window(share);
     let x = matrix(4, 16, 5);
@@ -185,8 +182,8 @@ fn the_mean_over_seeds_is_what_nothing_dropped_gives() {
     let draws = 2000;
     let mut sums = vec![0.0; wanted.len()];
     for seed in 0..draws {
-        Device::flex().seed(seed);
-        let out = vector(layer.forward(x.clone().unsqueeze_dim(0), true));
+        let out = layer.forward(x.clone().unsqueeze_dim(0), Some(Dropout::new(seed)));
+        let out = vector(out);
         sums.iter_mut().zip(out).for_each(|(sum, y)| *sum += y);
     }
     for (sum, x) in sums.iter().zip(&wanted) {
@@ -197,6 +194,61 @@ fn the_mean_over_seeds_is_what_nothing_dropped_gives() {
     }
 }
 
+/// Neighbours in a row, in a column and in the order of seeds drop as if by separate coins.
+#[test]
+fn what_is_dropped_in_one_place_says_nothing_of_another() {
+    let share = 0.3;
+    let layer = window(share);
+    let ones = |rows: usize| Tensor::<3>::ones([1, rows, 16], &Device::flex());
+    let draw = |seed: u64| -> Vec<f64> {
+        let out = vector(layer.forward(ones(2000), Some(Dropout::new(seed))));
+        out.iter().map(|y| f64::from(u8::from(*y == 0.0)) - share).collect()
+    };
+    let (one, other) = (draw(1), draw(2));
+    let n = one.len() as f64;
+    let correlation = |pairs: &mut dyn Iterator<Item = (f64, f64)>| {
+        pairs.map(|(a, b)| a * b).sum::<f64>() / (n * share * (1.0 - share))
+    };
+    let apart = |distance: usize| {
+        correlation(&mut one.iter().copied().zip(one.iter().skip(distance).copied()))
+    };
+    let found = [apart(1), apart(2), apart(16), apart(32), apart(16 * 256)];
+    let seeds = correlation(&mut one.iter().copied().zip(other.iter().copied()));
+    for correlation in found.into_iter().chain([seeds]) {
+        // Five standard errors of a correlation that is none.
+        assert!(correlation.abs() <= 5.0 / n.sqrt(), "{found:?}, between seeds {seeds}");
+    }
+}
+
+/// Against plain operations on the mask that the fused product shows.
+#[test]
+fn a_product_of_dropped_inputs_and_its_gradients_equal_plain_ones() {
+    use confide::kernels::check::dropped_product;
+    let (key, share) = (0x0123_4567_89ab_cdef, 0.25);
+    // More rows than a thread takes at a time.
+    let (rows, inner, outer) = (1200, 20, 3);
+    let identity: Vec<f32> =
+        (0..inner * inner).map(|i| f32::from(u8::from(i % (inner + 1) == 0))).collect();
+    let identity = Tensor::from_data(TensorData::new(identity, [inner, inner]), &Device::flex());
+    let ones = Tensor::<2>::ones([rows, inner], &Device::flex());
+    let seen = dropped_product(ones, identity, key, share, None);
+    let kept = seen.mul_scalar(1.0 - share);
+    let run = |kept: Option<Tensor<2>>| {
+        let active = |t: Tensor<2>| t.autodiff().require_grad();
+        let (x, w) = (active(matrix(rows, inner, 1)), active(matrix(inner, outer, 2)));
+        let kept = kept.map(Tensor::autodiff);
+        let y = dropped_product(x.clone(), w.clone(), key, share, kept);
+        let mut gradients = (y.clone() * matrix(rows, outer, 3).autodiff()).sum().backward();
+        let mut of = |t: &Tensor<2>| vector(t.grad_remove(&mut gradients).unwrap());
+        let (dx, dw) = (of(&x), of(&w));
+        [vector(y.inner()), dx, dw]
+    };
+    let (fused, plain) = (run(None), run(Some(kept)));
+    for ((found, wanted), what) in fused.iter().zip(&plain).zip(["product", "dx", "dw"]) {
+        assert_close(found, wanted, 1e-4, what);
+    }
+}
+
 #[test]
 fn what_is_dropped_is_a_function_of_the_seed() {
     let _alone = alone();
@@ -204,7 +256,7 @@ fn what_is_dropped_is_a_function_of_the_seed() {
         let checkpoint = shaken(adapted(base, Targets::AllLinear, 0.4));
         let decoder = &checkpoint.decoder;
         let run = |recompute: bool, seed: u64| {
-            // The device's generator may be anywhere.
+            // The device's generator has no part in it, wherever it stands.
             Device::flex().seed(seed + 1000 * u64::from(recompute));
             let settings = PassSettings { recompute, seed };
             let (outputs, gradients) = pass(decoder, &batch(), &[1.0, -0.5], settings);

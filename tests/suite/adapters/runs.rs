@@ -215,7 +215,7 @@ fn real_recipe(policy: &str) -> Option<Recipe> {
 fn a_stopped_run_goes_on_with_what_it_would_have_dropped() {
     let _alone = alone();
     let out = tempfile::tempdir().unwrap();
-    let policy = "precision = 'int4'\nmicro_batch = 2\n[policy.lora]\nrank = 3\ndropout = 0.2\n";
+    let policy = "precision = 'int4'\nmicro_batch = 2\ndisable_dropout = false\n[policy.lora]\nrank = 3\ndropout = 0.2\n";
     let Some((calm, wanted)) = real_run(&out.path().join("calm"), policy) else { return };
     let folder = out.path().join("stopped");
     let job = Job::Fresh {
@@ -228,6 +228,10 @@ fn a_stopped_run_goes_on_with_what_it_would_have_dropped() {
     let resumed = Job::Resume { folder: folder.clone(), device: None };
     steps.extend(sit(resumed, u64::MAX).unwrap());
     assert_eq!(steps, wanted);
+    // It did drop, which alignment does not by itself.
+    let policy = policy.replace("disable_dropout = false", "disable_dropout = true");
+    let (_, otherwise) = real_run(&out.path().join("whole"), &policy).unwrap();
+    assert_ne!(otherwise, wanted);
     assert_eq!(files_of(&folder, "policy"), files_of(&calm, "policy"));
 }
 

@@ -91,6 +91,7 @@ fn parquet() -> Vec<u8> {
         responses: [format!("a{i}"), format!("b{i}")],
         human: Some(Side::First),
         scores: [0.5, 0.25],
+        label: Side::First,
     };
     write_annotations(&path, &(0..40).map(pair).collect::<Vec<_>>()).unwrap();
     std::fs::read(path).unwrap()

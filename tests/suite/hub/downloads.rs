@@ -198,7 +198,7 @@ fn model_in_parts() {
 }
 
 #[test]
-fn adapter_and_bin() {
+fn adapters_are_fetched_and_pickles_are_not() {
     let adapter = room(vec![
         file("adapter_config.json", "{}"),
         file("adapter_model.safetensors", bytes(500, 1)),
@@ -206,12 +206,20 @@ fn adapter_and_bin() {
     ]);
     assert_eq!(adapter.get("org/name").unwrap().kind, Kind::Adapter);
     assert_eq!(cached(&hub("org/name"), &adapter.settings).unwrap().kind, Kind::Adapter);
-    let bin = room(vec![
-        file("config.json", "{}"),
-        file("tokenizer.json", "{}"),
-        file("pytorch_model.bin", bytes(500, 1)),
-    ]);
-    assert!(bin.get("org/name").unwrap().folder.join("pytorch_model.bin").is_file());
+    for (pickled, beside) in [
+        ("pytorch_model.bin", "config.json"),
+        ("pytorch_model.bin.index.json", "config.json"),
+        ("adapter_model.bin", "adapter_config.json"),
+    ] {
+        let bin = room(vec![
+            file(beside, "{}"),
+            file("tokenizer.json", "{}"),
+            file(pickled, bytes(500, 1)),
+        ]);
+        let error = bin.get("org/name").unwrap_err().to_string();
+        assert!(error.contains(pickled) && error.contains("org/name@refs/pr/1"), "{error}");
+        assert!(cached(&hub("org/name"), &bin.settings).is_none(), "nothing was fetched");
+    }
 }
 
 #[test]

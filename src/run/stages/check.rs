@@ -1,0 +1,80 @@
+//! Look at every model before anything is computed: what is wrong with one shall not be found hours
+//! later.
+
+use super::super::error::RunError;
+use super::super::session::Session;
+use super::super::{AnnotatorKind, Recipe};
+use super::data::Prepared;
+use super::encode::length_of;
+use crate::model::{DecoderConfig, ModelFiles, Position, survey};
+use crate::run::find_model;
+use crate::text::{Encoder, encode_pairs};
+
+/// The models that a recipe reads with: who, and the field that names it.
+pub(crate) fn readers(recipe: &Recipe) -> Vec<(&'static str, String)> {
+    let annotates = recipe.annotator.kind == AnnotatorKind::RewardHead;
+    let trains = recipe.policy.training.epochs > 0.0;
+    [
+        ("annotator", &recipe.annotator.model, annotates),
+        ("policy", &recipe.policy.model, trains),
+        ("gold", &recipe.evaluate.gold, trains && !recipe.evaluate.gold.is_empty()),
+    ]
+    .into_iter()
+    .filter(|(.., reads)| *reads)
+    .map(|(who, field, _)| (who, field.clone()))
+    .collect()
+}
+
+/// Refuse models that cannot read the pairs, and tell what is worth knowing of the others.
+pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), RunError> {
+    for (who, field) in readers(&session.recipe) {
+        let files = find_model(&field)?;
+        let encoder = super::encode::encoder(session, &files)?;
+        for warning in warnings(&session.recipe, who, &files, &encoder)? {
+            session.warn(warning)?;
+        }
+        if !encoder.tokenizer.beyond().is_empty() {
+            // Only pairs that hold such a token are in its way.
+            let all: Vec<usize> = (0..prepared.pairs.len()).collect();
+            encode_pairs(&encoder, &prepared.pairs, &all)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is worth knowing of a model that reads in a run of this recipe.
+pub(crate) fn warnings(
+    recipe: &Recipe,
+    who: &str,
+    files: &ModelFiles,
+    encoder: &Encoder,
+) -> Result<Vec<String>, RunError> {
+    let found = survey(files)?;
+    let mut warnings = found.warnings;
+    if let [(id, text), rest @ ..] = encoder.tokenizer.beyond().as_slice() {
+        warnings.push(format!(
+            "the {who}'s tokenizer has {} tokens that the model has no row for (“{text}”, id {id}, is the first; vocab_size is {}): they cannot stand in a text",
+            1 + rest.len(),
+            found.config.vocabulary
+        ));
+    }
+    warnings.extend(positions(recipe, who, &found.config));
+    Ok(warnings)
+}
+
+/// Whether `data.max_length` goes beyond what the model knows of positions.
+fn positions(recipe: &Recipe, who: &str, config: &DecoderConfig) -> Option<String> {
+    let (wanted, known) = (recipe.data.max_length, config.positions);
+    if wanted <= known {
+        return None;
+    }
+    Some(match config.position {
+        Position::Learned { .. } => format!(
+            "the {who} has learned {known} positions and no more: its sequences are held to {} tokens, not to data.max_length = {wanted}",
+            length_of(recipe, config)
+        ),
+        Position::Rotary { .. } => format!(
+            "data.max_length = {wanted} is more than the {known} positions that the {who} was trained on (max_position_embeddings): what is longer, it has never seen"
+        ),
+    })
+}
