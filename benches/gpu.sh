@@ -66,7 +66,7 @@ part() { # PART PATH LIMIT COMMAND …
     timeout --kill-after=5 "$limit" "$@" 2>>"$out/log.txt" </dev/null | while IFS= read -r line; do
         say "$line"
         case $line in
-        '{'*) note "$part" "$path" "$line" ;;
+        '{'*'}') note "$part" "$path" "$line" ;;
         'test result:'*) note "$part" "$path" "{\"result\": \"${line#test result: }\"}" ;;
         esac
     done
@@ -156,6 +156,7 @@ step() { # PART PATH EPOCHS
 }
 for path in $paths; do
     folder "fresh-$path" && step untuned "$path" 1 && step tuned "$path" 5
+    part parts "$path" "$limit" "$work/$path/gpu" parts "$work/$first" "$work/$first/pairs.jsonl" --device "$device" --batch "$scored"
     folder "fresh-$path" "${logged[@]}"
     for epochs in 1 3; do step "timed $epochs" "$path" "$epochs"; mv kernels.log "$epochs.log"; done
     command -v "$python" >/dev/null && part kernels "$path" 20 "$python" "$repository/benches/gpu_table.py" --kernels 1.log 3.log 2

@@ -47,8 +47,17 @@ def kernels(short, long, steps):
     print(json.dumps({"task": "kernels", "step_seconds": whole, "shares": share(total), "names": dict(list(share(names).items())[:12])}))
 
 
+def whole_lines(path):
+    """Records; a check that was cut off leaves half a line."""
+    for line in open(path, encoding="utf-8"):
+        try:
+            yield json.loads(line)
+        except ValueError:
+            print(f"left out: {line[:80]!r}", file=sys.stderr)
+
+
 def main(runs, results):
-    rows = [json.loads(line) for line in open(runs, encoding="utf-8")]
+    rows = list(whole_lines(runs))
     found = [(r["part"], r["path"], r["found"]) for r in rows]
     of = lambda task: [(part, path, f) for part, path, f in found if f.get("task") == task]
     lines = [BEGIN, ""]
@@ -87,6 +96,9 @@ def main(runs, results):
         waiting = f"; a step takes {1e3 * step:.1f} ms where nothing is timed, so the device waits for {max(0.0, 100 * (1 - busy / step)):.0f} % of it" if step else ""
         lines += ["", f"Where a step's {1e3 * busy:.1f} ms of kernels go, {path}: " + ", ".join(f"{k} {100 * v:.1f} %" for k, v in f["shares"].items())
                   + waiting + "; the longest: " + ", ".join(f"`{k}` {100 * v:.1f} %".replace("|", "\\|") for k, v in list(f["names"].items())[:6])]
+    for _, path, f in of("parts"):
+        names = ("layers", "readout", "backward", "optimiser")
+        lines += ["", f"A step in parts, each waited for, {path}, batch {f['batch']}: " + ", ".join(f"{name} {f[name + '_ms']:.1f} ms" for name in names)]
     products = of("product") + of("torch product")
     if products:
         lines += ["", "| Product | Program | Type | TFLOP/s |", "|---|---|---|---|"]

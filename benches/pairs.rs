@@ -18,7 +18,7 @@ use confide::annotate::{all_log_probs, score_sequences};
 use confide::data::read_files;
 use confide::model::{Decoder, ModelError, ModelFiles, Precision, load_as};
 use confide::preference::{Objective, Preference};
-use confide::text::{Batch, Encoder, Fit, Sequence, Tokenizer, encode_pairs};
+use confide::text::{Batch, EncodedPair, Encoder, Fit, Sequence, Tokenizer, encode_pairs};
 use confide::train::{
     AdamW, Flow, Metrics, Observer, Order, Plan, PolicyPair, PreferenceTask, Schedule, Start,
     TrainError, Training, WeightedMean, train,
@@ -28,21 +28,21 @@ use confide::train::{
 mod shared;
 use shared::{option, peak, with_lora};
 
-struct Settings {
+pub(crate) struct Settings {
     task: String,
-    model: String,
+    pub(crate) model: String,
     file: PathBuf,
     limit: usize,
-    batches: Vec<usize>,
+    pub(crate) batches: Vec<usize>,
     max_length: usize,
     recompute: bool,
     lora: usize,
     precision: Precision,
     epochs: f64,
-    device: Device,
+    pub(crate) device: Device,
 }
 
-fn settings(words: &[String]) -> Settings {
+pub(crate) fn settings(words: &[String]) -> Settings {
     assert!(
         words.len() >= 3,
         "give a task (dpo, score, positions), a model folder, a file of pairs"
@@ -78,13 +78,7 @@ pub(crate) fn run(words: &[String]) {
         return;
     }
     let files = ModelFiles::folder(settings.model.as_ref()).expect("a model folder");
-    let tokenizer = Tokenizer::load(&files).expect("a tokenizer");
-    let pad = tokenizer.pad;
-    let pool = read_files(std::slice::from_ref(&settings.file)).expect("readable pairs");
-    let indexes: Vec<usize> = (0..pool.pairs.len().min(settings.limit)).collect();
-    let encoded = encode_pairs(&Encoder::plain(tokenizer), &pool.pairs, &indexes).expect("tokens");
-    let pairs: Vec<[Sequence; 2]> =
-        encoded.pairs.iter().filter_map(|p| p.fit(Fit::Start, settings.max_length)).collect();
+    let (pairs, pad) = pairs_of(&files, &settings);
     let device = &settings.device;
     let decoder = || {
         let checkpoint = load_as(&files, device, settings.precision).expect("a model");
@@ -107,6 +101,17 @@ pub(crate) fn run(words: &[String]) {
         );
         device.memory_cleanup();
     }
+}
+
+/// The file's pairs in the model's tokens, and the padding token.
+pub(crate) fn pairs_of(files: &ModelFiles, settings: &Settings) -> (Vec<[Sequence; 2]>, u32) {
+    let tokenizer = Tokenizer::load(files).expect("a tokenizer");
+    let pad = tokenizer.pad;
+    let pool = read_files(std::slice::from_ref(&settings.file)).expect("readable pairs");
+    let indexes: Vec<usize> = (0..pool.pairs.len().min(settings.limit)).collect();
+    let encoded = encode_pairs(&Encoder::plain(tokenizer), &pool.pairs, &indexes).expect("tokens");
+    let fits = |pair: &EncodedPair| pair.fit(Fit::Start, settings.max_length);
+    (encoded.pairs.iter().filter_map(fits).collect(), pad)
 }
 
 /// Positions computed over the least possible: each prompt once, both responses with EOS.

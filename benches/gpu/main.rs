@@ -9,6 +9,7 @@
 //! | `compare RUN RUN` | how far the losses of two runs are apart |
 //! | `device [--device gpu] [--quick]` | what a device tells of itself, and the rates that it reaches |
 //! | `frames [--pairs N] [--frames N]` | the window drawn without a screen |
+//! | `parts MODEL FILE [--batch N] [--device gpu]` | what the parts of a training step take |
 //! | `pairs`, `soak`, `elements` | the benchmarks of these names |
 //! | `confide …` | the program |
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
@@ -23,6 +24,7 @@ mod elements;
 mod frames;
 #[path = "../pairs.rs"]
 mod pairs;
+mod parts;
 #[path = "../shared.rs"]
 mod shared;
 #[path = "../soak.rs"]
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         "device" => device::run(&words),
         "frames" => frames::run(&words),
         "pairs" => pairs::run(&words),
+        "parts" => parts::run(&words),
         "soak" => soak::run(words),
         "elements" => elements::run(&words),
         "confide" => {
