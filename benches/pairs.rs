@@ -62,7 +62,9 @@ fn main() {
     let files = ModelFiles::folder(settings.model.as_ref()).expect("a model folder");
     let tokenizer = Tokenizer::load(&files).expect("a tokenizer");
     let pad = tokenizer.pad;
-    let pool = read_files(std::slice::from_ref(&settings.file)).expect("readable pairs");
+    let pool =
+        read_files(std::slice::from_ref(&settings.file), &confide::data::ReadSettings::default())
+            .expect("readable pairs");
     let indexes: Vec<usize> = (0..pool.pairs.len().min(settings.limit)).collect();
     let encoded = encode_pairs(&Encoder::plain(tokenizer), &pool.pairs, &indexes).expect("tokens");
     let pairs: Vec<[Sequence; 2]> =

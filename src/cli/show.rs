@@ -16,13 +16,18 @@ use crate::text::{Chat, Encoder};
 const LISTED: usize = 10;
 
 pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<u8> {
-    let inspection = inspect_files(&args.files);
+    let inspection = inspect_files(&args.files, &args.reading.settings());
     let failed = inspection.files.iter().any(|file| file.error.is_some());
     let written = match (&args.model, inspection.preview.first()) {
         (Some(model), Some(pair)) => {
             let template = args.chat_template.clone();
             let chat = Chat { style: args.chat, template, ..Chat::default() };
             let encoder = Encoder::load(&crate::run::find_model(model)?, &chat)?;
+            if encoder.leaves_tools_out(&pair.prompt) {
+                tell(
+                    "note: this model reads nothing of the prompts' tools: its chat template does not ask for them, or it has none",
+                );
+            }
             Some(crate::run::written(&encoder, pair)?)
         }
         _ => None,
@@ -44,6 +49,12 @@ pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<u8> {
         say(&format!("  format      {}", file.format));
         say(&format!("  pairs       {} ({} without a human label)", file.pairs, file.unlabelled));
         say(&format!("  duplicates  {}   ties dropped  {}", file.duplicates, file.ties));
+        for note in &file.notes {
+            say(&format!("  note        {note}"));
+        }
+        if !file.unread.is_empty() {
+            say(&format!("  not read    {}", file.unread.join(", ")));
+        }
         say(&format!("  bad rows    {}", file.bad.len()));
         for row in file.bad.iter().take(LISTED) {
             say(&format!("    line {:<6} {}: {}", row.line, row.reason, row.detail));

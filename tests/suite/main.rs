@@ -10,6 +10,7 @@ mod checkpoints;
 mod cli;
 mod common;
 mod data;
+mod file_annotator;
 mod hub;
 mod memory;
 mod models;
