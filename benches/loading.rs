@@ -33,7 +33,8 @@ fn main() {
     let before = status("VmRSS:").unwrap_or(0.0);
 
     let begun = Instant::now();
-    let pool = read_files(&[file]).expect("readable pairs");
+    let pool =
+        read_files(&[file], &confide::data::ReadSettings::default()).expect("readable pairs");
     let parse = begun.elapsed().as_secs_f64();
     let mib = text as f64 / f64::from(1 << 20);
     println!("{} pairs, {mib:.0} MiB of text", pool.pairs.len());

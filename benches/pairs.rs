@@ -107,7 +107,9 @@ pub(crate) fn run(words: &[String]) {
 pub(crate) fn pairs_of(files: &ModelFiles, settings: &Settings) -> (Vec<[Sequence; 2]>, u32) {
     let tokenizer = Tokenizer::load(files).expect("a tokenizer");
     let pad = tokenizer.pad;
-    let pool = read_files(std::slice::from_ref(&settings.file)).expect("readable pairs");
+    let pool =
+        read_files(std::slice::from_ref(&settings.file), &confide::data::ReadSettings::default())
+            .expect("readable pairs");
     let indexes: Vec<usize> = (0..pool.pairs.len().min(settings.limit)).collect();
     let encoded = encode_pairs(&Encoder::plain(tokenizer), &pool.pairs, &indexes).expect("tokens");
     let fits = |pair: &EncodedPair| pair.fit(Fit::Start, settings.max_length);

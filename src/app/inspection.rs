@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::data::{BadRow, FileInspection, Inspection, Pair, Side, inspect};
+use crate::data::{BadRow, FileInspection, Inspection, Pair, ReadSettings, Side, inspect};
 use crate::demo;
 
 /// Pairs to read before a run.
@@ -25,6 +25,10 @@ pub struct FilePreview {
     pub bad_rows: usize,
     /// The first of them: line, reason, detail.
     pub bad: Vec<BadLine>,
+    /// What was guessed, and what was left out though it may belong to the prompts.
+    pub notes: Vec<String>,
+    /// Columns that nothing was taken from.
+    pub unread: Vec<String>,
 }
 
 /// A row that was skipped.
@@ -79,7 +83,7 @@ impl Preview {
         match built_in.and_then(|name| demo::pairs(name, seed)) {
             Some((pairs, report)) => Self::from_built_in(paths, pairs, report.format),
             None => {
-                let found = inspect(&paths);
+                let found = inspect(&paths, &ReadSettings::default());
                 Self::from_inspection(paths, found)
             }
         }
@@ -122,6 +126,8 @@ impl Preview {
             error: file.error,
             bad_rows: file.bad_rows,
             bad: file.bad.into_iter().take(SHOWN_ROWS).map(line).collect(),
+            notes: file.notes,
+            unread: file.unread,
         };
         Self {
             paths,

@@ -114,7 +114,7 @@ pub(crate) fn mark(state: &State, stage: Stage) -> Mark {
 fn has_nothing_to_do(state: &State, stage: Stage) -> bool {
     let idle = |t: &Training| t.epochs == 0.0 && t.steps == 0;
     match stage {
-        Stage::Annotator => state.recipe.annotator.kind == AnnotatorKind::Human,
+        Stage::Annotator => state.recipe.annotator.kind != AnnotatorKind::RewardHead,
         Stage::Sft => idle(&state.recipe.sft.training),
         Stage::Policy => idle(&state.recipe.policy.training),
         _ => false,

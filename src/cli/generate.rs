@@ -89,7 +89,7 @@ fn asked(args: &GenerateArgs, encoder: &Encoder) -> Prompt {
     if !talks && args.system.is_none() {
         return Prompt::Text(args.prompt.clone());
     }
-    let turn = |role, content: &String| Message { role, content: content.clone() };
+    let turn = |role, content: &String| Message::new(role, content.as_str());
     let system = args.system.iter().map(|text| turn(Role::System, text));
     Prompt::Messages(system.chain([turn(Role::User, &args.prompt)]).collect())
 }

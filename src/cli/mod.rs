@@ -1,5 +1,6 @@
 //! The terminal: the same events as the window, as progress bars and tables.
 
+mod convert;
 mod generate;
 mod run;
 mod show;
@@ -11,6 +12,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::app;
+use crate::data::{ColumnMap, Media, Pairing, ReadSettings};
 use crate::demo;
 use crate::run::{FolderError, Job, RecipeError, RunError, new_folder};
 use crate::text::ChatStyle;
@@ -23,6 +25,8 @@ Examples:
   confide                                     open the window
   confide demo                                the whole method in a few minutes, nothing needed
   confide inspect pairs.jsonl.gz              what is in a preference file
+  confide convert arena.parquet --out pairs.jsonl
+                                              its pairs in the form of TRL
   confide estimate recipe.toml                what it will take of the device's memory
   confide run recipe.toml --set policy.beta=0.1
   confide resume runs/hh-20260101-120000      go on where a run was interrupted
@@ -52,6 +56,12 @@ enum Command {
     Resume(ResumeArgs),
     /// Tell what is in preference files: format, pairs, bad rows
     Inspect(InspectArgs),
+    /// Write the pairs of preference files in TRL's form
+    ///
+    /// Reads what `inspect` reads; writes prompt, chosen and rejected with label, agreement, margin
+    /// and weight, as JSON lines or Parquet. Pairs without a label become two candidates where the
+    /// files have no label at all.
+    Convert(convert::ConvertArgs),
     /// Tell what a recipe will take of the device's memory, stage by stage
     ///
     /// Reads the data and the settings of the models, computes nothing. Where it does not fit, the
@@ -136,9 +146,34 @@ struct InspectArgs {
     /// With --model: tell how many pairs exceed so many tokens
     #[arg(long, value_name = "TOKENS", default_value_t = 512, requires = "model")]
     max_length: usize,
+    #[command(flatten)]
+    reading: Reading,
     /// Print counts as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// How files are read.
+#[derive(Debug, Args)]
+struct Reading {
+    /// Which columns hold what, as [data.columns] of a recipe has it:
+    /// prompt=…,chosen=…,rejected=… or first=…,second=…,label=…,reading=…; paths such as
+    /// answers.0.text reach into lists and objects
+    #[arg(long, value_name = "KEY=COLUMN,…", default_value = "", hide_default_value = true)]
+    columns: ColumnMap,
+    /// Which of several rated responses make pairs: auto, best-worst, adjacent or all
+    #[arg(long, default_value_t)]
+    pairing: Pairing,
+    /// Pictures and sounds: refuse or leave-out
+    #[arg(long, default_value_t)]
+    media: Media,
+}
+
+impl Reading {
+    fn settings(&self) -> ReadSettings {
+        let columns = self.columns.clone();
+        ReadSettings { pairing: self.pairing, media: self.media, columns }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -264,6 +299,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
             run::run(Job::Resume { folder: args.folder, device: args.device }, args.json)
         }
         Some(Command::Inspect(args)) => show::inspect(&args),
+        Some(Command::Convert(args)) => convert::convert(&args),
         Some(Command::Estimate(args)) => {
             let recipe = match &args.recipe {
                 Some(path) => crate::run::Recipe::load(path, &args.set)?,

@@ -19,11 +19,8 @@ pub(super) fn recipe_help() -> String {
             let _ = writeln!(text, "\n  [{section}]");
             last = section;
         }
-        let table = if section.is_empty() {
-            Some(&defaults)
-        } else {
-            defaults.get(section).and_then(toml::Value::as_table)
-        };
+        let mut parts = section.split('.').filter(|part| !part.is_empty());
+        let table = parts.try_fold(&defaults, |table, part| table.get(part)?.as_table());
         let value =
             table.and_then(|t| t.get(field.name)).map(ToString::to_string).unwrap_or_default();
         let _ = writeln!(text, "  {} = {value}\n      {}", field.name, field.doc.trim());

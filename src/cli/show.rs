@@ -16,13 +16,18 @@ use crate::text::{Chat, Encoder, Fit, Lengths};
 const LISTED: usize = 10;
 
 pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<u8> {
-    let inspection = inspect_files(&args.files);
+    let inspection = inspect_files(&args.files, &args.reading.settings());
     let failed = inspection.files.iter().any(|file| file.error.is_some());
     let (mut written, mut lengths) = (None, None);
     if let (Some(model), Some(pair)) = (&args.model, inspection.preview.first()) {
         let template = args.chat_template.clone();
         let chat = Chat { style: args.chat, template, ..Chat::default() };
         let encoder = Encoder::load(&crate::run::find_model(model)?, &chat)?;
+        if encoder.leaves_tools_out(&pair.prompt) {
+            tell(
+                "note: this model reads nothing of the prompts' tools: its chat template does not ask for them, or it has none",
+            );
+        }
         let sequence = encoder.sequence(&pair.prompt, &pair.responses[0])?;
         if encoder.is_endless(&sequence.response) {
             let why = encoder.why_endless();
@@ -49,6 +54,12 @@ pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<u8> {
         say(&format!("  format      {}", file.format));
         say(&format!("  pairs       {} ({} without a human label)", file.pairs, file.unlabelled));
         say(&format!("  duplicates  {}   ties dropped  {}", file.duplicates, file.ties));
+        for note in &file.notes {
+            say(&format!("  note        {note}"));
+        }
+        if !file.unread.is_empty() {
+            say(&format!("  not read    {}", file.unread.join(", ")));
+        }
         say(&format!("  bad rows    {}", file.bad.len()));
         for row in file.bad.iter().take(LISTED) {
             say(&format!("    line {:<6} {}: {}", row.line, row.reason, row.detail));
@@ -71,7 +82,7 @@ pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<u8> {
 
 /// What the limit on lengths loses for an annotator, which must see whole pairs, and for a policy.
 fn lengths_of(encoder: &Encoder, args: &InspectArgs) -> anyhow::Result<[Lengths; 2]> {
-    let pool = crate::data::read_files(&args.files)?;
+    let pool = crate::data::read_files(&args.files, &args.reading.settings())?;
     let all: Vec<usize> = (0..pool.pairs.len()).collect();
     let lengths = |fit| lengths_in(encoder, &pool.pairs, &all, fit, args.max_length);
     Ok([lengths(Fit::Whole)?, lengths(Fit::Start)?])

@@ -72,9 +72,14 @@ impl Column {
         self.kinds.values().sum()
     }
 
-    /// Whether it can hold a response or a prompt: text, a message or messages.
+    /// Whether it can hold a response or a prompt: text or texts, a message or messages.
     pub(super) fn speaks(&self) -> bool {
-        matches!(self.kind(), Kind::Text | Kind::Message | Kind::Messages)
+        matches!(self.kind(), Kind::Text | Kind::Message | Kind::Messages | Kind::Texts)
+    }
+
+    /// Whether it holds more than the few short texts of a category, such as names of models.
+    pub(super) fn is_varied(&self) -> bool {
+        self.open_ended || 2 * self.values.len() > self.filled()
     }
 
     /// Mean bytes of text.
@@ -120,6 +125,11 @@ impl<'a> Columns<'a> {
     /// Columns that at least half of the rows have, unless [`with_rare`](Self::with_rare).
     pub(super) fn iter(&self) -> impl Iterator<Item = &Column> {
         self.all.iter().filter(|column| column.rows >= self.frequent)
+    }
+
+    /// All columns, however rare.
+    pub(super) fn every(&self) -> impl Iterator<Item = &Column> {
+        self.all.iter()
     }
 
     /// Such columns that can hold a response or a prompt.

@@ -28,6 +28,16 @@ pub enum DataError {
         /// The system's words.
         source: io::Error,
     },
+    /// The file is not written.
+    #[error("{}: {found}; expected {expected}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// What stands against it.
+        found: String,
+        /// What would be right.
+        expected: &'static str,
+    },
     /// The file is not whole.
     #[error("{}: the file is damaged: {found}; copy, download or export it again", path.display())]
     Damaged {

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::error::DataError;
 use super::pair::{Pair, Source};
-use super::read::read_file;
+use super::read::{ColumnInfo, list_columns, read_file};
 use super::report::BadRow;
+use super::settings::ReadSettings;
 
 /// Pairs that are kept for a preview, over all files.
 const PREVIEW: usize = 200;
@@ -61,15 +63,21 @@ pub struct FileInspection {
     pub bytes: u64,
     /// The rows that were skipped.
     pub bad: Vec<BadRow>,
+    /// What was guessed, and what was left out though it may belong to the prompts.
+    pub notes: Vec<String>,
+    /// Columns that nothing was taken from.
+    pub unread: Vec<String>,
+    /// All columns of a file that holds rows and no pairs that are known, to choose from.
+    pub columns: Vec<ColumnInfo>,
 }
 
 /// Read files and say what they hold; a file that cannot be read says so in its entry.
-pub fn inspect(paths: &[PathBuf]) -> Inspection {
+pub fn inspect(paths: &[PathBuf], settings: &ReadSettings) -> Inspection {
     let mut inspection = Inspection::default();
     let mut formats: Vec<String> = Vec::new();
     let share = PREVIEW / paths.len().max(1);
     for (index, path) in paths.iter().enumerate() {
-        let (file, preview) = inspect_file(path, index, share.max(1));
+        let (file, preview) = inspect_file(path, index, share.max(1), settings);
         inspection.pairs += file.pairs;
         inspection.bad_rows += file.bad_rows;
         inspection.unlabelled += file.unlabelled;
@@ -88,15 +96,22 @@ pub fn inspect(paths: &[PathBuf]) -> Inspection {
     inspection
 }
 
-fn inspect_file(path: &Path, index: usize, share: usize) -> (FileInspection, Vec<Pair>) {
-    let (mut pairs, report) = match read_file(path) {
+fn inspect_file(
+    path: &Path,
+    index: usize,
+    share: usize,
+    settings: &ReadSettings,
+) -> (FileInspection, Vec<Pair>) {
+    let (mut pairs, report) = match read_file(path, settings) {
         Ok(read) => read,
         Err(error) => {
-            let error = Some(error.to_string());
-            return (
-                FileInspection { path: path.to_owned(), error, ..FileInspection::default() },
-                Vec::new(),
-            );
+            let columns = match error {
+                DataError::Unknown { .. } => list_columns(path),
+                _ => Vec::new(),
+            };
+            let (path, error) = (path.to_owned(), Some(error.to_string()));
+            let file = FileInspection { path, error, columns, ..FileInspection::default() };
+            return (file, Vec::new());
         }
     };
     pairs.truncate(share);
@@ -119,6 +134,9 @@ fn inspect_file(path: &Path, index: usize, share: usize) -> (FileInspection, Vec
         duplicates: report.duplicates,
         bytes: report.bytes,
         bad: report.bad,
+        notes: report.notes,
+        unread: report.unread,
+        columns: Vec::new(),
     };
     (file, pairs)
 }

@@ -1,4 +1,5 @@
-//! Which of two candidates people preferred: the columns that say so, and how they say it.
+//! Which of two candidates people preferred: the columns that say so. How their values say
+//! it is a matter of `readings`.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +8,9 @@ use serde_json::Value;
 use super::columns::{Column, Columns, Fields};
 use super::names::{Twins, numbered, words};
 use super::pair::{Label, Side};
+use super::readings::{Guess, Reading, Vote, normalised};
 use super::report::BadReason;
-use super::values::{Bad, Kind, describe, scalar};
+use super::values::{self, Bad, Kind, describe, excerpt, scalar};
 
 /// Words in the names of label columns, best first.
 const NAMES: &[&str] = &[
@@ -29,35 +31,45 @@ const NAMES: &[&str] = &[
     "chosen",
     "best",
     "safer",
+    "prefers",
+    "wins",
+    "win",
+    "probability",
+    "prob",
+    "likert",
+    "comparison",
+];
+
+/// Words in the names of columns about a judgement that are none.
+const ABOUT: &[&str] = &[
+    "confidence",
+    "margin",
+    "agreement",
+    "certainty",
+    "weight",
+    "reason",
+    "time",
+    "date",
+    "source",
+    "model",
+    "count",
+    "num",
+    "number",
+    "strength",
+    "degree",
+    "intensity",
+    "statement",
+    "elaboration",
 ];
 
 /// Words in the names of columns that rate both candidates.
-const RATINGS: &[&str] = &["score", "scores", "rating", "ratings", "votes"];
+const RATINGS: &[&str] =
+    &["score", "scores", "rating", "ratings", "votes", "reward", "rewards", "grade", "points"];
+/// Words in the names of columns that rank them: the lower is better.
+const RANKS: &[&str] = &["rank", "ranking", "place"];
 
-/// Share of a column's values that a reading must understand; the rest are bad rows.
+/// Share of the rows on which marks must be marks.
 const UNDERSTOOD: f64 = 0.9;
-/// A value that is rarer than this is an error, not a part of the column's vocabulary.
-const RARE: f64 = 0.005;
-
-/// What one annotator says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Vote {
-    For(Side),
-    Tie,
-}
-
-/// How values name a candidate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Reading {
-    /// 1 or 2, and 0 for a tie.
-    OneTwo,
-    /// 0 or 1.
-    Index,
-    /// 1 for the first and 0 for the second.
-    IsFirst,
-    /// The candidate's name, or the part of it in which the names differ.
-    Name([Vec<String>; 2]),
-}
 
 /// What all annotators of a row say together.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,111 +88,253 @@ pub(super) struct Labels {
     source: Source,
     /// The decision, in words.
     pub(super) says: String,
+    /// What is not certain about it, or why there are none.
+    pub(super) note: Option<String>,
 }
 
 #[derive(Clone, Debug)]
 enum Source {
     /// One column for each annotator.
     Votes(Vec<String>, Reading),
-    /// One number for each candidate; the higher is better.
-    Ratings([String; 2]),
+    /// One number for each candidate; the higher is better, or the lower.
+    Ratings([String; 2], bool),
+    /// A column that repeats what stands in one of two others: the better response, or the name
+    /// of its model.
+    Repeats(String, [String; 2]),
     Nobody,
 }
 
 impl Labels {
-    /// Find the label columns for two candidates, by their names and values.
-    pub(super) fn find(columns: &Columns, twins: &Twins) -> Self {
+    /// Find the label columns for two candidates, by their names and values; a person may have
+    /// said what the values mean.
+    pub(super) fn find(columns: &Columns, twins: &Twins, reading: Option<&Reading>) -> Self {
+        let families = families(columns, twins);
+        if let (Some(reading), Some([column])) = (reading, families.first().map(Vec::as_slice)) {
+            return Self::mapped(columns, twins, column, Some(reading.clone()));
+        }
         if let Some(marks) = marks(columns, twins) {
             let says =
                 format!("labels in `{}` and `{}` (1 marks the better one)", marks[0], marks[1]);
-            return Self { source: Source::Ratings(marks), says };
+            return Self::certain(Source::Ratings(marks, false), says);
         }
-        let families = families(columns, twins);
+        if let Some((name, of)) = repeats(columns, twins) {
+            let says = format!("labels in `{name}`, which repeats `{}` or `{}`", of[0], of[1]);
+            return Self::certain(Source::Repeats(name, of), says);
+        }
+        let mut reasons = Vec::new();
+        let mut doubtful = None;
         for family in &families {
-            if let Some(reading) = Reading::find(family, twins) {
-                return Self::by_votes(columns, twins, family, reading);
+            match read(columns, twins, family) {
+                Ok((labels, true)) => return labels,
+                Ok((labels, false)) => doubtful = doubtful.or(Some(labels)),
+                Err(reason) => reasons.push(format!("{} ({reason})", listed(family))),
             }
         }
-        if let Some(ratings) = ratings(columns, twins) {
-            let says = format!("labels from the higher of `{}` and `{}`", ratings[0], ratings[1]);
-            return Self { source: Source::Ratings(ratings), says };
+        if let Some(labels) = doubtful {
+            return labels;
         }
-        let says = match families.concat().as_slice() {
-            [] => "no labels".to_owned(),
-            unknown => {
-                format!("no labels: the values of {} name neither candidate", listed(unknown))
-            }
-        };
-        Self { source: Source::Nobody, says }
+        let stated = || Some((number_twins(columns, twins, &["preference"]).next()?, false));
+        if let Some((ratings, lower)) = ratings(columns, twins).or_else(stated) {
+            let better = if lower { "lower" } else { "higher" };
+            let says = format!("labels from the {better} of `{}` and `{}`", ratings[0], ratings[1]);
+            return Self::certain(Source::Ratings(ratings, lower), says);
+        }
+        Self::nobody(&reasons)
     }
 
-    fn by_votes(columns: &Columns, twins: &Twins, family: &[&Column], reading: Reading) -> Self {
-        let names: Vec<_> = family.iter().map(|column| column.name.clone()).collect();
-        let reading =
-            if contradicted(columns, twins, &names, &reading) { Reading::IsFirst } else { reading };
-        let majority = if names.len() > 1 { ", by majority" } else { "" };
-        let says = format!("labels in {} ({}{majority})", listed(family), reading.describe());
-        Self { source: Source::Votes(names, reading), says }
+    /// The column that a person named, read as they said, or as its values say.
+    pub(super) fn mapped(
+        columns: &Columns,
+        twins: &Twins,
+        column: &Column,
+        reading: Option<Reading>,
+    ) -> Self {
+        let label = &column.name;
+        let names = vec![label.clone()];
+        if let Some(reading) = reading {
+            let says = format!("labels in `{label}` ({})", reading.describe());
+            let says = with_example(columns, twins, says, &names, &reading);
+            return Self::certain(Source::Votes(names, reading), says);
+        }
+        if let Some(of) = repeated_by(columns, twins, column) {
+            let says = format!("labels in `{label}`, which repeats `{}` or `{}`", of[0], of[1]);
+            return Self::certain(Source::Repeats(label.clone(), of), says);
+        }
+        match read(columns, twins, &[column]) {
+            Ok((labels, _)) => labels,
+            Err(reason) => Self::nobody(&[format!("`{label}` ({reason})")]),
+        }
+    }
+
+    fn certain(source: Source, says: String) -> Self {
+        Self { source, says, note: None }
+    }
+
+    fn nobody(reasons: &[String]) -> Self {
+        if reasons.is_empty() {
+            return Self::certain(Source::Nobody, "no labels".to_owned());
+        }
+        let says = format!("no labels: those in {} cannot be read", reasons.join(", "));
+        let note = format!("{says}; say how with data.columns.label and data.columns.reading");
+        Self { source: Source::Nobody, says, note: Some(note) }
+    }
+
+    /// The columns that are read.
+    pub(super) fn columns(&self) -> Vec<String> {
+        match &self.source {
+            Source::Votes(names, _) => names.clone(),
+            Source::Ratings(names, _) => names.to_vec(),
+            Source::Repeats(name, of) => [&[name.clone()], &of[..]].concat(),
+            Source::Nobody => Vec::new(),
+        }
     }
 
     /// What a row's annotators say together.
     pub(super) fn verdict(&self, row: &Fields) -> Result<Verdict, Bad> {
-        let (names, reading) = match &self.source {
-            Source::Nobody => return Ok(Verdict::Unlabelled),
-            Source::Votes(names, reading) => (names, reading),
-            Source::Ratings(names) if names.iter().any(|name| number(row, name).is_none()) => {
-                return Ok(Verdict::Unlabelled);
+        match &self.source {
+            Source::Nobody => Ok(Verdict::Unlabelled),
+            Source::Votes(names, reading) => votes(row, names, reading),
+            Source::Ratings(names, lower) => {
+                let [Some(first), Some(second)] = names.each_ref().map(|name| number(row, name))
+                else {
+                    return Ok(Verdict::Unlabelled);
+                };
+                let label = higher(first, second, *lower).map(|preferred| {
+                    let margin = Some((first - second).abs() as f32);
+                    Label { margin, ..Label::certain(preferred) }
+                });
+                Ok(label.map_or(Verdict::Tie, Verdict::Preferred))
             }
-            Source::Ratings(names) => {
-                let label = higher(row, names).map(Label::certain);
-                return Ok(label.map_or(Verdict::Tie, Verdict::Preferred));
-            }
-        };
-        let mut counts = [0_u32; 3];
-        for name in names {
-            let Some(value) = row.get(name).filter(|value| Kind::of(value) != Kind::Null) else {
-                continue;
-            };
-            let vote = match scalar(value) {
-                None if value.is_string() => continue,
-                None => None,
-                Some(text) => reading.vote(&text),
-            };
-            match vote {
-                Some(Vote::For(side)) => counts[side.index()] += 1,
-                Some(Vote::Tie) => counts[2] += 1,
-                None => {
-                    let detail = format!(
-                        "`{name}` holds {}; expected {}",
-                        describe(value),
-                        reading.describe()
-                    );
-                    return Err(Bad::new(BadReason::UnknownLabel, detail));
-                }
-            }
+            Source::Repeats(name, of) => match row.get(name) {
+                None | Some(Value::Null) => Ok(Verdict::Unlabelled),
+                Some(value) => match repeated(row, value, of) {
+                    Some(side) => Ok(Verdict::Preferred(Label::certain(side))),
+                    None if tie_word(value) => Ok(Verdict::Tie),
+                    None => Err(unknown(
+                        name,
+                        value,
+                        &format!("what stands in `{}` or `{}`", of[0], of[1]),
+                    )),
+                },
+            },
         }
-        Ok(majority(counts))
     }
 }
 
+fn unknown(name: &str, value: &Value, expected: &str) -> Bad {
+    let detail = format!("`{name}` holds {}; expected {expected}", describe(value));
+    Bad::new(BadReason::UnknownLabel, detail)
+}
+
+fn tie_word(value: &Value) -> bool {
+    let tie = Reading::Values([String::new(), String::new()], None);
+    scalar(value).is_some_and(|text| tie.vote(&text) == Some(Vote::Tie))
+}
+
+fn votes(row: &Fields, names: &[String], reading: &Reading) -> Result<Verdict, Bad> {
+    let mut all = Vec::with_capacity(names.len());
+    for name in names {
+        let Some(value) = row.get(name).filter(|value| Kind::of(value) != Kind::Null) else {
+            continue;
+        };
+        let vote = match scalar(value) {
+            None if value.is_string() => continue,
+            None => None,
+            Some(text) => reading.vote(&text),
+        };
+        match vote {
+            Some(Vote::Nothing) => {}
+            Some(vote) => all.push(vote),
+            None => return Err(unknown(name, value, &reading.describe())),
+        }
+    }
+    Ok(majority(&all))
+}
+
 /// The verdict of votes for the first, for the second and for a tie.
-fn majority([first, second, ties]: [u32; 3]) -> Verdict {
-    let all = first + second + ties;
-    if all == 0 {
-        return Verdict::Unlabelled;
+fn majority(votes: &[Vote]) -> Verdict {
+    match votes {
+        [] => Verdict::Unlabelled,
+        [Vote::For(preferred, agreement, margin)] => {
+            let (preferred, agreement, margin) = (*preferred, *agreement, *margin);
+            Verdict::Preferred(Label { preferred, agreement, margin })
+        }
+        votes => {
+            let count = |side| votes.iter().filter(|vote| vote.side() == side).count();
+            let [first, second] = [Side::First, Side::Second].map(|side| count(Some(side)));
+            let (preferred, votes_for) =
+                if first > second { (Side::First, first) } else { (Side::Second, second) };
+            if first == second || votes_for <= count(None) {
+                return Verdict::Tie;
+            }
+            let agreement = votes_for as f32 / votes.len() as f32;
+            Verdict::Preferred(Label { agreement, ..Label::certain(preferred) })
+        }
     }
-    let (preferred, votes) =
-        if first > second { (Side::First, first) } else { (Side::Second, second) };
-    if first == second || votes <= ties {
-        return Verdict::Tie;
+}
+
+/// Read a family of columns: the labels, and whether that is certain; or why they are none.
+fn read(columns: &Columns, twins: &Twins, family: &[&Column]) -> Result<(Labels, bool), String> {
+    if family.iter().any(|column| column.open_ended) {
+        return Err("they are texts".to_owned());
     }
-    Verdict::Preferred(Label { preferred, agreement: votes as f32 / all as f32 })
+    let mut values: BTreeMap<&str, usize> = BTreeMap::new();
+    for (value, count) in family.iter().flat_map(|column| &column.values) {
+        *values.entry(value).or_default() += count;
+    }
+    let name = family.first().map_or("", |column| column.name.as_str());
+    let Guess { mut reading, mut doubt } = Reading::find(&values, name, twins)?;
+    let names: Vec<_> = family.iter().map(|column| column.name.clone()).collect();
+    let mut shown = "";
+    if reading.is_numeric()
+        && let Some(agrees) = rated_alike(columns, twins, &names, &reading)
+    {
+        if !agrees {
+            reading = reading.reversed();
+        }
+        (doubt, shown) = (None, ", as the ratings show");
+    }
+    let majority = if names.len() > 1 { ", by majority" } else { "" };
+    let says = format!("labels in {} ({}{shown}{majority})", listed(family), reading.describe());
+    let says = with_example(columns, twins, says, &names, &reading);
+    let note = doubt.map(|doubt| {
+        format!("how {} is read is a guess ({}), as {doubt}; if it is wrong, say what it means with data.columns.label and data.columns.reading", listed(family), reading.describe())
+    });
+    let certain = note.is_none();
+    Ok((Labels { source: Source::Votes(names, reading), says, note }, certain))
+}
+
+/// The reading shown on the first row that prefers one.
+fn with_example(
+    columns: &Columns,
+    twins: &Twins,
+    says: String,
+    names: &[String],
+    reading: &Reading,
+) -> String {
+    let example = columns.rows.iter().find_map(|row| {
+        let value = row.fields.get(names.first()?)?;
+        let side = reading.vote(&scalar(value)?)?.side()?;
+        let value = value
+            .as_str()
+            .map_or_else(|| value.to_string(), |text| format!("“{}”", excerpt(text.trim())));
+        Some(format!("; {value} in line {} prefers `{}`", row.line, twins.names[side.index()]))
+    });
+    says + &example.unwrap_or_default()
 }
 
 /// How much a column's name sounds like a label; less is more.
 fn rank(column: &Column) -> Option<usize> {
     let words = words(&column.name);
-    NAMES.iter().position(|name| words.iter().any(|word| word == name))
+    let has = |name: &str| words.iter().any(|word| word == name);
+    // An index of the better one, not of the annotator.
+    let id = has("id")
+        && !["better", "preferred", "chosen", "winner", "best", "safer", "selected"]
+            .iter()
+            .any(|name| has(name));
+    let signed = column.values.keys().any(|value| value.starts_with('-'));
+    let about = ABOUT.iter().any(|name| has(name)) && !(has("strength") && signed);
+    NAMES.iter().position(|name| has(name)).filter(|_| !id && !about)
 }
 
 /// Columns that sound like labels, best first; annotators of one question stand together.
@@ -191,6 +345,9 @@ fn families<'a>(columns: &'a Columns, twins: &Twins) -> Vec<Vec<&'a Column>> {
         let Some(rank) = rank(column).filter(|_| !(column.speaks() && column.open_ended)) else {
             continue;
         };
+        if column.values.is_empty() {
+            continue;
+        }
         let mut words = words(&column.name);
         words.retain(|word| word.parse::<u32>().is_err());
         families.entry((rank, words)).or_default().push(column);
@@ -203,22 +360,29 @@ fn listed(columns: &[&Column]) -> String {
     names.join(", ")
 }
 
-/// Whether ratings beside labels of 0 and 1 say that these are no index: that 1 stands for
-/// the first candidate.
-fn contradicted(columns: &Columns, twins: &Twins, names: &[String], reading: &Reading) -> bool {
-    let Some(ratings) = ratings(columns, twins).filter(|_| *reading == Reading::Index) else {
-        return false;
+/// Whether ratings of both candidates bear a reading of numbers out; `None` without any.
+fn rated_alike(
+    columns: &Columns,
+    twins: &Twins,
+    names: &[String],
+    reading: &Reading,
+) -> Option<bool> {
+    let (ratings, lower) = ratings(columns, twins)?;
+    let verdict = |row: &Fields| {
+        let vote = reading.vote(&scalar(row.get(&names[0])?)?)?.side()?;
+        let [first, second] = ratings.each_ref().map(|name| number(row, name));
+        Some(vote == higher(first?, second?, lower)?)
     };
-    let disagrees = columns.share(|row| {
-        let vote = reading.vote(&scalar(row.get(&names[0])?)?)?;
-        Some(vote != Vote::For(higher(row, &ratings)?))
-    });
-    disagrees > 0.5
+    let known = columns.rows.iter().filter(|row| verdict(&row.fields).is_some()).count();
+    let share = columns.share(verdict);
+    // Neither bears it out nor speaks against it: they rate something else.
+    (known > 0 && !(0.25..=0.75).contains(&share)).then_some(share > 0.5)
 }
 
-/// Two columns of numbers that rate the candidates.
-fn ratings(columns: &Columns, twins: &Twins) -> Option<[String; 2]> {
-    number_twins(columns, twins, RATINGS).next()
+/// Two columns of numbers that rate or rank the candidates, and whether the lower is better.
+fn ratings(columns: &Columns, twins: &Twins) -> Option<([String; 2], bool)> {
+    let of = |words, lower| Some((number_twins(columns, twins, words).next()?, lower));
+    of(RATINGS, false).or_else(|| of(RANKS, true))
 }
 
 /// Two columns that mark the better candidate with 1 and the other with 0; in a tie both
@@ -234,7 +398,8 @@ fn marks(columns: &Columns, twins: &Twins) -> Option<[String; 2]> {
     })
 }
 
-/// Pairs of columns of numbers, one for each candidate, with one of the words in their names.
+/// Pairs of columns of numbers, one for each candidate, with one of the words in their names;
+/// those with the fewest words first.
 fn number_twins(
     columns: &Columns,
     twins: &Twins,
@@ -251,102 +416,64 @@ fn number_twins(
                     && !twins.names.contains(name)
             })
     };
-    let found: Vec<_> = found.into_iter().filter(fits).map(|found| found.names).collect();
+    let mut found: Vec<_> = found.into_iter().filter(fits).map(|found| found.names).collect();
+    found.sort_by_key(|names| words(&names[0]).len());
     found.into_iter()
 }
 
-fn number(row: &Fields, name: &str) -> Option<f64> {
-    match row.get(name)? {
-        Value::Number(number) => number.as_f64(),
-        Value::Bool(yes) => Some(f64::from(u8::from(*yes))),
-        Value::String(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+/// A column that sounds like a label and repeats what stands beside one of the candidates.
+fn repeats(columns: &Columns, twins: &Twins) -> Option<(String, [String; 2])> {
+    let named = columns.iter().filter(|column| {
+        words(&column.name).iter().any(|word| NAMES.contains(&word.as_str()))
+            && !twins.names.contains(&column.name)
+    });
+    let mut found = named
+        .filter_map(|column| Some((column.name.clone(), repeated_by(columns, twins, column)?)));
+    found.next()
+}
+
+/// The columns beside the candidates of which a column repeats one in each row.
+fn repeated_by(columns: &Columns, twins: &Twins, column: &Column) -> Option<[String; 2]> {
+    if column.kind() != Kind::Text {
+        return None;
+    }
+    let texts = columns.iter().filter(|other| other.kind() == Kind::Text);
+    let beside = numbered(texts.map(|other| other.name.as_str()));
+    let mut beside = beside.into_iter().filter(|beside| {
+        // `winner_model_b` beside `winner_model_a` is no companion of itself.
+        beside.sides == twins.sides && !beside.names.contains(&column.name)
+    });
+    let found = beside.find(|beside| {
+        let share = |row: &Fields| {
+            let value = row.get(&column.name).filter(|value| !values::is_empty(value))?;
+            if tie_word(value) {
+                return None;
+            }
+            Some(repeated(row, value, &beside.names).is_some())
+        };
+        columns.share(share) >= UNDERSTOOD
+    });
+    found.map(|beside| beside.names)
+}
+
+/// Which of two columns a value repeats, if one and not the other.
+fn repeated(row: &Fields, value: &Value, of: &[String; 2]) -> Option<Side> {
+    let text = normalised(value.as_str()?);
+    let same =
+        |name: &String| row.get(name).and_then(Value::as_str).map(normalised) == Some(text.clone());
+    match [same(&of[0]), same(&of[1])] {
+        [true, false] => Some(Side::First),
+        [false, true] => Some(Side::Second),
         _ => None,
     }
 }
 
-/// The candidate with the higher rating; `None` where they are equal or absent.
-fn higher(row: &Fields, names: &[String; 2]) -> Option<Side> {
-    let (first, second) = (number(row, &names[0])?, number(row, &names[1])?);
+fn number(row: &Fields, name: &str) -> Option<f64> {
+    values::number(row.get(name)?)
+}
+
+/// The better rating; `None` where they are equal.
+fn higher(first: f64, second: f64, lower_is_better: bool) -> Option<Side> {
+    let (first, second) = if lower_is_better { (second, first) } else { (first, second) };
     if first > second { Some(Side::First) } else { (second > first).then_some(Side::Second) }
-}
-
-impl Reading {
-    /// The reading of the columns of a family, decided over the whole file.
-    fn find(family: &[&Column], twins: &Twins) -> Option<Self> {
-        if family.iter().any(|column| column.open_ended || column.kind() == Kind::Boolean) {
-            return None;
-        }
-        let mut values: BTreeMap<&str, usize> = BTreeMap::new();
-        for (value, count) in family.iter().flat_map(|column| &column.values) {
-            *values.entry(value).or_default() += count;
-        }
-        let all: usize = values.values().sum();
-        let has = |value| values.get(value).is_some_and(|count| *count as f64 >= RARE * all as f64);
-        let numbers = match (has("0"), has("1"), has("2"), twins.sides[0].as_str()) {
-            (_, _, true, _) | (false, true, false, "1") => Some(Self::OneTwo),
-            (true, true, false, _) | (true, false, false, "0") | (false, true, false, "0") => {
-                Some(Self::Index)
-            }
-            // Nothing but 1, or nothing but 0, could mean either candidate.
-            _ => None,
-        };
-        let names = Self::Name(twins.names.clone().map(|name| words(&name)));
-        let understands = |reading: &Self| {
-            let votes =
-                values.iter().filter_map(|(value, count)| Some((reading.vote(value)?, *count)));
-            let (votes, counts): (Vec<_>, Vec<_>) = votes.unzip();
-            counts.iter().sum::<usize>() as f64 >= UNDERSTOOD * all as f64
-                && votes.iter().any(|vote| *vote != Vote::Tie)
-        };
-        numbers.into_iter().chain([names]).find(understands)
-    }
-
-    fn describe(&self) -> &'static str {
-        match self {
-            Self::OneTwo => "1 or 2 names the better one, 0 a tie",
-            Self::Index => "0 or 1 counts from the first",
-            Self::IsFirst => "1 stands for the first and 0 for the second, as the ratings show",
-            Self::Name(_) => "by name, or “tie”",
-        }
-    }
-
-    /// What a normalised value says; `None` where it is none of the vocabulary.
-    fn vote(&self, value: &str) -> Option<Vote> {
-        use Vote::{For, Tie};
-        if says_tie(value) {
-            return Some(Tie);
-        }
-        match (self, value) {
-            (Self::OneTwo, "0") => Some(Tie),
-            (Self::OneTwo, "1") | (Self::Index, "0") | (Self::IsFirst, "1") => {
-                Some(For(Side::First))
-            }
-            (Self::OneTwo, "2") | (Self::Index, "1") | (Self::IsFirst, "0") => {
-                Some(For(Side::Second))
-            }
-            (Self::Name(names), _) => by_name(names, value).map(For),
-            _ => None,
-        }
-    }
-}
-
-fn says_tie(value: &str) -> bool {
-    value.starts_with("tie")
-        || ["both", "neither", "equal", "draw", "same", "none", "no preference", "both_bad"]
-            .contains(&value)
-}
-
-/// The candidate that a value names: `response_a`, `a`, `model_a` or `first`.
-fn by_name(names: &[Vec<String>; 2], value: &str) -> Option<Side> {
-    let value = words(value);
-    let last = value.last().filter(|_| value.len() <= 3)?;
-    let differ = names[0].iter().zip(&names[1]).find(|(a, b)| a != b)?;
-    for (side, own, other) in [(Side::First, differ.0, "first"), (Side::Second, differ.1, "second")]
-    {
-        let letter = if side == Side::First { "a" } else { "b" };
-        if value == names[side.index()] || last == own || last == other || *last == letter {
-            return Some(side);
-        }
-    }
-    None
 }

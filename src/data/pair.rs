@@ -1,5 +1,6 @@
 //! Pairs and what they are made of.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub struct Pair {
     pub responses: [String; 2],
     /// Which of them a human preferred, if known.
     pub label: Option<Label>,
+    /// What multiplies the pair's weight, whoever labels it; 1 where the file says nothing.
+    pub weight: f32,
     /// Where the pair was read.
     pub source: Source,
 }
@@ -46,7 +49,7 @@ impl Prompt {
         match self {
             Self::Text(text) => text.trim().to_owned(),
             Self::Messages(messages) => {
-                let turn = |m: &Message| format!("{}: {}", m.role.name(), m.content.trim());
+                let turn = |m: &Message| format!("{}: {}", m.role.name(), m.said().trim());
                 messages.iter().map(turn).collect::<Vec<_>>().join("\n\n")
             }
         }
@@ -71,7 +74,7 @@ impl Prompt {
             Self::Messages(messages) => {
                 for message in messages {
                     add(message.role.speaker());
-                    add(&message.content);
+                    add(&message.said());
                 }
                 add("Assistant:");
             }
@@ -85,7 +88,10 @@ impl Prompt {
     pub fn is_blank(&self) -> bool {
         match self {
             Self::Text(text) => text.trim().is_empty(),
-            Self::Messages(messages) => messages.iter().all(|m| m.content.trim().is_empty()),
+            Self::Messages(messages) => {
+                let mut turns = messages.iter().filter(|m| m.role != Role::Tools);
+                turns.all(|m| m.said().trim().is_empty())
+            }
         }
     }
 }
@@ -107,6 +113,30 @@ pub struct Message {
     pub role: Role,
     /// What is said.
     pub content: String,
+    /// What chat templates may ask for beside it, such as `tool_calls`: name and JSON.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<(String, String)>,
+}
+
+impl Message {
+    /// A turn of text alone.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self { role, content: content.into(), fields: Vec::new() }
+    }
+
+    /// The JSON of a field beside the text.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, json)| json.as_str())
+    }
+
+    /// The text; where tools are called, with the calls as JSON behind it.
+    pub fn said(&self) -> Cow<'_, str> {
+        match self.field("tool_calls") {
+            None => Cow::Borrowed(&self.content),
+            Some(calls) if self.content.trim().is_empty() => Cow::Borrowed(calls),
+            Some(calls) => Cow::Owned(format!("{}\n{calls}", self.content)),
+        }
+    }
 }
 
 /// Who speaks.
@@ -119,6 +149,11 @@ pub enum Role {
     User,
     /// The model.
     Assistant,
+    /// What a function returned that the model called.
+    Tool,
+    /// No turn, and always first: the functions that the model may call, as a JSON list, which
+    /// chat templates get as `tools`.
+    Tools,
 }
 
 impl Role {
@@ -128,6 +163,8 @@ impl Role {
             Self::System => "System",
             Self::User => "User",
             Self::Assistant => "Assistant",
+            Self::Tool => "Tool",
+            Self::Tools => "Tools",
         }
     }
 
@@ -137,6 +174,8 @@ impl Role {
             Self::System => "system",
             Self::User => "user",
             Self::Assistant => "assistant",
+            Self::Tool => "tool",
+            Self::Tools => "tools",
         }
     }
 
@@ -146,6 +185,8 @@ impl Role {
             Self::System => "System:",
             Self::User => "Human:",
             Self::Assistant => "Assistant:",
+            Self::Tool => "Tool:",
+            Self::Tools => "Tools:",
         }
     }
 }
@@ -183,14 +224,18 @@ impl Side {
 pub struct Label {
     /// The one that most annotators preferred.
     pub preferred: Side,
-    /// Share of the annotators who preferred it; those who saw a tie count as not agreeing.
+    /// Share of the annotators who preferred it, those who saw a tie counted as not agreeing; or
+    /// how probable it is that it is the better one, where the file says so.
     pub agreement: f32,
+    /// How much better it is, on the file's own scale, where that says so: a difference of
+    /// ratings, a strength, a margin.
+    pub margin: Option<f32>,
 }
 
 impl Label {
     /// The label of one annotator, or of all without dissent.
     pub fn certain(preferred: Side) -> Self {
-        Self { preferred, agreement: 1.0 }
+        Self { preferred, agreement: 1.0, margin: None }
     }
 }
 

@@ -4,14 +4,19 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
+use serde::Serialize;
 
 use super::columns::{Columns, Row};
 use super::containers::{self, Table};
 use super::error::{DataError, Fault};
+use super::left_out;
 use super::pair::{Pair, Pool, Prompt, Source};
+use super::prepare::{Done, prepare};
 use super::report::{BadRow, FileReport};
+use super::settings::{Media, ReadSettings};
 use super::shapes::{self, Answer, Found, Shape};
-use super::values::{Bad, Kind};
+use super::values::{self, Bad, Kind};
+use super::weights::{Weighed, Weights};
 
 /// Columns named in a message.
 const COLUMNS: usize = 12;
@@ -21,10 +26,10 @@ const COLUMNS: usize = 12;
 /// # Errors
 ///
 /// As [`read_file`], for the first file that has one.
-pub fn read_files(paths: &[PathBuf]) -> Result<Pool, DataError> {
+pub fn read_files(paths: &[PathBuf], settings: &ReadSettings) -> Result<Pool, DataError> {
     let mut pool = Pool::default();
     for path in paths {
-        let (pairs, report) = read_file(path)?;
+        let (pairs, report) = read_file(path, settings)?;
         let file = pool.files.len();
         let here = |pair: Pair| Pair { source: Source { file, ..pair.source }, ..pair };
         pool.pairs.extend(pairs.into_iter().map(here));
@@ -35,47 +40,103 @@ pub fn read_files(paths: &[PathBuf]) -> Result<Pool, DataError> {
 
 /// Read the pairs of one file; their [`Source::file`] is 0.
 ///
-/// Container and columns are found by content. Bad rows and ties are skipped and reported;
-/// exact duplicates are kept and counted.
+/// Container and columns are found by content, unless the settings name them. Bad rows and ties
+/// are skipped and reported; exact duplicates are kept and counted.
 ///
 /// # Errors
 ///
 /// The file cannot be opened, is damaged, holds no preference pairs, or has no good row.
-pub fn read_file(path: &Path) -> Result<(Vec<Pair>, FileReport), DataError> {
-    let read = containers::open(path).and_then(pairs);
+pub fn read_file(
+    path: &Path,
+    settings: &ReadSettings,
+) -> Result<(Vec<Pair>, FileReport), DataError> {
+    let read = containers::open(path).and_then(|table| pairs(table, settings));
     let (pairs, report) = read.map_err(|fault| fault.of(path.to_owned()))?;
     Ok((pairs, FileReport { path: path.to_owned(), ..report }))
 }
 
-fn pairs(table: Table) -> Result<(Vec<Pair>, FileReport), Fault> {
-    let Table { container, rows, mut bad, bytes } = table;
+/// A column of a file, for a person who says what it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ColumnInfo {
+    /// Its name, or its path into objects, as [`ColumnMap`](super::ColumnMap) takes it.
+    pub name: String,
+    /// What most rows hold there, in words.
+    pub kind: String,
+    /// The beginning of what the first row holds there that holds something.
+    pub example: String,
+}
+
+/// The columns of a file, in the order of their names; none where it has no rows.
+pub fn list_columns(path: &Path) -> Vec<ColumnInfo> {
+    let Ok(Table { mut rows, flat, .. }) = containers::open(path) else { return Vec::new() };
+    let _ = prepare(&mut rows, flat, &ReadSettings::default());
+    let columns = Columns::of(&rows);
+    let example = |name: &str| {
+        let values = columns.rows.iter().filter_map(|row| row.fields.get(name));
+        let value = values.into_iter().find(|value| !values::is_empty(value))?;
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Some(values::excerpt(text.trim()))
+    };
+    let mut all: Vec<ColumnInfo> = columns
+        .every()
+        .map(|column| ColumnInfo {
+            name: column.name.clone(),
+            kind: column.kind().name().to_owned(),
+            example: example(&column.name).unwrap_or_default(),
+        })
+        .collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+fn pairs(table: Table, settings: &ReadSettings) -> Result<(Vec<Pair>, FileReport), Fault> {
+    let Table { container, mut rows, mut bad, mut notes, no_numbers, flat, bytes } = table;
     if rows.is_empty() {
         let found = if bad.is_empty() { "no record".to_owned() } else { in_words(&bad) };
         return Err(Fault::NoPairs(container, found));
     }
-    let shape = shape(&container, &rows)?;
-    let format = format!("{container}, {}", shape.describe());
-    let (mut pairs, mut ties) = (Vec::with_capacity(rows.len()), 0);
-    for (line, found) in read_rows(shape.as_ref(), rows) {
+    if no_numbers > 0 {
+        notes.push(format!("{no_numbers} values that are NaN or Infinity count as absent"));
+    }
+    notes.extend(left_out::take_media_out(&mut rows, settings.media));
+    let done = prepare(&mut rows, flat, settings)?;
+    notes.extend(done.notes.iter().cloned());
+    if rows.is_empty() {
+        let how = [container].into_iter().chain(done.how).collect::<Vec<_>>().join(", ");
+        return Err(Fault::NoPairs(how, in_words(&done.bad)));
+    }
+    let plan = Plan::make(&container, &rows, done, settings)?;
+    let Plan { shape, weights, format, unread, notes: more, bad: dropped } = plan;
+    notes.extend(more);
+    bad.extend(dropped);
+    let (mut pairs, mut ties, mut against) = (Vec::with_capacity(rows.len()), 0, 0);
+    for (line, weighed, found) in read_rows(shape.as_ref(), &weights, settings.media, rows) {
         ties += found.ties;
         bad.extend(found.bad.into_iter().map(|Bad { reason, detail }| BadRow {
             line,
             reason,
             detail,
         }));
-        let source = Source { file: 0, line };
-        pairs.extend(found.pairs.into_iter().map(|draft| Pair {
-            prompt: draft.prompt,
-            responses: draft.responses,
-            label: draft.label,
-            source,
-        }));
+        for draft in found.pairs {
+            let label = draft.label.map(|label| weighed.label(label));
+            against += usize::from(label.is_some_and(|(_, against)| against));
+            pairs.push(Pair {
+                prompt: draft.prompt,
+                responses: draft.responses,
+                label: label.map(|(label, _)| label),
+                weight: weighed.weight,
+                source: Source { file: 0, line },
+            });
+        }
     }
     bad.sort_by_key(|row| row.line);
     if pairs.is_empty() {
         let ties =
             if ties > 0 { format!("{ties} ties, which prefer nothing; ") } else { String::new() };
         return Err(Fault::NoPairs(format, ties + &in_words(&bad)));
+    }
+    if against > 0 {
+        notes.push(format!("in {against} pairs the file's own number speaks against its label{}; they carry no confidence", weights.describe()));
     }
     let report = FileReport {
         path: PathBuf::new(),
@@ -85,42 +146,90 @@ fn pairs(table: Table) -> Result<(Vec<Pair>, FileReport), Fault> {
         ties,
         duplicates: duplicates(&pairs),
         bad,
+        notes,
+        unread,
         bytes,
     };
     Ok((pairs, report))
 }
 
+/// How the rows of a file become pairs.
+struct Plan {
+    shape: Box<dyn Shape>,
+    weights: Weights,
+    format: String,
+    unread: Vec<String>,
+    notes: Vec<String>,
+    bad: Vec<BadRow>,
+}
+
+impl Plan {
+    fn make(
+        container: &str,
+        rows: &[Row],
+        done: Done,
+        settings: &ReadSettings,
+    ) -> Result<Self, Fault> {
+        let (shape, columns) = shape(container, rows, settings)?;
+        let mut read = shape.columns();
+        let weights = Weights::find(&columns, &settings.columns, &read);
+        read.extend(weights.columns().cloned());
+        let (unread, may_belong) = left_out::unread(&columns, &read);
+        let how: String = done.how.iter().map(|how| format!("{how}, ")).collect();
+        let format = format!("{container}, {how}{}{}", shape.describe(), weights.describe());
+        let notes = shape.notes().into_iter().chain(may_belong).collect();
+        Ok(Self { shape, weights, format, unread, notes, bad: done.bad })
+    }
+}
+
 /// Read rows on all cores; order is kept.
-fn read_rows(shape: &dyn Shape, rows: Vec<Row>) -> Vec<(u64, Found)> {
+fn read_rows(
+    shape: &dyn Shape,
+    weights: &Weights,
+    media: Media,
+    rows: Vec<Row>,
+) -> Vec<(u64, Weighed, Found)> {
     let read = |mut row: Row| {
         let mut found = Found::default();
-        if let Err(bad) = shape.read(&mut row.fields, &mut found) {
+        let weighed = weights.of(&row.fields);
+        let outcome = match &weighed {
+            Err(bad) => Err(Bad::new(bad.reason, bad.detail.clone())),
+            Ok(_) if media == Media::Refuse => left_out::media_in(&row.fields),
+            Ok(_) => Ok(()),
+        };
+        if let Err(bad) = outcome.and_then(|()| shape.read(&mut row.fields, &mut found)) {
             found = Found { bad: vec![bad], ..Found::default() };
         }
-        (row.line, found)
+        (row.line, weighed.unwrap_or_default(), found)
     };
     rows.into_par_iter().map(read).collect()
 }
 
-fn shape(container: &str, rows: &[Row]) -> Result<Box<dyn Shape>, Fault> {
+fn shape<'a>(
+    container: &str,
+    rows: &'a [Row],
+    settings: &ReadSettings,
+) -> Result<(Box<dyn Shape>, Columns<'a>), Fault> {
     let columns = Columns::of(rows);
-    let (answer, columns) = match shapes::detect(&columns) {
+    let (answer, columns) = match shapes::detect(&columns, settings) {
         Some(answer) => (Some(answer), columns),
         // Perhaps most rows are noise.
         None => {
             let columns = columns.with_rare();
-            (shapes::detect(&columns), columns)
+            (shapes::detect(&columns, settings), columns)
         }
     };
     match answer {
-        Some(Answer::Reads(shape)) => Ok(shape),
+        Some(Answer::Reads(shape)) => Ok((shape, columns)),
         Some(Answer::Refuses(found, advice)) => {
             Err(Fault::unknown(format!("{container}, {found}"), advice))
         }
         None => Err(Fault::unknown(
             format!("{container} with columns {}", first_columns(&columns, rows)),
-            "name the columns that hold the prompt and the two responses `prompt`, `response_1` and \
-             `response_2`; if there are none, choose another file",
+            "name the columns that hold the prompt and the two responses in the recipe \
+             ([data.columns] prompt = …, chosen = …, rejected = …) or in \
+             `confide inspect --columns prompt=…,first=…,second=…,label=…`, with paths such as \
+             answers.0.text into lists and objects; if there are none, choose another file",
         )),
     }
 }
@@ -131,7 +240,7 @@ fn first_columns(columns: &Columns, rows: &[Row]) -> String {
     let names: Vec<_> = fields.into_iter().flat_map(|fields| fields.keys()).collect();
     let kind =
         |name: &str| columns.get(name).map_or(Kind::Null, super::columns::Column::kind).name();
-    let name = |name: &String| format!("`{}` ({})", super::values::excerpt(name), kind(name));
+    let name = |name: &String| format!("`{}` ({})", values::excerpt(name), kind(name));
     let mut listed: Vec<_> = names.iter().take(COLUMNS).map(|n| name(n)).collect();
     if names.len() > COLUMNS {
         listed.push(format!("… and {} more", names.len() - COLUMNS));

@@ -22,6 +22,13 @@ pub struct FileReport {
     pub duplicates: usize,
     /// Rows that were skipped, by line.
     pub bad: Vec<BadRow>,
+    /// What was guessed, and what was left out though it may belong to the prompts: worth a
+    /// warning.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Columns that nothing was taken from.
+    #[serde(default)]
+    pub unread: Vec<String>,
     /// Size of the file.
     pub bytes: u64,
 }
@@ -60,6 +67,8 @@ pub enum BadReason {
     UnknownLabel,
     /// A CSV row has more or fewer columns than the header.
     WrongColumnCount,
+    /// The prompt or a response holds a picture, sound or film.
+    Media,
 }
 
 impl BadReason {
@@ -75,6 +84,7 @@ impl BadReason {
             Self::UnreadableLine => "unreadable_line",
             Self::UnknownLabel => "unknown_label",
             Self::WrongColumnCount => "wrong_column_count",
+            Self::Media => "media",
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Single values: what they are, in words, and as texts and messages.
+//! Single values: what they are, and in words.
 
 use serde_json::Value;
 
 use super::columns::Fields;
-use super::pair::{Message, Role};
+use super::messages::is_message;
 use super::report::BadReason;
 
 /// Longest excerpt of a value in a message.
@@ -44,6 +44,8 @@ pub(super) enum Kind {
     Message,
     /// A list of chat messages.
     Messages,
+    /// A list of texts.
+    Texts,
     List,
     Object,
 }
@@ -57,6 +59,9 @@ impl Kind {
             Value::String(_) => Self::Text,
             Value::Array(items) if !items.is_empty() && items.iter().all(is_message) => {
                 Self::Messages
+            }
+            Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_string) => {
+                Self::Texts
             }
             Value::Array(_) => Self::List,
             Value::Object(_) if is_message(value) => Self::Message,
@@ -72,21 +77,11 @@ impl Kind {
             Self::Text => "text",
             Self::Message => "chat message",
             Self::Messages => "chat messages",
+            Self::Texts => "list of texts",
             Self::List => "list",
             Self::Object => "object",
         }
     }
-}
-
-const SPEAKER: [&str; 2] = ["role", "from"];
-const SAID: [&str; 3] = ["content", "value", "text"];
-
-fn is_message(value: &Value) -> bool {
-    let Value::Object(fields) = value else { return false };
-    // A node of a reply tree also has a role and a text.
-    SPEAKER.iter().any(|key| fields.contains_key(*key))
-        && SAID.iter().any(|key| fields.contains_key(*key))
-        && !fields.contains_key("replies")
 }
 
 /// Bytes of text in a value and in all that it holds.
@@ -135,47 +130,32 @@ pub(super) fn scalar(value: &Value) -> Option<String> {
     (!whole.is_empty()).then(|| whole.to_owned())
 }
 
+/// A finite number, or a text or boolean that stands for one.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::Bool(yes) => Some(f64::from(u8::from(*yes))),
+        Value::String(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+        _ => None,
+    }
+}
+
+/// Whether nothing is there: null, an empty text, list or object, or lists of such.
+pub(super) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => matches!(text.trim(), "" | "[]" | "{}" | "null" | "None"),
+        Value::Array(items) => items.iter().all(is_empty),
+        Value::Object(fields) => fields.values().all(is_empty),
+        _ => false,
+    }
+}
+
 /// Take a text out of a row.
 pub(super) fn take_text(row: &mut Fields, name: &str) -> Result<String, Bad> {
     match row.get_mut(name).map(Value::take) {
         Some(Value::String(text)) => Ok(text),
         Some(other) => Err(Bad::wrong_type(name, &other, "text")),
         None => Err(Bad::missing(name)),
-    }
-}
-
-/// Read a list of chat messages, or a single one.
-pub(super) fn messages(name: &str, value: Value) -> Result<Vec<Message>, Bad> {
-    match value {
-        Value::Array(items) => items.into_iter().map(|item| message(name, item)).collect(),
-        other => Ok(vec![message(name, other)?]),
-    }
-}
-
-fn message(name: &str, value: Value) -> Result<Message, Bad> {
-    let Value::Object(mut fields) = value else {
-        return Err(Bad::wrong_type(name, &value, "chat messages with `role` and `content`"));
-    };
-    let mut take = |keys: &[&str]| match keys.iter().find_map(|key| fields.remove(*key)) {
-        Some(Value::String(text)) => Ok(text),
-        Some(other) => Err(Bad::wrong_type(&format!("{name}[].{}", keys[0]), &other, "text")),
-        None => Err(Bad::missing(&format!("{name}[].{}", keys[0]))),
-    };
-    let (speaker, content) = (take(&SPEAKER)?, take(&SAID)?);
-    let Some(role) = role(&speaker) else {
-        let by = excerpt(&speaker);
-        let detail =
-            format!("`{name}` has a message by “{by}”; expected system, user or assistant");
-        return Err(Bad::new(BadReason::WrongType, detail));
-    };
-    Ok(Message { role, content })
-}
-
-fn role(speaker: &str) -> Option<Role> {
-    match speaker.trim().to_lowercase().as_str() {
-        "system" | "developer" => Some(Role::System),
-        "user" | "human" | "prompter" => Some(Role::User),
-        "assistant" | "gpt" | "bot" | "chatbot" | "model" | "ai" => Some(Role::Assistant),
-        _ => None,
     }
 }

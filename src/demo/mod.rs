@@ -145,10 +145,12 @@ pub fn pairs(name: &str, seed: u64) -> Option<(Vec<Pair>, FileReport)> {
         .map(|(i, pair)| Pair {
             prompt: Prompt::Text(pair.prompt),
             responses: pair.responses,
-            label: Some(Label {
-                preferred: if pair.human_prefers_second { Side::Second } else { Side::First },
-                agreement: 1.0,
-            }),
+            label: Some(Label::certain(if pair.human_prefers_second {
+                Side::Second
+            } else {
+                Side::First
+            })),
+            weight: 1.0,
             source: Source { file: 0, line: i as u64 + 1 },
         })
         .collect();

@@ -187,7 +187,7 @@ impl Inputs<'_> {
         let footprint = model.footprint(false, self.device)?;
         let split = &self.prepared.split;
         let mut indexes = split.unlabelled.clone();
-        if recipe.annotator.kind == AnnotatorKind::Human && data.labelled >= 1.0 {
+        if recipe.annotator.kind != AnnotatorKind::RewardHead && data.labelled >= 1.0 {
             indexes.extend(&split.labelled);
         }
         let pairs = self.fitting(&model, &indexes, Fit::Start, recipe)?;

@@ -70,6 +70,12 @@ pub struct FileSummary {
     pub bad_rows: usize,
     /// The first skipped rows.
     pub bad: Vec<BadRow>,
+    /// What was guessed, and what was left out though it may belong to the prompts.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Columns that nothing was taken from.
+    #[serde(default)]
+    pub unread: Vec<String>,
 }
 
 /// What was read, and how it was split.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::{ColumnMap, Media, Pairing, ReadSettings};
 use crate::device::{Candidate, Memory};
 use crate::model::{LoraSettings, Precision};
 use crate::preference::{Objective, Weighting};
@@ -18,6 +19,8 @@ pub enum AnnotatorKind {
     RewardHead,
     /// The human labels themselves, with weight 1: the Human baseline.
     Human,
+    /// The files: their labels, and the margins or probabilities that come with them.
+    File,
 }
 
 /// What a mean over weighted pairs divides by.
@@ -44,6 +47,12 @@ settings! {
         pub labelled: f64 = 0.3,
         /// Share of all prompts kept for evaluation.
         pub held_out: f64 = 0.1,
+        /// Which of several rated or ranked responses to one prompt make pairs: best-worst, adjacent (each against the next better one) or all (each two that differ). auto: best-worst, and all in trees of ranked replies.
+        pub pairing: Pairing = Pairing::Auto,
+        /// Pictures, sounds and films, which language models do not see. refuse: a row with one is a bad row. leave-out: the text is read without them.
+        pub media: Media = Media::Refuse,
+        /// Which columns hold what, where files do not say so themselves: see [data.columns].
+        pub columns: ColumnMap = ColumnMap::default(),
         /// How prompts are written. auto: messages by the model's chat template, or as a Human/Assistant transcript where it has none; plain text as it is. template: everything by the chat template (transcripts are cut into turns, other text is what a user says). hh: everything as a transcript. plain: the words alone.
         pub chat: ChatStyle = ChatStyle::Auto,
         /// File with a chat template (Jinja) for all models, in place of their own; empty means each model's own.
@@ -56,6 +65,18 @@ settings! {
         pub limit: usize = 0,
         /// Draw batches in a seeded random order; false keeps the order of the files.
         pub shuffle: bool = true,
+    }
+}
+
+impl DataSettings {
+    /// How the files are read.
+    pub fn reading(&self) -> ReadSettings {
+        ReadSettings { pairing: self.pairing, media: self.media, columns: self.columns.clone() }
+    }
+
+    /// The settings that are no section of their own, with their documentation.
+    fn fields() -> Vec<Field> {
+        Self::FIELDS.iter().copied().filter(|field| field.name != "columns").collect()
     }
 }
 
@@ -215,7 +236,7 @@ const TOP: &[Field] = &[
 const ANNOTATOR: &[Field] = &[
     Field {
         name: "kind",
-        doc: " reward-head: train a scalar head on the labelled split; with annotator.epochs = 0, take a reward model as it is. human: take the human labels, weight 1.",
+        doc: " reward-head: train a scalar head on the labelled split; with annotator.epochs = 0, take a reward model as it is. human: take the human labels, weight 1. file: take the labels of the files with the margins or probabilities that come with them (see data.columns.margin).",
     },
     Field {
         name: "model",
@@ -267,9 +288,11 @@ impl Recipe {
 
     /// Every setting with its documentation: (section, field); the top level has an empty section.
     pub fn documentation() -> Vec<(&'static str, Field)> {
-        let sections: [(&'static str, &[&[Field]]); 9] = [
+        let data = DataSettings::fields();
+        let sections: [(&'static str, &[&[Field]]); 10] = [
             ("", &[TOP]),
-            ("data", &[DataSettings::FIELDS]),
+            ("data", &[&data]),
+            ("data.columns", &[ColumnMap::FIELDS]),
             ("annotator", &[ANNOTATOR, Training::FIELDS]),
             ("annotator.lora", &[LoraSettings::FIELDS]),
             ("confidence", &[Weighting::FIELDS]),

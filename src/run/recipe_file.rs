@@ -138,7 +138,7 @@ impl Recipe {
             ));
         }
         if self.annotator.kind == AnnotatorKind::RewardHead && self.annotator.model.is_empty() {
-            return Err(invalid("annotator.model is missing; name a model folder or \"builtin:weak\", or set annotator.kind = \"human\"".to_owned()));
+            return Err(invalid("annotator.model is missing; name a model folder or \"builtin:weak\", or set annotator.kind = \"human\" or \"file\"".to_owned()));
         }
         need(
             self.device_memory >= 0.0 && self.device_memory.is_finite(),
@@ -170,6 +170,7 @@ impl Recipe {
                 d.chat_template
             )));
         }
+        d.columns.check().map_err(|e| invalid(format!("data.columns: {e}")))?;
         need(d.max_length >= 2, "data.max_length", d.max_length as f64, "at least 2 tokens")?;
         need(
             (0.0..=1.0).contains(&d.max_lost),

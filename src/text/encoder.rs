@@ -145,17 +145,27 @@ impl Encoder {
         }
     }
 
+    /// Whether a prompt names functions that may be called, which this way of writing leaves out:
+    /// there is no chat template, or it does not ask for them.
+    pub fn leaves_tools_out(&self, prompt: &Prompt) -> bool {
+        let Prompt::Messages(messages) = prompt else { return false };
+        let has_tools = messages.first().is_some_and(|message| message.role == Role::Tools);
+        let asks = |template: &ChatTemplate| template.source().contains("tools");
+        has_tools && !self.template.as_ref().is_some_and(asks)
+    }
+
     fn form<'a>(&'a self, prompt: &'a Prompt) -> Form<'a> {
         match (self.style, prompt, &self.template) {
             (ChatStyle::Auto | ChatStyle::Template, Prompt::Messages(messages), Some(template)) => {
                 Form::Conversation(template, self.without_ends(messages))
             }
             (ChatStyle::Template, Prompt::Text(text), Some(template)) => {
-                let user = || vec![Message { role: Role::User, content: text.clone() }];
+                let user = || vec![Message::new(Role::User, text.as_str())];
                 Form::Conversation(template, turns(text).unwrap_or_else(user).into())
             }
             (ChatStyle::Plain, Prompt::Messages(messages), _) => {
-                let contents: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
+                let turns = messages.iter().filter(|m| m.role != Role::Tools);
+                let contents: Vec<Cow<'_, str>> = turns.map(Message::said).collect();
                 Form::Words(contents.join("\n\n") + "\n\n")
             }
             (_, Prompt::Messages(messages), _) => Form::Transcript(transcript(messages)),
@@ -163,7 +173,7 @@ impl Encoder {
                 Form::Transcript(text.clone())
             }
             (ChatStyle::Hh, Prompt::Text(text), _) => {
-                let said = Message { role: Role::User, content: text.clone() };
+                let said = Message::new(Role::User, text.as_str());
                 Form::Transcript(transcript(&[said]))
             }
             (_, Prompt::Text(text), _) => Form::Words(text.clone()),
@@ -199,8 +209,7 @@ impl Encoder {
                     Prompt::Text(text) if is_transcript(text) => response.trim(),
                     _ => response,
                 };
-                let content = self.without_end(content).to_owned();
-                messages.push(Message { role: Role::Assistant, content });
+                messages.push(Message::new(Role::Assistant, self.without_end(content)));
                 return Ok(Rendered { text: template.render(&messages, false)?, complete: true });
             }
             Form::Transcript(text) => text + &after_transcript(response),
@@ -305,7 +314,7 @@ impl Encoder {
 /// The token, an added one or one that ends texts, that follows what the assistant says.
 fn turn_end(template: &ChatTemplate, tokenizer: &Tokenizer) -> Option<u32> {
     const SAID: &str = "word";
-    let turn = |role, content: &str| Message { role, content: content.to_owned() };
+    let turn = |role, content: &str| Message::new(role, content);
     let talk = [turn(Role::User, "question"), turn(Role::Assistant, SAID)];
     let text = template.render(&talk, false).ok()?;
     let after = &text[text.rfind(SAID)? + SAID.len()..];

@@ -104,15 +104,16 @@ pub fn prompt_text(prompt: &Prompt) -> String {
 const SPEAKERS: [(Role, &str); 3] =
     [(Role::System, "System:"), (Role::User, "Human:"), (Role::Assistant, "Assistant:")];
 
-/// Messages as an HH-RLHF transcript, up to where the assistant speaks.
+/// Messages as an HH-RLHF transcript, up to where the assistant speaks; functions that may be
+/// called have no place in one.
 pub(super) fn transcript(messages: &[Message]) -> String {
     let mut text = String::new();
-    for message in messages {
+    for message in messages.iter().filter(|message| message.role != Role::Tools) {
         let speaker = SPEAKERS.iter().find(|(role, _)| *role == message.role);
         text.push_str("\n\n");
-        text.push_str(speaker.map_or("", |(_, name)| name));
+        text.push_str(speaker.map_or("Tool:", |(_, name)| name));
         text.push(' ');
-        text.push_str(&message.content);
+        text.push_str(&message.said());
     }
     text.push_str("\n\nAssistant:");
     text
@@ -149,9 +150,8 @@ pub(super) fn turns(text: &str) -> Option<Vec<Message>> {
         .collect();
     starts.sort_unstable_by_key(|(at, ..)| *at);
     let ends = starts.iter().skip(1).map(|(at, ..)| *at);
-    let turn = |(&(_, from, role), to): (&(usize, usize, Role), usize)| Message {
-        role,
-        content: text[from..to].trim().to_owned(),
+    let turn = |(&(_, from, role), to): (&(usize, usize, Role), usize)| {
+        Message::new(role, text[from..to].trim())
     };
     // The last one is the turn that the response fills.
     Some(starts.iter().zip(ends).map(turn).collect())

@@ -48,6 +48,8 @@ pub struct PreferenceTask {
     mean: WeightedMean,
     /// `None`: every pair has weight 1, whatever its margin (human labels).
     weighting: Option<Weighting>,
+    /// What comes with the pairs and multiplies their weights; empty for 1 each.
+    given: Vec<f64>,
     weights: Vec<f64>,
     sampling: PairSampling,
     divisor: f64,
@@ -77,6 +79,7 @@ impl PreferenceTask {
             preference,
             mean,
             weighting,
+            given: Vec::new(),
             weights: Vec::new(),
             sampling: PairSampling::Every,
             divisor: 1.0,
@@ -89,6 +92,13 @@ impl PreferenceTask {
     /// The same with another way of taking pairs.
     pub fn with_sampling(self, sampling: PairSampling) -> Self {
         Self { sampling, ..self }
+    }
+
+    /// The same with a weight for each pair that multiplies what the weighting gives it.
+    pub fn with_given_weights(mut self, given: Vec<f64>) -> Self {
+        self.given = given;
+        self.reweigh();
+        self
     }
 
     /// What the losses of a step's pairs are multiplied by before they are divided.
@@ -116,6 +126,7 @@ impl PreferenceTask {
             }
             None => vec![1.0; self.pairs.len()],
         };
+        self.weights.iter_mut().zip(&self.given).for_each(|(weight, given)| *weight *= given);
     }
 }
 

@@ -256,7 +256,8 @@ fn real_transcripts_have_the_ids_of_the_tokenizer() {
     std::fs::write(copy.path().join("config.json"), config.to_string()).unwrap();
     let pair = (ours(copy.path()), theirs);
     assert!(pair.0.is_byte_level());
-    let (pairs, _) = confide::data::read_file(&file).unwrap();
+    let (pairs, _) =
+        confide::data::read_file(&file, &confide::data::ReadSettings::default()).unwrap();
     for pairs_of in pairs.iter().take(300) {
         for response in &pairs_of.responses {
             assert_same("HH harmless", &pair, response);

@@ -27,15 +27,24 @@ fn stderr(output: &Output) -> String {
 #[test]
 fn every_command_teaches() {
     for command in [
-        "demo", "run", "resume", "inspect", "estimate", "devices", "report", "generate", "window",
-        "pretrain",
+        "demo", "run", "resume", "inspect", "convert", "estimate", "devices", "report", "generate",
+        "window", "pretrain",
     ] {
         let output = confide(&[command, "--help"]);
         assert_eq!(code(&output), 0, "{command}");
         assert!(output.stdout.len() > 200, "{command} says little");
     }
     let help = String::from_utf8(confide(&["run", "--help"]).stdout).unwrap();
-    for key in ["learning_rate", "label_noise", "threshold", "held_out_files", "normalisation"] {
+    for key in [
+        "learning_rate",
+        "label_noise",
+        "threshold",
+        "held_out_files",
+        "normalisation",
+        "data.columns",
+        "pairing = \"auto\"",
+        "reading = \"\"",
+    ] {
         assert!(help.contains(key), "run --help does not tell of {key}");
     }
 }
@@ -264,4 +273,38 @@ fn greedy_text_of_a_real_model_agrees_with_transformers() {
         "log-probabilities",
     );
     assert!(sample["text"].as_str().unwrap().starts_with(", there was a little girl"));
+}
+
+/// A shape that nobody knows is read by naming its columns, and written in a form that all know.
+#[test]
+fn named_columns_are_read_and_converted() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = folder.path().join("rows.jsonl");
+    let row = |i: u32| {
+        format!(
+            "{{\"task\": {{\"say\": \"q{i}\"}}, \"x\": \"a\", \"y\": \"b\", \"n\": {}}}\n",
+            2 * i
+        )
+    };
+    std::fs::write(&rows, (0..3).map(row).collect::<String>()).unwrap();
+    let rows = rows.to_str().unwrap();
+    let unknown = confide(&["inspect", rows]);
+    assert_eq!(code(&unknown), 1);
+    assert!(stderr(&unknown).contains("--columns"), "{}", stderr(&unknown));
+    let columns = "--columns=prompt=task.say,first=x,second=y,label=n,reading=0..4";
+    let found = json(&confide(&["inspect", "--json", columns, rows]));
+    assert_eq!((&found["pairs"], &found["ties"]), (&2.into(), &1.into()));
+    let out = folder.path().join("out.jsonl");
+    let out = out.to_str().unwrap();
+    let convert = ["convert", "--json", columns, rows, "--out", out];
+    assert_eq!(json(&confide(&convert))["written"]["pairs"], 2);
+    let text = std::fs::read_to_string(out).unwrap();
+    let pairs: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&pairs[0]["chosen"], &pairs[1]["chosen"]), (&"a".into(), &"b".into()));
+    let again = confide(&convert);
+    assert_eq!(code(&again), 1);
+    assert!(stderr(&again).contains("there already"), "{}", stderr(&again));
+    let wrong = confide(&["inspect", "--columns=promt=x", rows]);
+    assert_eq!(code(&wrong), 2);
+    assert!(stderr(&wrong).contains("promt"), "{}", stderr(&wrong));
 }

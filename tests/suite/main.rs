@@ -11,6 +11,7 @@ mod cli;
 mod common;
 mod data;
 mod faults;
+mod file_annotator;
 mod hub;
 mod lengths;
 mod memory;

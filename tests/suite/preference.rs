@@ -325,4 +325,16 @@ fn weights_of_one_give_the_unweighted_loss() {
             assert_eq!(loss(Some(uniform.clone())), loss(None), "{objective:?} {mean:?}");
         }
     }
+    // A weight that comes with a pair multiplies what the weighting gives it.
+    let loss = |pairs: &[PolicyPair], given: Vec<f64>| {
+        let (preference, items) = (preference(Objective::Dpo, 0.5), Vec::from_iter(0..pairs.len()));
+        let task = PreferenceTask::new(pairs.to_vec(), 0, preference, WeightedMean::Pairs, None);
+        let mut task = task.with_given_weights(given);
+        task.begin(&items);
+        let batch = Batch::one_per_row(&task.sequences(&items), task.pad());
+        vector(task.loss(&items, sequence_log_probs(&model, &batch)))[0]
+    };
+    let alone = [0, 1].map(|i| loss(&pairs[i..=i], vec![1.0]));
+    let expected = (0.25 * alone[0] + 3.0 * alone[1]) / 2.0;
+    assert_close(&[loss(&pairs, vec![0.25, 3.0])], &[expected], 1e-6, "given");
 }

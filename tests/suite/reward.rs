@@ -151,7 +151,11 @@ fn a_reward_model_labels_as_it_is_and_judges_samples() {
     let files = ModelFiles::folder(&folder).unwrap();
     let encoder = Encoder::load(&files, &Chat::default()).unwrap();
     let annotated = read_annotations(&place.path().join("run/annotations.parquet")).unwrap();
-    let pool = confide::data::read_files(&[place.path().join("talk.jsonl")]).unwrap();
+    let pool = confide::data::read_files(
+        &[place.path().join("talk.jsonl")],
+        &confide::data::ReadSettings::default(),
+    )
+    .unwrap();
     let first = &annotated[0];
     let pair = pool.pairs.iter().find(|p| p.responses == first.responses).unwrap();
     let sides = [0, 1].map(|k| encoder.sequence(&pair.prompt, &pair.responses[k]).unwrap());
@@ -238,7 +242,11 @@ fn the_exported_annotator_scores_alike_in_transformers() {
         execute(job, Control::default(), &mut |_| {}).unwrap();
 
         let annotated = read_annotations(&folder.join("annotations.parquet")).unwrap();
-        let pool = confide::data::read_files(&[place.path().join("talk.jsonl")]).unwrap();
+        let pool = confide::data::read_files(
+            &[place.path().join("talk.jsonl")],
+            &confide::data::ReadSettings::default(),
+        )
+        .unwrap();
         let (mut talks, mut wanted) = (Vec::new(), Vec::new());
         for pair in &annotated {
             let source = pool.pairs.iter().find(|p| p.responses == pair.responses).unwrap();

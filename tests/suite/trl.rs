@@ -186,7 +186,8 @@ fn pairs_become_the_tokens_that_trl_trains_on() {
     let trace = fixture("trl/dpo_sigmoid_beta0.1.json");
     let files = confide::model::ModelFiles::folder(&model).unwrap();
     let tokenizer = Tokenizer::load(&files).unwrap();
-    let pool = confide::data::read_files(&[pairs]).unwrap();
+    let pool =
+        confide::data::read_files(&[pairs], &confide::data::ReadSettings::default()).unwrap();
     let kept = ids(&trace["kept"]);
     let indexes: Vec<usize> = kept.iter().map(|i| *i as usize).collect();
     let encoded = encode_pairs(&Encoder::plain(tokenizer), &pool.pairs, &indexes).unwrap().pairs;

@@ -269,6 +269,12 @@ fn file_card(ui: &mut Ui, file: &FilePreview) {
         if let Some(error) = &file.error {
             ui.add(Label::new(RichText::new(error).color(palette.error)).wrap());
         }
+        for note in &file.notes {
+            ui.add(Label::new(RichText::new(note).color(palette.warning)).wrap());
+        }
+        if !file.unread.is_empty() {
+            widgets::weak(ui, format!("Columns not read: {}", file.unread.join(", ")));
+        }
         if !file.bad.is_empty() {
             let title = format!("{} skipped", format::counted(file.bad_rows, "row"));
             egui::CollapsingHeader::new(title)

@@ -142,6 +142,10 @@ fn annotator(state: &State) -> String {
             "The human labels are used as they are, each with weight 1; no annotator is trained."
                 .to_owned()
         }
+        AnnotatorKind::File => {
+            "The files' own labels are used, each with the confidence that comes with it; no annotator is trained."
+                .to_owned()
+        }
         AnnotatorKind::RewardHead if a.training.epochs == 0.0 => format!(
             "The reward model {} scores responses as it is; it learns nothing here.",
             model(&a.model)

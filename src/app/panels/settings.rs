@@ -298,6 +298,7 @@ impl Form<'_> {
             let kinds = [
                 (AnnotatorKind::RewardHead, "a weak model"),
                 (AnnotatorKind::Human, "humans (baseline)"),
+                (AnnotatorKind::File, "the files (with their confidence)"),
             ];
             choice(ui, "kind", &mut self.recipe.annotator.kind, &kinds);
         });

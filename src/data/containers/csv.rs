@@ -20,7 +20,7 @@ pub(super) fn read(text: &str) -> Result<Table, Fault> {
         ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(text.as_bytes());
     let broken = |e: csv::Error| Fault::Damaged(format!("its CSV breaks off: {e}"));
     let names = names(reader.headers().map_err(broken)?);
-    let mut table = Table { container: container.to_owned(), ..Table::default() };
+    let mut table = Table { container: container.to_owned(), flat: true, ..Table::default() };
     let mut record = StringRecord::new();
     let mut last = 0;
     let mut line = Lines { text: text.as_bytes(), line: 1, at: 0 };

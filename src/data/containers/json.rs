@@ -5,11 +5,13 @@ use std::io::Read;
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::super::columns::{Fields, Row};
+use super::super::columns::Row;
 use super::super::error::Fault;
 use super::super::report::BadReason;
-use super::super::values::{Kind, describe, excerpt};
+use super::super::values::{describe, excerpt};
 use super::blocks::{Block, Blocks};
+use super::record::parse;
+use super::wrappers::unwrap;
 use super::{BOM, Table, utf8};
 
 /// What records a line are called.
@@ -37,7 +39,9 @@ pub(super) fn are_lines(text: &str) -> bool {
     let sample = || text.lines().filter(|line| !line.trim().is_empty()).take(SAMPLE);
     let objects = sample().filter(|line| {
         let line = line.trim();
-        line.starts_with('{') && line.ends_with('}') && serde_json::from_str::<Fields>(line).is_ok()
+        line.starts_with('{')
+            && line.ends_with('}')
+            && parse(line).is_ok_and(|(value, _)| value.is_object())
     });
     let objects = objects.count();
     // One line alone may be a wrapper.
@@ -85,11 +89,14 @@ fn array(text: &str) -> Result<Table, Fault> {
 
 /// Parse records on all cores; order is kept.
 fn table(container: &str, records: &[(u64, &str)]) -> Table {
-    let parsed: Vec<_> =
-        records.par_iter().map(|(_, text)| serde_json::from_str::<Value>(text)).collect();
+    let parsed: Vec<_> = records.par_iter().map(|(_, text)| parse(text)).collect();
     let mut table = Table { container: container.to_owned(), ..Table::default() };
     table.rows.reserve(parsed.len());
-    for ((line, text), value) in records.iter().zip(parsed) {
+    for ((line, text), parsed) in records.iter().zip(parsed) {
+        let value = parsed.map(|(value, nulls)| {
+            table.no_numbers += nulls;
+            value
+        });
         match value {
             Ok(Value::Object(fields)) => table.rows.push(Row { line: *line, fields }),
             Ok(other) => table.bad(
@@ -156,31 +163,10 @@ fn end_of_string(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// A whole text that is one object: a wrapper around an array of rows, or one row.
+/// A whole text that is one object: a wrapper around rows, or one row.
 fn object(text: &str) -> Result<Option<Table>, Fault> {
-    let Ok(mut fields) = serde_json::from_str::<Fields>(text) else { return Ok(None) };
-    let rows_in = |value: &Value| match value {
-        Value::Array(items)
-            if items.iter().all(Value::is_object) && Kind::of(value) != Kind::Messages =>
-        {
-            items.len()
-        }
-        _ => 0,
-    };
-    let longest = fields.iter().max_by_key(|(_, value)| rows_in(value));
-    let longest = longest.filter(|(_, value)| rows_in(value) > 0).map(|(key, _)| key.clone());
-    let mut table = Table { container: "one JSON object".to_owned(), ..Table::default() };
-    let Some(key) = longest else {
-        table.rows.push(Row { line: 1, fields });
-        return Ok(Some(table));
-    };
-    table.container = format!("JSON object with rows in `{}`", excerpt(&key));
-    if let Some(Value::Array(items)) = fields.get_mut(&key).map(Value::take) {
-        for (line, item) in (1..).zip(items) {
-            if let Value::Object(fields) = item {
-                table.rows.push(Row { line, fields });
-            }
-        }
+    match parse(text) {
+        Ok((Value::Object(fields), no_numbers)) => Ok(Some(Table { no_numbers, ..unwrap(fields) })),
+        _ => Ok(None),
     }
-    Ok(Some(table))
 }

@@ -4,6 +4,8 @@ mod blocks;
 mod csv;
 mod json;
 mod parquet;
+mod record;
+mod wrappers;
 
 use std::fs::File;
 use std::io::Read;
@@ -12,6 +14,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use self::blocks::Blocks;
+pub(super) use self::record::parse as parse_record;
 use super::columns::Row;
 use super::error::Fault;
 use super::report::{BadReason, BadRow};
@@ -33,6 +36,12 @@ pub(super) struct Table {
     pub(super) rows: Vec<Row>,
     /// Records that are no rows.
     pub(super) bad: Vec<BadRow>,
+    /// Whether it can hold nothing but texts.
+    pub(super) flat: bool,
+    /// Numbers that are none, read as null.
+    pub(super) no_numbers: usize,
+    /// What of the file is not among the rows.
+    pub(super) notes: Vec<String>,
     /// Size of the file.
     pub(super) bytes: u64,
 }
@@ -42,6 +51,7 @@ impl Table {
     fn append(&mut self, mut next: Self) {
         self.rows.append(&mut next.rows);
         self.bad.append(&mut next.bad);
+        self.no_numbers += next.no_numbers;
     }
 
     fn bad(&mut self, line: u64, reason: BadReason, detail: impl Into<String>) {

@@ -51,6 +51,16 @@ fn rows(path: &Path) -> Result<Table, Fault> {
 }
 
 fn damaged(error: &ParquetError, whole: usize) -> Fault {
+    let words = error.to_string();
+    let codec = words.to_lowercase();
+    // The file is sound; this build cannot unpack it.
+    if codec.contains("codec") || codec.contains("disabled feature") || codec.contains("encrypt") {
+        return Fault::unknown(
+            format!("Parquet that is packed in a way that is not read here ({words})"),
+            "write it again with the compression zstd, snappy, gzip, lz4_raw or brotli, and \
+             without encryption (in Python: pandas.read_parquet(…).to_parquet(…))",
+        );
+    }
     Fault::Damaged(format!("its Parquet data cannot be read ({error}) after {whole} whole rows"))
 }
 
@@ -58,7 +68,11 @@ fn value(field: Field) -> Value {
     match field {
         Field::Str(text) => Value::String(text),
         // Some writers do not mark text as text.
-        Field::Bytes(bytes) => std::str::from_utf8(bytes.data()).map_or(Value::Null, Value::from),
+        Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
+            Ok(text) => text.into(),
+            // Of no use as a text, but something is there, a picture say.
+            Err(_) => serde_json::json!({"bytes": bytes.len()}),
+        },
         Field::Group(row) => {
             row.into_columns().into_iter().map(|(name, field)| (name, value(field))).collect()
         }

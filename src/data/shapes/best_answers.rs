@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::super::columns::{Columns, Fields};
 use super::super::pair::{Label, Side};
 use super::super::prompts::PromptColumns;
+use super::super::settings::ReadSettings;
 use super::super::values::{Bad, Kind, take_text};
 use super::{Answer, Draft, Found, Shape};
 
@@ -18,18 +19,22 @@ struct BestAnswers {
     incorrect: String,
 }
 
-pub(super) fn detect(columns: &Columns) -> Option<Answer> {
+pub(super) fn detect(columns: &Columns, settings: &ReadSettings) -> Option<Answer> {
     let one = |names: &[&str]| names.iter().find_map(|name| columns.named(name));
     let best =
         one(&["best answer", "correct answer"]).filter(|column| column.kind() == Kind::Text)?;
     let incorrect = one(&["incorrect answers", "wrong answers"])?;
-    if !matches!(incorrect.kind(), Kind::Text | Kind::List) {
+    if !matches!(incorrect.kind(), Kind::Text | Kind::Texts | Kind::List) {
         return None;
     }
     let mut taken = vec![best.name.as_str(), incorrect.name.as_str()];
     taken.extend(one(&["correct answers"]).map(|column| column.name.as_str()));
+    let prompt = super::prompt(columns, settings, &taken, None);
+    if !prompt.has_main() {
+        return None;
+    }
     Some(Answer::Reads(Box::new(BestAnswers {
-        prompt: PromptColumns::find(columns, &taken)?,
+        prompt,
         best: best.name.clone(),
         incorrect: incorrect.name.clone(),
     })))
@@ -38,11 +43,18 @@ pub(super) fn detect(columns: &Columns) -> Option<Answer> {
 impl Shape for BestAnswers {
     fn describe(&self) -> String {
         let (best, incorrect, prompt) = (&self.best, &self.incorrect, self.prompt.describe());
-        format!("`{best}` preferred to each of `{incorrect}`, the prompt in {prompt}")
+        format!("`{best}` preferred to each of `{incorrect}`, {prompt}")
+    }
+
+    fn columns(&self) -> Vec<String> {
+        let mut columns = self.prompt.columns();
+        columns.extend([self.best.clone(), self.incorrect.clone()]);
+        columns
     }
 
     fn read(&self, row: &mut Fields, found: &mut Found) -> Result<(), Bad> {
-        let prompt = self.prompt.take(row)?;
+        let prompt = self.prompt.take(row)?.alone()?;
+        let prompt = self.prompt.around(row, prompt)?;
         let best = take_text(row, &self.best)?;
         for wrong in self.incorrect(row)? {
             let draft = Draft {

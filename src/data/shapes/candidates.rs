@@ -4,18 +4,23 @@
 use super::super::columns::{Columns, Fields};
 use super::super::labels::{Labels, Verdict};
 use super::super::names::{Twins, numbered, others, words};
+use super::super::pair::{Label, Side};
 use super::super::prompts::PromptColumns;
+use super::super::readings::Reading;
 use super::super::replies;
+use super::super::settings::ReadSettings;
 use super::super::values::{Bad, Kind};
 use super::{Answer, Draft, Found, Shape, likeliest};
 
 struct Candidates {
     twins: Twins,
-    prompt: Option<PromptColumns>,
+    prompt: PromptColumns,
     labels: Labels,
+    /// A list of two without a label, of which the first is the better by convention.
+    first_is_better: bool,
 }
 
-pub(super) fn detect(columns: &Columns) -> Option<Answer> {
+pub(super) fn detect(columns: &Columns, settings: &ReadSettings) -> Option<Answer> {
     let twins = numbered(columns.speaking().map(|column| column.name.as_str()));
     let twins = likeliest(columns, twins)?;
     if let Some(more) = another(columns, &twins) {
@@ -23,17 +28,56 @@ pub(super) fn detect(columns: &Columns) -> Option<Answer> {
             "more than two responses for each prompt (`{more}` beside `{}`)",
             twins.names.join("`, `")
         );
-        return Some(Answer::Refuses(found, "keep two of them in each row".to_owned()));
+        let advice = "keep two of them in each row, or name two with data.columns.first and \
+            data.columns.second";
+        return Some(Answer::Refuses(found, advice.to_owned()));
     }
+    let prompt = super::prompt_of(columns, settings, &twins);
+    let labels = labels(columns, settings, &twins);
+    answer(columns, twins, prompt, labels)
+}
+
+/// The columns that a person named.
+pub(super) fn mapped(columns: &Columns, settings: &ReadSettings) -> Option<Answer> {
+    let map = &settings.columns;
+    let all = [&map.first, &map.second];
+    if all.iter().any(|name| columns.get(name).is_none()) {
+        return None;
+    }
+    let twins = Twins::of(&map.first, &map.second);
+    let prompt = super::prompt_of(columns, settings, &twins);
+    let labels = labels(columns, settings, &twins);
+    answer(columns, twins, prompt, labels)
+}
+
+fn labels(columns: &Columns, settings: &ReadSettings, twins: &Twins) -> Labels {
+    let map = &settings.columns;
+    let reading = Reading::parse(&map.reading).ok();
+    match columns.get(&map.label) {
+        Some(column) => Labels::mapped(columns, twins, column, reading),
+        None => Labels::find(columns, twins, reading.as_ref()),
+    }
+}
+
+fn answer(
+    columns: &Columns,
+    twins: Twins,
+    prompt: PromptColumns,
+    labels: Labels,
+) -> Option<Answer> {
     let [first, second] = &twins.names;
-    let prompt = PromptColumns::find(columns, &[first, second]);
-    let texts = columns.get(first).is_some_and(|column| column.kind() != Kind::Messages);
-    if texts && prompt.is_none() {
-        let found = format!("`{first}` and `{second}` without a column for the prompt");
-        return Some(Answer::Refuses(found, "add a column `prompt`".to_owned()));
+    let kind = columns.get(first)?.kind();
+    if kind == Kind::Texts && !prompt.is_by_turns(columns) {
+        return None;
     }
-    let labels = Labels::find(columns, &twins);
-    Some(Answer::Reads(Box::new(Candidates { prompt, labels, twins })))
+    if kind != Kind::Messages && !prompt.has_main() {
+        let found = format!("`{first}` and `{second}` without a column for the prompt");
+        let advice = "add a column `prompt`, or name it with data.columns.prompt";
+        return Some(Answer::Refuses(found, advice.to_owned()));
+    }
+    // LLaMA-Factory's older ranking files: `output` = [better, worse].
+    let first_is_better = labels.columns().is_empty() && first.starts_with("output.0");
+    Some(Answer::Reads(Box::new(Candidates { twins, prompt, labels, first_is_better })))
 }
 
 fn another(columns: &Columns, twins: &Twins) -> Option<String> {
@@ -47,31 +91,43 @@ fn another(columns: &Columns, twins: &Twins) -> Option<String> {
 impl Shape for Candidates {
     fn describe(&self) -> String {
         let [first, second] = &self.twins.names;
-        let prompt = match &self.prompt {
-            Some(prompt) => format!("the prompt in {}", prompt.describe()),
-            None => "the prompt in the messages that both share".to_owned(),
+        let labels = match self.first_is_better {
+            true => "the first taken for the better one, as in ranking files with a list of two",
+            false => &self.labels.says,
         };
-        format!("two candidates `{first}` and `{second}`, {prompt}, {}", self.labels.says)
+        format!("two candidates `{first}` and `{second}`, {}, {labels}", self.prompt.describe())
+    }
+
+    fn columns(&self) -> Vec<String> {
+        let mut columns = self.prompt.columns();
+        columns.extend(self.twins.names.clone());
+        columns.extend(self.labels.columns());
+        columns
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.labels.note.iter().cloned().collect()
     }
 
     fn read(&self, row: &mut Fields, found: &mut Found) -> Result<(), Bad> {
         let verdict = self.labels.verdict(row);
-        let prompt = self.prompt.as_ref().map(|columns| columns.take(row)).transpose()?;
-        let (prompt, responses) = replies::take(row, &self.twins.names, prompt)?;
+        let asked = self.prompt.take(row)?;
+        let (prompt, responses) = replies::take(row, &self.twins.names, asked)?;
+        let prompt = self.prompt.around(row, prompt)?;
         let names = [self.twins.names[0].as_str(), self.twins.names[1].as_str()];
         let mut sound = Found::default();
         sound.add(Draft { prompt, responses, label: None }, names);
         if sound.bad.is_empty() {
-            match verdict? {
+            let label = match verdict? {
                 Verdict::Tie => {
                     found.ties += 1;
                     return Ok(());
                 }
-                Verdict::Unlabelled => {}
-                Verdict::Preferred(label) => {
-                    sound.pairs.iter_mut().for_each(|pair| pair.label = Some(label));
-                }
-            }
+                Verdict::Unlabelled if self.first_is_better => Some(Label::certain(Side::First)),
+                Verdict::Unlabelled => None,
+                Verdict::Preferred(label) => Some(label),
+            };
+            sound.pairs.iter_mut().for_each(|pair| pair.label = label);
         }
         found.pairs.append(&mut sound.pairs);
         found.bad.append(&mut sound.bad);

@@ -3,23 +3,38 @@
 //! A shape is a way in which rows hold pairs. To add one: write a file here with a function
 //! that looks at the columns and says whether it knows them, and name it in [`SHAPES`].
 
+mod answer_lists;
 mod best_answers;
 mod candidates;
+mod continued;
 mod judged;
+mod rated_lists;
 mod reply_trees;
 mod transcripts;
 mod unpaired;
 
+use std::cmp::Reverse;
+
 use super::columns::{Column, Columns, Fields};
 use super::names::{Twins, names_a_response};
 use super::pair::{Label, Prompt};
+use super::prompts::PromptColumns;
 use super::report::BadReason;
+use super::settings::ReadSettings;
 use super::values::Bad;
 
 /// Reads rows of one shape.
 pub(super) trait Shape: Send + Sync {
     /// The shape in words, with every decision about columns.
     fn describe(&self) -> String;
+
+    /// The columns that it reads.
+    fn columns(&self) -> Vec<String>;
+
+    /// What is a guess, and what a person should know.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Read one row; it may be emptied.
     ///
@@ -38,18 +53,23 @@ pub(super) enum Answer {
 }
 
 /// All shapes, the more particular first.
-const SHAPES: &[fn(&Columns) -> Option<Answer>] = &[
+const SHAPES: &[fn(&Columns, &ReadSettings) -> Option<Answer>] = &[
     best_answers::detect,
     reply_trees::detect,
     transcripts::detect,
     judged::detect,
     candidates::detect,
+    continued::detect,
+    rated_lists::detect,
+    answer_lists::detect,
     unpaired::detect,
 ];
 
-/// The shape of a file.
-pub(super) fn detect(columns: &Columns) -> Option<Answer> {
-    SHAPES.iter().find_map(|detect| detect(columns))
+/// The shape of a file; what a person says of its columns goes before what they look like.
+pub(super) fn detect(columns: &Columns, settings: &ReadSettings) -> Option<Answer> {
+    let mapped =
+        judged::mapped(columns, settings).or_else(|| candidates::mapped(columns, settings));
+    mapped.or_else(|| SHAPES.iter().find_map(|detect| detect(columns, settings)))
 }
 
 /// A pair before it knows where it was read.
@@ -97,21 +117,52 @@ fn fault(draft: &Draft, names: [&str; 2]) -> Option<Bad> {
     })
 }
 
-/// Of columns with like names, those that hold the responses themselves: by name, then by
-/// length; the first of equals.
+/// Of columns with like names, those that hold the responses themselves: not what is about
+/// them, those whose names say so, with the fewest words beside; then the longer; the first of
+/// equals.
 fn likeliest(columns: &Columns, twins: Vec<Twins>) -> Option<Twins> {
     let kind = |name: &String| columns.get(name).map(Column::kind);
+    let long = |name: &String| columns.get(name).is_some_and(|c| c.mean_length() >= LONG);
     let alike = twins.into_iter().filter(|twins| kind(&twins.names[0]) == kind(&twins.names[1]));
-    alike.rev().max_by_key(|twins| {
-        let [first, second] =
-            twins.names.each_ref().map(|name| columns.get(name).map_or(0, Column::mean_length));
-        (names_a_response(&twins.names[0]), first + second)
+    let (about, texts): (Vec<_>, Vec<_>) = alike.partition(Twins::are_about);
+    // `model_a` may hold what the model said.
+    let said = about.into_iter().filter(|twins| twins.are_models() && twins.names.iter().all(long));
+    let texts = if texts.is_empty() { said.collect() } else { texts };
+    texts.into_iter().rev().max_by_key(|twins| {
+        let each = twins.names.each_ref().map(|name| columns.get(name));
+        let length: usize = each.iter().flatten().map(|column| column.mean_length()).sum();
+        let varied = each.iter().flatten().any(|column| column.is_varied());
+        (varied, names_a_response(&twins.names[0]), Reverse(twins.extra().len()), length)
     })
 }
+
+/// Texts that are no names any more, in bytes.
+const LONG: usize = 40;
 
 /// Whether two texts both begin with a third, as responses do that repeat their prompt.
 fn both_begin_with(row: &Fields, names: &[String; 2], start: &str) -> Option<bool> {
     let text = |name: &String| row.get(name)?.as_str();
     let (first, second) = (text(&names[0])?, text(&names[1])?);
     (!start.trim().is_empty()).then(|| first.starts_with(start) && second.starts_with(start))
+}
+
+/// The prompt that a person named, or that is found beside columns that are taken, for responses
+/// in two of them.
+fn prompt(
+    columns: &Columns,
+    settings: &ReadSettings,
+    taken: &[&str],
+    twins: Option<&Twins>,
+) -> PromptColumns {
+    let map = &settings.columns;
+    let main: Vec<String> = map.prompts().map(str::to_owned).collect();
+    if main.is_empty() || main.iter().all(|name| columns.get(name).is_none()) {
+        return PromptColumns::find(columns, taken, twins).under(columns, &map.system);
+    }
+    PromptColumns::mapped(columns, taken, &main).under(columns, &map.system)
+}
+
+/// As [`prompt`], for two columns that hold the responses.
+fn prompt_of(columns: &Columns, settings: &ReadSettings, twins: &Twins) -> PromptColumns {
+    prompt(columns, settings, &twins.names.each_ref().map(String::as_str), Some(twins))
 }

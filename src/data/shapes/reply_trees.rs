@@ -4,15 +4,18 @@
 use serde_json::Value;
 
 use super::super::columns::{Columns, Fields};
-use super::super::pair::{Label, Message, Prompt, Role, Side};
+use super::super::pair::{Message, Prompt, Role};
+use super::super::settings::{Pairing, ReadSettings};
 use super::super::values::Bad;
-use super::{Answer, Draft, Found, Shape};
+use super::rated_lists::pair_up;
+use super::{Answer, Found, Shape};
 
 struct ReplyTrees {
     root: String,
+    pairing: Pairing,
 }
 
-pub(super) fn detect(columns: &Columns) -> Option<Answer> {
+pub(super) fn detect(columns: &Columns, settings: &ReadSettings) -> Option<Answer> {
     let tree = |value: &Value| {
         let node = value.as_object()?;
         Some(node.contains_key("text") && node.get("replies")?.is_array())
@@ -20,15 +23,26 @@ pub(super) fn detect(columns: &Columns) -> Option<Answer> {
     let mut roots = columns.iter().filter(|column| {
         columns.share(|row| Some(tree(row.get(&column.name)?).unwrap_or(false))) >= 0.5
     });
-    roots.next().map(|column| Answer::Reads(Box::new(ReplyTrees { root: column.name.clone() })))
+    let root = roots.next()?.name.clone();
+    let pairing = match settings.pairing {
+        Pairing::Auto => Pairing::All,
+        pairing => pairing,
+    };
+    Some(Answer::Reads(Box::new(ReplyTrees { root, pairing })))
 }
 
 impl Shape for ReplyTrees {
     fn describe(&self) -> String {
-        format!(
-            "trees of ranked replies in `{}`, each two replies of different rank a pair",
-            self.root
-        )
+        let pairs = match self.pairing {
+            Pairing::Auto | Pairing::All => "each two replies of different rank a pair",
+            Pairing::BestWorst => "the best reply against the worst",
+            Pairing::Adjacent => "each reply against the next better one",
+        };
+        format!("trees of ranked replies in `{}`, {pairs}", self.root)
+    }
+
+    fn columns(&self) -> Vec<String> {
+        vec![self.root.clone()]
     }
 
     fn read(&self, row: &mut Fields, found: &mut Found) -> Result<(), Bad> {
@@ -39,38 +53,46 @@ impl Shape for ReplyTrees {
             }
             None => return Err(Bad::missing(&self.root)),
         };
-        walk(root, &mut Vec::new(), found)
+        walk(root, &mut Vec::new(), self.pairing, found)
     }
 }
 
 /// Visit a message and those below it. The JSON parser bounds how deep that is.
-fn walk(node: &Fields, path: &mut Vec<Message>, found: &mut Found) -> Result<(), Bad> {
+fn walk(
+    node: &Fields,
+    path: &mut Vec<Message>,
+    pairing: Pairing,
+    found: &mut Found,
+) -> Result<(), Bad> {
     let (role, content) = (speaker(node)?, text(node)?);
-    path.push(Message { role, content: content.to_owned() });
+    path.push(Message::new(role, content));
     let replies: Vec<_> = children(node).collect();
     if role == Role::User {
-        ranked_pairs(&replies, path, found)?;
+        ranked_pairs(&replies, path, pairing, found)?;
     }
     for reply in replies {
-        walk(reply, path, found)?;
+        walk(reply, path, pairing, found)?;
     }
     path.pop();
     Ok(())
 }
 
-fn ranked_pairs(replies: &[&Fields], path: &[Message], found: &mut Found) -> Result<(), Bad> {
-    let ranked = replies.iter().filter_map(|reply| Some((reply.get("rank")?.as_i64()?, *reply)));
-    let mut ranked: Vec<_> = ranked.collect();
-    ranked.sort_by_key(|(rank, _)| *rank);
-    for (i, (rank, better)) in ranked.iter().enumerate() {
-        for (_, worse) in ranked[i + 1..].iter().filter(|(other, _)| other > rank) {
-            let draft = Draft {
-                prompt: Prompt::Messages(path.to_vec()),
-                responses: [text(better)?.to_owned(), text(worse)?.to_owned()],
-                label: Some(Label::certain(Side::First)),
-            };
-            found.add(draft, ["text", "text"]);
+fn ranked_pairs(
+    replies: &[&Fields],
+    path: &[Message],
+    pairing: Pairing,
+    found: &mut Found,
+) -> Result<(), Bad> {
+    let rank = |reply: &Fields| reply.get("rank")?.as_f64();
+    let mut ranked = Vec::with_capacity(replies.len());
+    for reply in replies {
+        if let Some(rank) = rank(reply) {
+            ranked.push((-rank, text(reply)?.to_owned()));
         }
+    }
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+    if ranked.len() >= 2 {
+        pair_up(&Prompt::Messages(path.to_vec()), &ranked, pairing, "text", found);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use super::super::columns::{Columns, Fields};
 use super::super::names::judged;
 use super::super::pair::{Label, Prompt, Side};
 use super::super::report::BadReason;
+use super::super::settings::ReadSettings;
 use super::super::values::{Bad, Kind, take_text};
 use super::{Answer, Draft, Found, Shape};
 
@@ -16,9 +17,12 @@ struct Transcripts {
     names: [String; 2],
 }
 
-pub(super) fn detect(columns: &Columns) -> Option<Answer> {
+pub(super) fn detect(columns: &Columns, _: &ReadSettings) -> Option<Answer> {
     let texts = columns.iter().filter(|column| column.kind() == Kind::Text);
     let twins = judged(texts.map(|column| column.name.as_str())).into_iter();
+    let mut twins = twins.collect::<Vec<_>>();
+    twins.sort_by_key(|twins| (twins.are_about(), twins.extra().len()));
+    let twins = twins.into_iter();
     let transcript = |text: &str| text.trim_start().starts_with("Human:") && text.contains(MARKER);
     let mut twins = twins.filter(|twins| {
         columns.share(|row| Some(transcript(row.get(&twins.names[0])?.as_str()?))) >= 0.5
@@ -33,6 +37,10 @@ fn end_of_prompt(transcript: &str) -> Option<usize> {
 impl Shape for Transcripts {
     fn describe(&self) -> String {
         format!("HH-RLHF transcripts (`{}`, `{}`)", self.names[0], self.names[1])
+    }
+
+    fn columns(&self) -> Vec<String> {
+        self.names.to_vec()
     }
 
     fn read(&self, row: &mut Fields, found: &mut Found) -> Result<(), Bad> {

@@ -13,7 +13,9 @@ use super::data::Prepared;
 use super::encode::{encode, encoder, max_length};
 use super::stream;
 use crate::annotate::score_sequences;
-use crate::data::{AnnotatedPair, Pair, Side, read_annotations, weak_label, write_annotations};
+use crate::data::{
+    AnnotatedPair, Label, Pair, Side, read_annotations, weak_label, write_annotations,
+};
 use crate::model::{Footprint, ModelFiles, load_as};
 use crate::preference::{calibration, confidence};
 use crate::text::{EncodedPair, Fit, Sequence, prompt_text};
@@ -30,22 +32,96 @@ pub(crate) struct Labelled {
     pub(crate) chosen: Side,
     /// The annotator's margin d; unused for human labels.
     pub(crate) margin: f64,
+    /// What multiplies the pair's weight.
+    pub(crate) weight: f64,
 }
 
 /// The Human baseline: human labels of the unlabelled split, or of all training pairs where
 /// the labelled split takes everything.
 pub(crate) fn human_labels(session: &Session<'_>, prepared: &Prepared) -> Vec<Labelled> {
+    let label = |pair: usize| {
+        let Pair { label, weight, .. } = &prepared.pairs[pair];
+        let (chosen, weight) = (label.as_ref()?.preferred, f64::from(*weight));
+        Some(Labelled { pair, chosen, margin: 0.0, weight })
+    };
+    untrained(session, prepared).into_iter().filter_map(label).collect()
+}
+
+/// The unlabelled split, or all training pairs where the labelled split takes everything.
+fn untrained(session: &Session<'_>, prepared: &Prepared) -> Vec<usize> {
     let split = &prepared.split;
     let mut indexes = split.unlabelled.clone();
     if session.recipe.data.labelled >= 1.0 {
         indexes.extend(&split.labelled);
         indexes.sort_unstable();
     }
-    let label = |pair: usize| {
-        let label = prepared.pairs[pair].label?;
-        Some(Labelled { pair, chosen: label.preferred, margin: 0.0 })
+    indexes
+}
+
+/// A probability of 1 has no finite margin; this is near enough to it.
+const SUREST: f64 = 0.9999;
+
+/// The labels of the files, as sure as these say: by their margins, or by the probabilities of
+/// their labels where no pair has a margin.
+pub(crate) fn of_files(
+    session: &mut Session<'_>,
+    prepared: &Prepared,
+) -> Result<Vec<Labelled>, RunError> {
+    let indexes = untrained(session, prepared);
+    let labels = || indexes.iter().filter_map(|&i| Some((i, prepared.pairs[i].label?)));
+    let by_margin = labels().any(|(_, label)| label.margin.is_some());
+    if !by_margin && labels().all(|(_, label)| label.agreement >= 1.0) {
+        return Err(RunError::Impossible("annotator.kind = \"file\", but the files do not say how sure their labels are; expected a column margin, agreement, confidence or probability, ratings, or one that data.columns.margin names; annotator.kind = \"human\" takes all labels alike".to_owned()));
+    }
+    let t = session.recipe.confidence.temperature;
+    let margin = |label: &Label| {
+        if by_margin {
+            return label.margin.map(f64::from);
+        }
+        // σ(d/T) = p.
+        let p = f64::from(label.agreement).clamp(0.5, SUREST);
+        Some(t * (p / (1.0 - p)).ln())
     };
-    indexes.into_iter().filter_map(label).collect()
+    let known: Vec<Labelled> = labels()
+        .filter_map(|(pair, label)| {
+            let (chosen, weight) = (label.preferred, f64::from(prepared.pairs[pair].weight));
+            Some(Labelled { pair, chosen, margin: margin(&label)?, weight })
+        })
+        .collect();
+    if known.len() < indexes.len() {
+        session.warn(format!(
+            "{} of {} pairs are left out: the files have no label for them, or do not say how sure it is",
+            indexes.len() - known.len(),
+            indexes.len()
+        ))?;
+    }
+    let path = session.folder.path().join(FILE);
+    session.stage(Stage::Confidence, known.len() as u64, |session| {
+        let annotated: Vec<AnnotatedPair> = known.iter().map(|l| stated(prepared, l)).collect();
+        write_annotations(&path, &annotated)?;
+        let margins: Vec<f64> = known.iter().map(|label| label.margin).collect();
+        let weights = session.recipe.confidence.weights(&margins);
+        let report = &mut session.state.report.confidence;
+        report.mean = mean(margins.iter().map(|&d| confidence(d, t)));
+        report.kept = weights.iter().filter(|weight| **weight > 0.0).count();
+        session.emit(Event::Annotated { file: PathBuf::from(FILE), pairs: annotated.len() })
+    })?;
+    Ok(known)
+}
+
+/// A label of a file as an annotation: no human but the file itself spoke, so none agrees.
+fn stated(prepared: &Prepared, label: &Labelled) -> AnnotatedPair {
+    let pair = &prepared.pairs[label.pair];
+    let mut scores = [0.0; 2];
+    scores[label.chosen.index()] = label.margin as f32;
+    AnnotatedPair {
+        split: "unlabelled".to_owned(),
+        prompt: prompt_text(&pair.prompt),
+        responses: pair.responses.clone(),
+        human: None,
+        scores,
+        label: label.chosen,
+    }
 }
 
 pub(crate) fn run(
@@ -86,7 +162,7 @@ pub(crate) fn run(
         session.emit(Event::Annotated { file: PathBuf::from(FILE), pairs: annotated.len() })
     })?;
     let annotated = read_annotations(&path)?;
-    Ok(labels(&pairs, &annotated))
+    Ok(labels(prepared, &pairs, &annotated))
 }
 
 fn score(
@@ -145,13 +221,23 @@ fn coin(seed: u64, pair: usize) -> Side {
 }
 
 /// Labels of the unlabelled split, in the order of the files.
-fn labels(pairs: &[EncodedPair], annotated: &[AnnotatedPair]) -> Vec<Labelled> {
+fn labels(
+    prepared: &Prepared,
+    pairs: &[EncodedPair],
+    annotated: &[AnnotatedPair],
+) -> Vec<Labelled> {
     let unlabelled = |a: &AnnotatedPair| a.split == "unlabelled";
+    let weight = |pair: usize| f64::from(prepared.pairs[pair].weight);
     pairs
         .iter()
         .zip(annotated)
         .filter(|(_, a)| unlabelled(a))
-        .map(|(p, a)| Labelled { pair: p.pair, chosen: a.label, margin: a.margin() })
+        .map(|(p, a)| Labelled {
+            pair: p.pair,
+            chosen: a.label,
+            margin: a.margin(),
+            weight: weight(p.pair),
+        })
         .collect()
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::super::error::RunError;
 use super::super::event::{DataSummary, Event, FileSummary, Stage};
 use super::super::session::Session;
-use crate::data::{FileReport, Pair, Split, SplitSettings, read_files, split};
+use crate::data::{FileReport, Pair, ReadSettings, Split, SplitSettings, read_files, split};
 use crate::run::Recipe;
 
 /// How many bad rows a summary lists; all are counted.
@@ -23,6 +23,11 @@ pub(crate) struct Prepared {
 pub(crate) fn run(session: &mut Session<'_>) -> Result<Prepared, RunError> {
     let (prepared, summary) = prepare(&session.recipe)?;
     session.stage(Stage::Data, summary.pairs as u64, |session| {
+        for file in &summary.files {
+            for note in &file.notes {
+                session.warn(format!("{}: {note}", file.path.display()))?;
+            }
+        }
         session.state.report.data.summary = summary.clone();
         session.emit(Event::Data { summary })
     })?;
@@ -32,7 +37,8 @@ pub(crate) fn run(session: &mut Session<'_>) -> Result<Prepared, RunError> {
 /// Read and split the pairs of a recipe.
 pub(crate) fn prepare(recipe: &Recipe) -> Result<(Prepared, DataSummary), RunError> {
     let settings = &recipe.data;
-    let (mut pairs, mut files) = read(&settings.files, recipe.seed)?;
+    let reading = settings.reading();
+    let (mut pairs, mut files) = read(&settings.files, recipe.seed, &reading)?;
     if settings.limit > 0 {
         pairs.truncate(settings.limit);
     }
@@ -46,7 +52,7 @@ pub(crate) fn prepare(recipe: &Recipe) -> Result<(Prepared, DataSummary), RunErr
         (&settings.unlabelled, &mut split.unlabelled),
         (&settings.held_out_files, &mut split.held_out),
     ] {
-        let (more, reports) = read(list, recipe.seed)?;
+        let (more, reports) = read(list, recipe.seed, &reading)?;
         part.extend(pairs.len()..pairs.len() + more.len());
         pairs.extend(more);
         files.extend(reports);
@@ -55,7 +61,11 @@ pub(crate) fn prepare(recipe: &Recipe) -> Result<(Prepared, DataSummary), RunErr
     Ok((Prepared { pairs, split }, summary))
 }
 
-fn read(names: &[String], seed: u64) -> Result<(Vec<Pair>, Vec<FileReport>), RunError> {
+fn read(
+    names: &[String],
+    seed: u64,
+    settings: &ReadSettings,
+) -> Result<(Vec<Pair>, Vec<FileReport>), RunError> {
     let mut pairs = Vec::new();
     let mut reports = Vec::new();
     for name in names {
@@ -68,7 +78,7 @@ fn read(names: &[String], seed: u64) -> Result<(Vec<Pair>, Vec<FileReport>), Run
             pairs.extend(more);
             reports.push(report);
         } else {
-            let pool = read_files(&[PathBuf::from(name)])?;
+            let pool = read_files(&[PathBuf::from(name)], settings)?;
             pairs.extend(pool.pairs);
             reports.extend(pool.files);
         }
@@ -101,5 +111,7 @@ fn file_summary(file: FileReport) -> FileSummary {
         pairs: file.pairs,
         bad_rows: file.bad.len(),
         bad: file.bad.into_iter().take(LISTED).collect(),
+        notes: file.notes,
+        unread: file.unread,
     }
 }

@@ -75,6 +75,14 @@ pub(crate) fn encode(
         ))?;
         session.refused.extend(encoded.refused.iter().map(|(i, _)| i));
     }
+    let pair = |i: &usize| encoder.leaves_tools_out(&prepared.pairs[*i].prompt);
+    let without_tools = indexes.iter().filter(|i| pair(i)).count();
+    if without_tools > 0 {
+        session.warn(format!(
+            "in {without_tools} of {} {split} pairs the {model} reads nothing of the prompt's tools: its chat template does not ask for them, or it has none (data.chat, data.chat_template)",
+            indexes.len()
+        ))?;
+    }
     let merged = encoded.merged();
     if merged > 0 {
         session.warn(format!(

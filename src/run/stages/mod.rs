@@ -69,6 +69,7 @@ pub(super) fn run_all(session: &mut Session<'_>) -> Result<(), RunError> {
     lengths::check(session, &prepared)?;
     let labels = match session.recipe.annotator.kind {
         super::AnnotatorKind::Human => confidence::human_labels(session, &prepared),
+        super::AnnotatorKind::File => confidence::of_files(session, &prepared)?,
         super::AnnotatorKind::RewardHead => {
             annotator::run(session, &prepared)?;
             confidence::run(session, &prepared)?

@@ -80,7 +80,7 @@ type LabelledPair = ([Sequence; 2], Labelled);
 /// The pairs that batches are made of: all, or those that `weight = "top"` keeps.
 fn kept<'a>(session: &Session<'_>, material: &'a Material) -> Vec<&'a LabelledPair> {
     let weighting = &session.recipe.confidence;
-    let weak = session.recipe.annotator.kind == AnnotatorKind::RewardHead;
+    let weak = session.recipe.annotator.kind != AnnotatorKind::Human;
     if !weak || weighting.weight != Scheme::Top {
         return material.pairs.iter().collect();
     }
@@ -93,6 +93,7 @@ fn kept<'a>(session: &Session<'_>, material: &'a Material) -> Vec<&'a LabelledPa
 
 /// The weighted objective over pairs; what the reference says of them is not known yet.
 fn task(session: &Session<'_>, material: &Material, pairs: &[&LabelledPair]) -> PreferenceTask {
+    let given = pairs.iter().map(|(_, label)| label.weight).collect();
     let pairs = pairs.iter().map(|(sides, label)| PolicyPair {
         sides: sides.clone(),
         reference: [0.0; 2],
@@ -102,7 +103,7 @@ fn task(session: &Session<'_>, material: &Material, pairs: &[&LabelledPair]) -> 
         Normalisation::Pairs => WeightedMean::Pairs,
         Normalisation::Weights => WeightedMean::Weights,
     };
-    let weak = session.recipe.annotator.kind == AnnotatorKind::RewardHead;
+    let weak = session.recipe.annotator.kind != AnnotatorKind::Human;
     let weighting = weak.then(|| match session.recipe.confidence.clone() {
         // What it leaves out is not among the pairs.
         top @ Weighting { weight: Scheme::Top, .. } => Weighting { weight: Scheme::Uniform, ..top },
@@ -112,6 +113,7 @@ fn task(session: &Session<'_>, material: &Material, pairs: &[&LabelledPair]) -> 
     let sampling = session.recipe.policy.sampling;
     PreferenceTask::new(pairs.collect(), pad, preference(session), mean, weighting)
         .with_sampling(sampling)
+        .with_given_weights(given)
 }
 
 /// Log-probabilities of all responses under the reference, [chosen, rejected] for each pair;

@@ -16,7 +16,7 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 
 use super::TextError;
 use super::guard::guarded;
-use crate::data::Message;
+use crate::data::{Message, Role};
 use crate::model::ModelFiles;
 
 pub use special::special_tokens;
@@ -176,7 +176,8 @@ impl ChatTemplate {
         messages: &[Message],
         add_generation_prompt: bool,
     ) -> Result<String, TextError> {
-        let length: usize = messages.iter().map(|m| m.content.len()).sum();
+        let beside = |m: &Message| m.fields.iter().map(|(_, json)| json.len()).sum::<usize>();
+        let length: usize = messages.iter().map(|m| m.content.len() + beside(m)).sum();
         // Long conversations may cost more: every message may be handled a few times.
         let fuel = FUEL + FUEL_PER_MESSAGE * messages.len() as u64 + length as u64 / 2;
         let work = || self.render_here(messages, add_generation_prompt, fuel.min(MAX_FUEL));
@@ -197,15 +198,28 @@ impl ChatTemplate {
         add_generation_prompt: bool,
         fuel: u64,
     ) -> Result<String, TextError> {
-        let turn = |m: &Message| {
-            Value::from_pairs([("role", m.role.key()), ("content", m.content.as_str())])
+        // The functions that may be called are no turn.
+        let (tools, messages) = match messages {
+            [first, turns @ ..] if first.role == Role::Tools => {
+                (self.json("tools", &first.content)?, turns)
+            }
+            turns => (Value::from(()), turns),
         };
+        let turn = |m: &Message| {
+            let text = |text: &str| Ok::<_, TextError>(Value::from(text));
+            let said = [("role", text(m.role.key())), ("content", text(&m.content))];
+            let beside = m.fields.iter().map(|(name, json)| (&**name, self.json(name, json)));
+            let fields = said.into_iter().chain(beside);
+            let fields = fields.map(|(name, value)| Ok((name.to_owned(), value?)));
+            fields.collect::<Result<Vec<(String, Value)>, TextError>>().map(Value::from_pairs)
+        };
+        let turns = messages.iter().map(turn).collect::<Result<Vec<Value>, TextError>>()?;
         let text = |(name, token): &(String, String)| (name.clone(), Value::from(token.as_str()));
         let mut variables: Vec<(String, Value)> = self.special.iter().map(text).collect();
         let mut set = |name: &str, value: Value| variables.push((name.to_owned(), value));
-        set("messages", messages.iter().map(turn).collect::<Vec<_>>().into());
+        set("messages", turns.into());
         set("add_generation_prompt", add_generation_prompt.into());
-        set("tools", Value::from(()));
+        set("tools", tools);
         set("documents", Value::from(()));
         let mut environment = self.environment.clone();
         environment.set_fuel(Some(fuel));
@@ -213,6 +227,13 @@ impl ChatTemplate {
             .get_template(NAME)
             .and_then(|template| template.render(Value::from_pairs(variables)))
             .map_err(|e| failure(&self.path, &e))
+    }
+
+    /// JSON as a value whose keys keep their order.
+    fn json(&self, name: &str, text: &str) -> Result<Value, TextError> {
+        serde_json::from_str(text).map_err(|e| {
+            self.wrong(format!("`{name}` of this conversation is no JSON ({e}); mend the row"))
+        })
     }
 
     fn wrong(&self, found: String) -> TextError {

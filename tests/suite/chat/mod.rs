@@ -40,7 +40,7 @@ fn message(role: &str, content: &str) -> Message {
         "assistant" => Role::Assistant,
         other => panic!("{other}"),
     };
-    Message { role, content: content.to_owned() }
+    Message::new(role, content)
 }
 
 fn messages(value: &Value) -> Vec<Message> {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use confide::data::{Message, Role};
 use confide::model::ModelFiles;
 use confide::text::{ChatTemplate, TextError};
 use serde_json::{Value, json};
@@ -126,4 +127,33 @@ fn what_is_wrong_with_a_template_is_said_with_file_and_line() {
     std::fs::write(&bytes, b"ok\nok \xff").unwrap();
     let words = ChatTemplate::of_file(&bytes, &files, &now()).unwrap_err().to_string();
     assert!(words.contains("bytes.jinja, template line 2") && words.contains("UTF-8"), "{words}");
+}
+
+/// Functions and calls reach the template as transformers gives them: `tools`, and fields of the
+/// messages, with the keys in their order.
+#[test]
+fn tools_and_calls_reach_the_template() {
+    let call = |json: &str| Message {
+        role: Role::Assistant,
+        content: String::new(),
+        fields: vec![("tool_calls".to_owned(), json.to_owned())],
+    };
+    let talk = [
+        Message::new(Role::Tools, r#"[{"type": "function", "function": {"name": "w", "a": 1}}]"#),
+        Message::new(Role::User, "q"),
+        call(r#"[{"function": {"name": "w", "arguments": {"z": 1, "b": [2, null]}}}]"#),
+        Message::new(Role::Tool, "12"),
+    ];
+    let source = "{% for tool in tools %}<{{ tool | tojson }}>{% endfor %}\
+        {% for m in messages %}{{ m.role }}:{{ m.content }}\
+        {% for c in m.tool_calls or [] %}({{ c.function.name }} {{ c.function.arguments | tojson }}){% endfor %};\
+        {% endfor %}";
+    // As Python's json.dumps spaces it.
+    let wanted = r#"<{"type": "function", "function": {"name": "w", "a": 1}}>user:q;assistant:(w {"z": 1, "b": [2, null]});tool:12;"#;
+    assert_eq!(render(source, &talk, false).unwrap(), wanted);
+    let none = "{% if tools is none %}no{% endif %} tools, {{ messages | length }}";
+    assert_eq!(render(none, &talk[1..], false).unwrap(), "no tools, 3");
+    assert_eq!(render(none, &talk, false).unwrap(), " tools, 3");
+    let broken = [call("no JSON")];
+    assert!(matches!(render(source, &broken, false), Err(TextError::Template { .. })));
 }

@@ -136,6 +136,7 @@ fn pairs_that_a_template_refuses_are_set_apart() {
         prompt,
         responses: ["a".to_owned(), "b".to_owned()],
         label: None,
+        weight: 1.0,
         source: Source { file: 0, line: 1 },
     };
     let pairs = [pair(Prompt::Messages(vec![message("user", "Q")])), pair(talk())];
@@ -155,6 +156,7 @@ fn a_prompt_that_reads_otherwise_before_a_response_is_noticed() {
         prompt,
         responses: ["a".to_owned(), "b".to_owned()],
         label: None,
+        weight: 1.0,
         source: Source { file: 0, line: 1 },
     };
     let merged = |template: &str| {
@@ -188,7 +190,7 @@ fn conversations_become_the_tokens_that_trl_trains_on() {
     let files = ModelFiles::folder(folder.path()).unwrap();
     let encoder = Encoder::load(&files, &Chat::default()).unwrap();
 
-    let pool = read_files(&[pairs]).unwrap();
+    let pool = read_files(&[pairs], &confide::data::ReadSettings::default()).unwrap();
     let indexes: Vec<usize> = (0..pool.pairs.len()).collect();
     let encoded = encode_pairs(&encoder, &pool.pairs, &indexes).unwrap();
     assert!(encoded.refused.is_empty());

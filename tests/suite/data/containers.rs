@@ -86,9 +86,9 @@ fn bad_json_records_are_listed() {
     assert_eq!(lines(&report, BadReason::UnreadableLine), [1, 4]);
     assert_eq!(lines(&report, BadReason::WrongType), [3, 7]);
     assert_eq!(report.duplicates, 3);
-    // A lone half of an emoji, and NaN: neither is JSON.
+    // A lone half of an emoji, and a number that is none: neither is JSON.
     let (pairs, report) =
-        read(format!(r#"[{good}, "x", {{"prompt": "\ud83d"}}, {good}, {{"x": NaN}},]"#)).unwrap();
+        read(format!(r#"[{good}, "x", {{"prompt": "\ud83d"}}, {good}, {{"x": NaNa}},]"#)).unwrap();
     assert_eq!(pairs.iter().map(|pair| pair.source.line).collect::<Vec<_>>(), [1, 4]);
     assert_eq!(lines(&report, BadReason::UnreadableLine), [3, 5]);
     assert_eq!(lines(&report, BadReason::WrongType), [2]);

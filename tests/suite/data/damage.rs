@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use confide::data::{AnnotatedPair, BadReason, DataError, Side, read_file, write_annotations};
+use confide::data::{
+    AnnotatedPair, BadReason, DataError, ReadSettings, Side, read_file, write_annotations,
+};
 use proptest::prelude::*;
 
 use super::{Files, assert_says, data, gzip, lines, read, refusal};
@@ -11,7 +13,7 @@ const GOOD: &str = r#"{"prompt": "q", "chosen": "a", "rejected": "b"}"#;
 
 #[test]
 fn an_absent_file_is_named() {
-    let message = refusal(read_file(Path::new("no/such/file.json")));
+    let message = refusal(read_file(Path::new("no/such/file.json"), &ReadSettings::default()));
     assert_says(&message, &["no/such/file.json", "could not be read", "check the name"]);
 }
 
@@ -153,6 +155,23 @@ fn json_text() -> impl Strategy<Value = String> {
         "question",
         "score_1",
         "score_2",
+        "score",
+        "rank",
+        "completions",
+        "answers",
+        "labels",
+        "message_id",
+        "parent_id",
+        "tools",
+        "tool_calls",
+        "history",
+        "image",
+        "weight",
+        "margin",
+        "rejected_response",
+        "output",
+        "0",
+        "1",
     ];
     leaf.prop_recursive(4, 40, 6, move |inner| {
         prop_oneof![

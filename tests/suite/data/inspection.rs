@@ -1,6 +1,6 @@
 //! What files hold, without failing.
 
-use confide::data::inspect;
+use confide::data::{ReadSettings, inspect};
 
 use super::{Files, assert_says, data};
 
@@ -15,7 +15,7 @@ fn files_are_summed_and_errors_kept() {
         files.write("nothing"),
         files.write("prompt,response_1,response_2\nq,a,b\n"),
     ];
-    let found = inspect(&paths);
+    let found = inspect(&paths, &ReadSettings::default());
     assert_eq!(
         (found.pairs, found.bad_rows, found.unlabelled, found.duplicates, found.ties),
         (3, 1, 1, 1, 0)
@@ -32,7 +32,11 @@ fn files_are_summed_and_errors_kept() {
 #[test]
 fn json_has_the_keys_that_scripts_read() {
     let files = Files::new();
-    let json = serde_json::to_value(inspect(&[files.write(GOOD), files.write("[")])).unwrap();
+    let json = serde_json::to_value(inspect(
+        &[files.write(GOOD), files.write("[")],
+        &ReadSettings::default(),
+    ))
+    .unwrap();
     assert_eq!((&json["pairs"], &json["bad_rows"]), (&1.into(), &0.into()));
     assert!(json["bad_by_reason"].is_object() && json["format"].is_string());
     assert_eq!(json["files"][0]["pairs"], 1);
@@ -43,7 +47,7 @@ fn json_has_the_keys_that_scripts_read() {
 #[test]
 fn a_large_file_is_previewed() {
     let Some(path) = data("hh-harmless-base/test.jsonl.gz") else { return };
-    let found = inspect(&[path]);
+    let found = inspect(&[path], &ReadSettings::default());
     assert_eq!((found.pairs, found.preview.len()), (2303, 200));
     let json = serde_json::to_value(&found).unwrap();
     assert_eq!(
@@ -58,5 +62,5 @@ fn a_large_file_is_previewed() {
 
 #[test]
 fn no_files_are_no_pairs() {
-    assert_eq!(inspect(&[]), confide::data::Inspection::default());
+    assert_eq!(inspect(&[], &ReadSettings::default()), confide::data::Inspection::default());
 }

@@ -90,9 +90,10 @@ fn a_constant_label_is_read_by_the_names_of_the_candidates() {
 #[test]
 fn values_that_name_no_candidate_are_said() {
     let (pairs, report) =
-        labelled(["response1", "response2"], &["preference"], &[&[json!(-3)], &[json!(2)]]);
+        labelled(["response1", "response2"], &["preference"], &[&[json!("x")], &[json!("y")]]);
     assert_eq!(sides(&pairs), [None, None]);
-    assert_says(&report.format, &["no labels: the values of `preference` name neither candidate"]);
+    assert_says(&report.format, &["no labels: those in `preference`", "“y” names neither"]);
+    assert_says(&report.notes[0], &["data.columns.label", "data.columns.reading"]);
 }
 
 #[test]
@@ -166,4 +167,13 @@ fn the_better_of_two_label_columns_is_taken() {
     let (pairs, report) = labelled(["response_0", "response_1"], &columns, &rows);
     assert_eq!(sides(&pairs), [SECOND, FIRST]);
     assert_says(&report.format, &["labels in `better_response_id` (0 or 1"]);
+}
+
+/// Numbers from 1 to 2 are nearer to the candidate that they stand for.
+#[test]
+fn fractions_between_two_candidates() {
+    let rows: [&[Value]; 3] = [&[json!(1.1)], &[json!(1.75)], &[json!(1.5)]];
+    let (pairs, report) = labelled(["output_1", "output_2"], &["preference"], &rows);
+    assert_eq!((sides(&pairs), report.ties), (vec![FIRST, SECOND], 1), "{}", report.format);
+    assert_eq!(pairs[1].label.unwrap().agreement, 0.75);
 }

@@ -1,18 +1,25 @@
 //! Reading files into pairs, and splitting them.
 
+mod cases;
 mod containers;
 mod damage;
+mod exports;
+mod forms;
 mod inspection;
 mod labels;
 mod lines;
+mod mapping;
+mod prompts;
+mod ranked;
 mod real;
 mod shapes;
 mod split;
+mod weights;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use confide::data::{BadReason, DataError, FileReport, Pair, read_file};
+use confide::data::{BadReason, DataError, FileReport, Pair, ReadSettings, read_file};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
@@ -34,11 +41,27 @@ impl Files {
     }
 }
 
+/// Read rows as JSON lines.
+#[track_caller]
+fn rows(rows: &[serde_json::Value]) -> (Vec<Pair>, FileReport) {
+    read(json_lines(rows)).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn json_lines(rows: &[serde_json::Value]) -> String {
+    rows.iter().map(|row| format!("{row}\n")).collect()
+}
+
+/// Read rows under settings.
+fn read_as(rows: &[serde_json::Value], settings: &ReadSettings) -> Read {
+    let files = Files::new();
+    read_file(&files.write(json_lines(rows)), settings)
+}
+
 type Read = Result<(Vec<Pair>, FileReport), DataError>;
 
 fn read(bytes: impl AsRef<[u8]>) -> Read {
     let files = Files::new();
-    read_file(&files.write(bytes))
+    read_file(&files.write(bytes), &ReadSettings::default())
 }
 
 /// The message of a file that must be refused.

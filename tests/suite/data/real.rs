@@ -1,12 +1,14 @@
 //! Every file of the shared data is read with exact counts, or refused in words.
 
-use confide::data::{BadReason, FileReport, Pair, Prompt, Role, Side, read_file, read_files};
+use confide::data::{
+    BadReason, FileReport, Pair, Prompt, ReadSettings, Role, Side, read_file, read_files,
+};
 
 use super::{assert_says, data, lines, refusal};
 
 fn read(path: &str) -> Option<(Vec<Pair>, FileReport)> {
     let path = data(path)?;
-    Some(read_file(&path).unwrap_or_else(|e| panic!("{e}")))
+    Some(read_file(&path, &ReadSettings::default()).unwrap_or_else(|e| panic!("{e}")))
 }
 
 /// Panic unless a report has these numbers of pairs, bad rows, ties and duplicates.
@@ -56,7 +58,7 @@ fn hh_helpful() {
 #[test]
 fn transcripts_lose_nothing() {
     let Some(path) = data("hh-harmless-base/test.jsonl.gz") else { return };
-    let (pairs, _) = read_file(&path).unwrap();
+    let (pairs, _) = read_file(&path, &ReadSettings::default()).unwrap();
     let file = std::fs::File::open(&path).unwrap();
     let text = std::io::read_to_string(flate2::read::GzDecoder::new(file)).unwrap();
     let lines: Vec<_> = text.lines().collect();
@@ -175,7 +177,7 @@ fn a_pool_keeps_the_order_of_its_files() {
     let Some(paths) = names.iter().map(|name| data(name)).collect::<Option<Vec<_>>>() else {
         return;
     };
-    let pool = read_files(&paths).unwrap();
+    let pool = read_files(&paths, &ReadSettings::default()).unwrap();
     assert_eq!(pool.pairs.len(), 114);
     assert_eq!(pool.files.iter().map(|file| file.path.clone()).collect::<Vec<_>>(), paths);
     assert_eq!(pool.pairs.iter().filter(|pair| pair.source.file == 1).count(), 113);
@@ -210,7 +212,7 @@ fn other_files_are_refused_in_words() {
     ];
     for (name, found) in cases {
         let Some(path) = data(name) else { return };
-        let message = refusal(read_file(&path));
+        let message = refusal(read_file(&path, &ReadSettings::default()));
         assert_says(
             &message,
             &[&path.display().to_string(), found, "expected prompts with two responses", "Try: "],

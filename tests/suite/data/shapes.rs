@@ -1,31 +1,16 @@
 //! Shapes of rows, on small files that hold nothing else.
 
-use confide::data::{BadReason, Message, Pair, Prompt, Role, Side};
+use confide::data::{BadReason, Message, Prompt, Role, Side};
 use serde_json::{Value, json};
 
-use super::{assert_says, lines, read, refusal};
-
-/// Read rows as JSON lines, and give the pairs with the report's words.
-#[track_caller]
-fn rows(rows: &[Value]) -> (Vec<Pair>, confide::data::FileReport) {
-    read(json_lines(rows)).unwrap_or_else(|e| panic!("{e}"))
-}
-
-fn json_lines(rows: &[Value]) -> String {
-    rows.iter().map(|row| format!("{row}\n")).collect()
-}
+use super::{assert_says, json_lines, lines, read, refusal, rows};
 
 fn text(text: &str) -> Prompt {
     Prompt::Text(text.to_owned())
 }
 
 fn turns(turns: &[(Role, &str)]) -> Prompt {
-    Prompt::Messages(
-        turns
-            .iter()
-            .map(|(role, text)| Message { role: *role, content: (*text).to_owned() })
-            .collect(),
-    )
+    Prompt::Messages(turns.iter().map(|(role, text)| Message::new(*role, *text)).collect())
 }
 
 #[test]

@@ -14,6 +14,7 @@ fn pair(prompt: usize, labelled: bool) -> Pair {
         prompt: Prompt::Text(format!("prompt {prompt}")),
         responses: ["a".to_owned(), "b".to_owned()],
         label: labelled.then(|| Label::certain(Side::First)),
+        weight: 1.0,
         source: Source { file: 0, line: 1 },
     }
 }
@@ -25,7 +26,7 @@ fn parts(split: &Split) -> [&Vec<usize>; 4] {
 #[test]
 fn one_prompt_has_one_key_in_every_form() {
     let text = |text: &str| Prompt::Text(text.to_owned()).key();
-    let message = |role, content: &str| Message { role, content: content.to_owned() };
+    let message = |role, content: &str| Message::new(role, content);
     assert_eq!(text("Why is  the sky\nblue? "), text("Why is the sky blue?"));
     assert_eq!(text("\n\nHuman: Why?\n\nAssistant:"), text("Why?"));
     assert_eq!(Prompt::Messages(vec![message(Role::User, "Why?")]).key(), text("Why?"));
@@ -65,7 +66,7 @@ fn the_held_out_part_does_not_depend_on_the_labelled_share() {
 #[test]
 fn real_pairs_split_by_prompt() {
     let Some(path) = data("pandalm-human/testset-v1.json") else { return };
-    let (pairs, _) = read_file(&path).unwrap();
+    let (pairs, _) = read_file(&path, &confide::data::ReadSettings::default()).unwrap();
     let parts = split(&pairs, &SplitSettings { labelled: 0.3, held_out: 0.1, seed: 0 });
     let keys = |part: &[usize]| part.iter().map(|i| pairs[*i].prompt.key()).collect::<HashSet<_>>();
     let (labelled, unlabelled, held_out) =

@@ -110,7 +110,7 @@ fn an_exported_model_names_the_ends_it_was_trained_on() {
 fn ends_that_data_bring_along_are_written_once() {
     let model = chatml();
     let encoder = Encoder::load(&model.files(), &Chat::default()).unwrap();
-    let turn = |role, content: &str| Message { role, content: content.to_owned() };
+    let turn = |role, content: &str| Message::new(role, content);
     let prompt = Prompt::Messages(vec![
         turn(Role::User, "one"),
         turn(Role::Assistant, "two<|im_end|>\n"),

@@ -156,7 +156,7 @@ where
 }
 
 fn talk() -> Prompt {
-    let turn = |role, content: &str| Message { role, content: content.to_owned() };
+    let turn = |role, content: &str| Message::new(role, content);
     Prompt::Messages(vec![
         turn(Role::System, "Be brief."),
         turn(Role::User, "Once upon"),

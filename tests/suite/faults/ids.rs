@@ -148,7 +148,11 @@ fn a_tokenizer_that_ends_texts_ends_no_prompt_and_no_response_twice() {
     let encoder = Encoder::load(&model.files(), &Chat::default()).unwrap();
     let own = encoder.tokenizer.encode("Hello").unwrap();
     assert_eq!((own.first(), own.last()), (Some(&1), Some(&0)), "the tokenizer frames texts");
-    let pool = confide::data::read_files(&[some_pairs(model.path())]).unwrap();
+    let pool = confide::data::read_files(
+        &[some_pairs(model.path())],
+        &confide::data::ReadSettings::default(),
+    )
+    .unwrap();
     let encoded = encode_pairs(&encoder, &pool.pairs, &[0, 1, 2]).unwrap();
     assert_eq!(encoded.merged(), 0, "no end behind the prompt differs from what follows it");
     for pair in &encoded.pairs {

@@ -1,0 +1,43 @@
+//! Rows as files hold them → rows as shapes read them: values that were saved as text become
+//! values again, objects become columns, what stands in several rows comes together.
+
+mod cells;
+mod flatten;
+mod mapped;
+mod rated_rows;
+mod replies;
+mod two;
+
+use super::columns::Row;
+use super::error::Fault;
+use super::report::BadRow;
+use super::settings::ReadSettings;
+
+/// What was done to the rows.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// In words, for the format.
+    pub(super) how: Vec<String>,
+    /// What a person should know.
+    pub(super) notes: Vec<String>,
+    /// Rows that came to nothing.
+    pub(super) bad: Vec<BadRow>,
+}
+
+/// Prepare the rows of a file; a `flat` one holds nothing but texts.
+pub(super) fn prepare(
+    rows: &mut Vec<Row>,
+    flat: bool,
+    settings: &ReadSettings,
+) -> Result<Done, Fault> {
+    let mut done = Done::default();
+    cells::decode(rows, flat, &mut done);
+    flatten::flatten(rows);
+    let by_hand = mapped::materialise(rows, settings, &mut done)?;
+    if !by_hand {
+        replies::gather(rows, &mut done)?;
+        rated_rows::gather(rows, &mut done)?;
+        two::split(rows);
+    }
+    Ok(done)
+}
