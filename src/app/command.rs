@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::pairs::Query;
+use crate::data::ColumnMap;
 use crate::run::{Level, Recipe};
 
 /// Which dialog of the system to show.
@@ -52,6 +53,8 @@ pub enum Command {
     Demo,
     /// Read preference files and make them the recipe's data.
     UseFiles(Vec<PathBuf>),
+    /// Read the preference files on show again, their columns as a person says.
+    MapColumns(Box<ColumnMap>),
     /// Read a recipe.
     LoadRecipe(PathBuf),
     /// Write the recipe.

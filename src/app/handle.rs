@@ -12,6 +12,7 @@ use super::state::{DataState, LogEntry, Problem};
 use super::tasks::Done;
 use super::window::App;
 use super::{layout, model_choice};
+use crate::data::{ColumnMap, ReadSettings};
 use crate::demo;
 use crate::device;
 use crate::hub;
@@ -36,7 +37,17 @@ impl App {
             Command::SetRecipe(recipe) => self.set_recipe(*recipe),
             Command::SetThreshold(value) => self.set_threshold(value),
             Command::Demo => self.demo(),
-            Command::UseFiles(paths) => self.if_free(|app| app.inspect(paths)),
+            Command::UseFiles(paths) => self.if_free(|app| {
+                // What was said of the columns was said of other files.
+                let reading = app.state.recipe.data.reading();
+                app.inspect(paths, ReadSettings { columns: ColumnMap::default(), ..reading });
+            }),
+            Command::MapColumns(columns) => self.if_free(|app| {
+                if let DataState::Read(preview) = &app.state.data {
+                    let (paths, reading) = (preview.paths.clone(), preview.reading.clone());
+                    app.inspect(paths, ReadSettings { columns: *columns, ..reading });
+                }
+            }),
             Command::LoadRecipe(path) => self.if_free(|app| app.load_recipe(path)),
             Command::SaveRecipe(path) => self.save_recipe(path),
             Command::OpenRun(folder) => self.if_free(|app| app.open_run(folder)),
@@ -155,7 +166,8 @@ impl App {
         if recipe.confidence != before.confidence {
             self.weigh();
         }
-        if self.state.recipe.data.files != before.data.files {
+        let (data, old) = (&self.state.recipe.data, &before.data);
+        if data.files != old.files || data.reading() != old.reading() {
             self.look_at_data();
         }
     }
@@ -187,12 +199,15 @@ impl App {
     fn look_at_data(&mut self) {
         let files: Vec<PathBuf> = self.state.recipe.data.files.iter().map(PathBuf::from).collect();
         let shown = match &self.state.data {
-            DataState::Read(preview) => preview.paths == files || preview.usable().eq(&files),
+            DataState::Read(preview) => {
+                let same = preview.paths == files || preview.usable().eq(&files);
+                same && preview.reading == self.state.recipe.data.reading()
+            }
             DataState::Reading(paths) => *paths == files,
             DataState::Empty => false,
         };
         if !files.is_empty() && !shown {
-            self.inspect(files);
+            self.inspect(files, self.state.recipe.data.reading());
         }
     }
 
@@ -212,11 +227,11 @@ impl App {
         });
     }
 
-    fn inspect(&mut self, paths: Vec<PathBuf>) {
+    fn inspect(&mut self, paths: Vec<PathBuf>, reading: ReadSettings) {
         self.state.data = DataState::Reading(paths.clone());
         let seed = self.state.recipe.seed;
         self.tasks.spawn("reading preference files", move || {
-            Done::Inspected(Box::new(Preview::read(paths, seed)))
+            Done::Inspected(Box::new(Preview::read(paths, reading, seed)))
         });
     }
 
@@ -234,7 +249,8 @@ impl App {
             .data
             .files
             .iter()
-            .map(Path::new));
+            .map(Path::new))
+            && preview.reading == self.state.recipe.data.reading();
         let files: Vec<String> =
             preview.usable().map(|path| path.to_string_lossy().into_owned()).collect();
         let stem = preview
@@ -242,9 +258,14 @@ impl App {
             .next()
             .and_then(|path| path.file_stem())
             .map(|stem| stem.to_string_lossy().into_owned());
-        let pairs = preview.pairs;
+        // Its columns can be chosen there.
+        let unknown = preview.files.iter().any(|file| !file.columns.is_empty());
+        let (pairs, reading) = (preview.pairs, preview.reading.clone());
         self.state.data = DataState::Read(Arc::new(preview));
         if files.is_empty() || asked_by_recipe || self.state.at_work {
+            if unknown {
+                layout::show(&mut self.layout, "Data");
+            }
             return;
         }
         let own = !files.iter().any(|file| file.starts_with("builtin:"));
@@ -253,6 +274,7 @@ impl App {
             recipe = demo::without(&recipe);
         }
         recipe.data.files = files;
+        recipe.data.columns = reading.columns;
         if let Some(stem) = stem {
             recipe.name = stem;
         }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::data::{BadRow, FileInspection, Inspection, Pair, ReadSettings, Side, inspect};
+use crate::data::{
+    BadRow, ColumnInfo, FileInspection, Inspection, Pair, ReadSettings, Side, inspect,
+};
 use crate::demo;
 
 /// Pairs to read before a run.
@@ -29,6 +31,8 @@ pub struct FilePreview {
     pub notes: Vec<String>,
     /// Columns that nothing was taken from.
     pub unread: Vec<String>,
+    /// All columns of a file whose shape is unknown, to choose from.
+    pub columns: Vec<ColumnInfo>,
 }
 
 /// A row that was skipped.
@@ -58,6 +62,8 @@ pub struct PairPreview {
 pub struct Preview {
     /// The files that were asked for.
     pub paths: Vec<PathBuf>,
+    /// How they were read.
+    pub reading: ReadSettings,
     /// Readable pairs.
     pub pairs: usize,
     /// Skipped rows.
@@ -78,13 +84,13 @@ pub struct Preview {
 
 impl Preview {
     /// Read files, or pairs that are built in; slow, so off the UI thread.
-    pub fn read(paths: Vec<PathBuf>, seed: u64) -> Self {
+    pub fn read(paths: Vec<PathBuf>, reading: ReadSettings, seed: u64) -> Self {
         let built_in = paths.first().and_then(|path| path.to_str()?.strip_prefix("builtin:"));
         match built_in.and_then(|name| demo::pairs(name, seed)) {
             Some((pairs, report)) => Self::from_built_in(paths, pairs, report.format),
             None => {
-                let found = inspect(&paths, &ReadSettings::default());
-                Self::from_inspection(paths, found)
+                let found = inspect(&paths, &reading);
+                Self { reading, ..Self::from_inspection(paths, found) }
             }
         }
     }
@@ -128,9 +134,11 @@ impl Preview {
             bad: file.bad.into_iter().take(SHOWN_ROWS).map(line).collect(),
             notes: file.notes,
             unread: file.unread,
+            columns: file.columns,
         };
         Self {
             paths,
+            reading: ReadSettings::default(),
             pairs: found.pairs,
             bad_rows: found.bad_rows,
             unlabelled: found.unlabelled,

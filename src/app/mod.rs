@@ -4,6 +4,7 @@
 //! per frame; everything slow happens on a thread of its own and comes back as a message.
 
 mod cloud_gpu;
+mod column_choice;
 mod command;
 mod drops;
 mod follow;

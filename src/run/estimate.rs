@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::error::RunError;
 use super::stages::check;
+use super::stages::confidence::for_policy;
 use super::stages::data::{Prepared, prepare};
 use super::stages::encode::{encoder_at, max_length};
 use super::stages::lengths::lengths;
@@ -186,11 +187,8 @@ impl Inputs<'_> {
             Model::open(recipe, &settings.model, settings.precision, &settings.lora, "policy")?;
         let footprint = model.footprint(false, self.device)?;
         let split = &self.prepared.split;
-        let mut indexes = split.unlabelled.clone();
-        if recipe.annotator.kind != AnnotatorKind::RewardHead && data.labelled >= 1.0 {
-            indexes.extend(&split.labelled);
-        }
-        let pairs = self.fitting(&model, &indexes, Fit::Start, recipe)?;
+        let pairs = for_policy(recipe, self.prepared);
+        let pairs = self.fitting(&model, &pairs, Fit::Start, recipe)?;
         let held_out = self.fitting(&model, &split.held_out, Fit::Start, recipe)?;
         let pad = model.encoder.tokenizer.pad;
         let order = |training: &Training, stream| {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use confide::app::pairs::{Column, PairTable, Query, Split, Weights};
 use confide::app::series::{aggregate, smooth};
 use confide::app::{App, Command, DataState, Role, Start};
-use confide::data::{AnnotatedPair, Side};
+use confide::data::{AnnotatedPair, ColumnMap, Side};
 use confide::demo;
 use confide::device::{self, Class};
 use confide::preference::{Scheme, Weighting};
@@ -147,6 +147,37 @@ fn a_dropped_preference_file_becomes_the_data() {
     window.get_by_label_contains("95 % fit").click();
     window.run_steps(3);
     assert!(window.state().state().recipe.data.max_length > 6);
+}
+
+#[test]
+fn columns_of_an_unknown_shape_are_chosen_in_the_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("odd.jsonl");
+    let row = |i: usize| format!(r#"{{"xa": "Ask {i}?", "xb": "Well, {i}.", "xc": "Bad {i}."}}"#);
+    std::fs::write(&file, (0..4).map(row).collect::<Vec<_>>().join("\n")).unwrap();
+    let mut window = open(demo());
+    drop_on(&mut window, &file);
+    until(&mut window, 20, "the question", |w| shows(w, "Which columns hold what?"));
+    assert!(shows(&window, "no response is chosen yet"));
+    assert_eq!(window.state().state().recipe.data.files, ["builtin:demo"], "nothing is read yet");
+    let columns = ColumnMap {
+        prompt: "xa".to_owned(),
+        chosen: "xb".to_owned(),
+        rejected: "xc".to_owned(),
+        ..ColumnMap::default()
+    };
+    send(&mut window, Command::MapColumns(Box::new(columns.clone())));
+    until(&mut window, 20, "the pairs", |w| shows(w, "4 readable pairs"));
+    assert!(shows(&window, "Well, 0."));
+    let recipe = &window.state().state().recipe;
+    assert_eq!(recipe.data.columns, columns, "a run reads them so too");
+    assert_eq!(recipe.data.files, [file.to_string_lossy()]);
+    // Other files come without what was said of these.
+    let plain = folder.path().join("plain.jsonl");
+    std::fs::write(&plain, r#"{"prompt": "Tea?", "chosen": "Yes.", "rejected": "No."}"#).unwrap();
+    drop_on(&mut window, &plain);
+    until(&mut window, 20, "other data", |w| shows(w, "1 readable pair"));
+    assert_eq!(window.state().state().recipe.data.columns, ColumnMap::default());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::app::icons::{self, Icon};
 use crate::app::inspection::{FilePreview, PairPreview, Preview};
 use crate::app::state::{DataState, Scene};
 use crate::app::theme::Palette;
-use crate::app::{format, model_choice, widgets};
+use crate::app::{column_choice, format, model_choice, widgets};
 use crate::run::{DataSummary, PromptsReport};
 
 /// The data of the next run.
@@ -54,7 +54,7 @@ impl Panel for Data {
                 DataState::Read(found) => {
                     totals(ui, found);
                     for (i, file) in found.files.iter().enumerate() {
-                        ui.push_id(i, |ui| file_card(ui, file));
+                        ui.push_id(i, |ui| file_card(ui, scene, file));
                     }
                     self.reader(ui, found);
                 }
@@ -255,7 +255,7 @@ fn totals(ui: &mut Ui, found: &Preview) {
     });
 }
 
-fn file_card(ui: &mut Ui, file: &FilePreview) {
+fn file_card(ui: &mut Ui, scene: &mut Scene<'_>, file: &FilePreview) {
     let palette = Palette::get(ui);
     widgets::card(ui, |ui| {
         ui.horizontal_wrapped(|ui| {
@@ -269,6 +269,7 @@ fn file_card(ui: &mut Ui, file: &FilePreview) {
         if let Some(error) = &file.error {
             ui.add(Label::new(RichText::new(error).color(palette.error)).wrap());
         }
+        column_choice::ask(ui, scene, file);
         for note in &file.notes {
             ui.add(Label::new(RichText::new(note).color(palette.warning)).wrap());
         }

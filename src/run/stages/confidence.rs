@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::super::error::RunError;
 use super::super::event::{Event, Stage};
 use super::super::session::Session;
+use super::super::{AnnotatorKind, Recipe};
 use super::annotator::{pad, preferred_first, trained_files};
 use super::data::Prepared;
 use super::encode::{encode, encoder, max_length};
@@ -44,14 +45,15 @@ pub(crate) fn human_labels(session: &Session<'_>, prepared: &Prepared) -> Vec<La
         let (chosen, weight) = (label.as_ref()?.preferred, f64::from(*weight));
         Some(Labelled { pair, chosen, margin: 0.0, weight })
     };
-    untrained(session, prepared).into_iter().filter_map(label).collect()
+    for_policy(&session.recipe, prepared).into_iter().filter_map(label).collect()
 }
 
-/// The unlabelled split, or all training pairs where the labelled split takes everything.
-fn untrained(session: &Session<'_>, prepared: &Prepared) -> Vec<usize> {
+/// The pairs that the policy trains on: the unlabelled split, or all training pairs where the
+/// labelled split takes everything and trains no annotator.
+pub(crate) fn for_policy(recipe: &Recipe, prepared: &Prepared) -> Vec<usize> {
     let split = &prepared.split;
     let mut indexes = split.unlabelled.clone();
-    if session.recipe.data.labelled >= 1.0 {
+    if recipe.annotator.kind != AnnotatorKind::RewardHead && recipe.data.labelled >= 1.0 {
         indexes.extend(&split.labelled);
         indexes.sort_unstable();
     }
@@ -67,7 +69,7 @@ pub(crate) fn of_files(
     session: &mut Session<'_>,
     prepared: &Prepared,
 ) -> Result<Vec<Labelled>, RunError> {
-    let indexes = untrained(session, prepared);
+    let indexes = for_policy(&session.recipe, prepared);
     let labels = || indexes.iter().filter_map(|&i| Some((i, prepared.pairs[i].label?)));
     let by_margin = labels().any(|(_, label)| label.margin.is_some());
     if !by_margin && labels().all(|(_, label)| label.agreement >= 1.0) {

@@ -9,6 +9,7 @@ use super::super::event::Event;
 use super::super::models::find_model;
 use super::super::session::Session;
 use super::super::{AnnotatorKind, Recipe};
+use super::confidence::for_policy;
 use super::data::Prepared;
 use super::encode::{encoder_at, max_length};
 use crate::data::Pair;
@@ -36,9 +37,9 @@ pub(crate) fn lengths(
         let lengths = of_model(recipe, &recipe.annotator.model, prepared, &all, Fit::Whole)?;
         found.insert("annotator".to_owned(), lengths);
     }
-    if recipe.policy.training.epochs > 0.0 && !split.unlabelled.is_empty() {
-        let pairs = &split.unlabelled;
-        let lengths = of_model(recipe, &recipe.policy.model, prepared, pairs, Fit::Start)?;
+    let pairs = for_policy(recipe, prepared);
+    if recipe.policy.training.epochs > 0.0 && !pairs.is_empty() {
+        let lengths = of_model(recipe, &recipe.policy.model, prepared, &pairs, Fit::Start)?;
         found.insert("policy".to_owned(), lengths);
     }
     Ok(found)

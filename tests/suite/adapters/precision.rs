@@ -308,9 +308,13 @@ fn weights_that_no_type_holds_well_do_not_panic() {
         confide::model::save_tensors(&path, &tensors, Storage::F32).unwrap();
     };
     write(&[1e30, 0.0, -0.0, 1e-40]);
-    for precision in Precision::ALL {
+    for precision in Precision::ALL.into_iter().filter(|p| *p != Precision::F16) {
         assert_eq!(outputs(&open_as(folder.path(), precision).decoder, &batch()).len(), 2);
     }
+    // It would become infinite there, and everything after it no number.
+    let files = ModelFiles::folder(folder.path()).unwrap();
+    let refused = confide::model::load_as(&files, &Device::flex(), Precision::F16).unwrap_err();
+    assert!(refused.to_string().contains("layers.0.ffn.up.weight holds 1e30"), "{refused}");
     for value in [f32::NAN, f32::INFINITY] {
         write(&[value]);
         let files = ModelFiles::folder(folder.path()).unwrap();

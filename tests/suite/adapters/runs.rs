@@ -199,7 +199,7 @@ fn real_recipe(policy: &str) -> Option<Recipe> {
     let model = shared("data/models/stories260K-hf")?;
     let pairs = shared("data/hh-harmless-base/test.jsonl.gz")?;
     let text = format!(
-        "device = 'cpu'\ndata = {{ files = ['{}'], labelled = 1.0, held_out = 0.1, limit = 24, max_length = 160 }}\n\
+        "device = 'cpu'\ndata = {{ files = ['{}'], labelled = 1.0, held_out = 0.1, limit = 24, max_length = 160, max_lost = 1 }}\n\
          annotator = {{ kind = 'human' }}\nsft = {{ epochs = 0 }}\n\
          [policy]\nmodel = '{}'\nsteps = 4\nlearning_rate = 5e-3\nbatch_size = 4\naccumulate = 1\nbeta = 0.1\n\
          schedule = 'constant'\n{policy}",
@@ -304,7 +304,7 @@ fn an_adapter_of_a_model_on_the_hub_names_it_as_peft_does() {
     let Some(commit) = cache_with_a_model(&cache) else { return };
     let recipe = folder.path().join("recipe.toml");
     let text = format!(
-        "device = 'cpu'\ndata = {{ files = ['{}'], labelled = 1.0, limit = 12, max_length = 160 }}\n\
+        "device = 'cpu'\ndata = {{ files = ['{}'], labelled = 1.0, limit = 12, max_length = 160, max_lost = 1 }}\n\
          annotator = {{ kind = 'human' }}\nsft = {{ epochs = 0 }}\n\
          policy = {{ model = 'org/tiny', steps = 1, batch_size = 4, accumulate = 1, lora = {{ rank = 2 }} }}",
         pairs.display()
