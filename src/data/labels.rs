@@ -182,7 +182,7 @@ impl Labels {
         match &self.source {
             Source::Votes(names, _) => names.clone(),
             Source::Ratings(names, _) => names.to_vec(),
-            Source::Repeats(name, of) => [&[name.clone()], &of[..]].concat(),
+            Source::Repeats(name, of) => [std::slice::from_ref(name), &of[..]].concat(),
             Source::Nobody => Vec::new(),
         }
     }
