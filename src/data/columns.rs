@@ -20,7 +20,7 @@ pub(super) struct Row {
 }
 
 /// Longer texts are no labels, so their values are not collected.
-const LABEL_LENGTH: usize = 40;
+const LABEL_LENGTH: usize = 64;
 /// Columns with more distinct values are no labels.
 const LABEL_VALUES: usize = 64;
 /// Wider tables are not looked at beyond this, as comparing names is quadratic.
@@ -150,8 +150,19 @@ impl<'a> Columns<'a> {
 
     /// Share of the rows that satisfy a condition among those to which it applies.
     pub(super) fn share(&self, condition: impl Fn(&Fields) -> Option<bool>) -> f64 {
+        self.share_of_some(self.rows.len(), condition)
+    }
+
+    /// The same over about so many rows from all of the file, where a look at one is dear.
+    pub(super) fn share_of_some(
+        &self,
+        rows: usize,
+        condition: impl Fn(&Fields) -> Option<bool>,
+    ) -> f64 {
+        let step = (self.rows.len() / rows.max(1)).max(1);
         let (mut yes, mut all) = (0_usize, 0_usize);
-        for answer in self.rows.iter().filter_map(|row| condition(&row.fields)) {
+        let some = self.rows.iter().step_by(step);
+        for answer in some.filter_map(|row| condition(&row.fields)) {
             all += 1;
             yes += usize::from(answer);
         }

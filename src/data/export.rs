@@ -238,7 +238,7 @@ fn write_column(
             w.write_batch(&values, Some(&levels), None)?;
         }
         ColumnWriter::ByteArrayColumnWriter(w) if table.chat => {
-            let (values, repeated) = turns(table, index / 2, index % 2 == 0);
+            let (values, repeated) = turns(table, index / 2, index.is_multiple_of(2));
             // A conversation without a turn is no row: every value is there.
             w.write_batch(&values, Some(&vec![1; values.len()]), Some(&repeated))?;
         }

@@ -58,8 +58,6 @@ const ABOUT: &[&str] = &[
     "strength",
     "degree",
     "intensity",
-    "statement",
-    "elaboration",
 ];
 
 /// Words in the names of columns that rate both candidates.
@@ -184,7 +182,7 @@ impl Labels {
         match &self.source {
             Source::Votes(names, _) => names.clone(),
             Source::Ratings(names, _) => names.to_vec(),
-            Source::Repeats(name, of) => [&[name.clone()], &of[..]].concat(),
+            Source::Repeats(name, of) => [std::slice::from_ref(name), &of[..]].concat(),
             Source::Nobody => Vec::new(),
         }
     }
@@ -334,7 +332,9 @@ fn rank(column: &Column) -> Option<usize> {
             .any(|name| has(name));
     let signed = column.values.keys().any(|value| value.starts_with('-'));
     let about = ABOUT.iter().any(|name| has(name)) && !(has("strength") && signed);
-    NAMES.iter().position(|name| has(name)).filter(|_| !id && !about)
+    // What says the same in a sentence comes last.
+    let place = |at| at + if has("statement") { NAMES.len() } else { 0 };
+    NAMES.iter().position(|name| has(name)).filter(|_| !id && !about).map(place)
 }
 
 /// Columns that sound like labels, best first; annotators of one question stand together.

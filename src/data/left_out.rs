@@ -60,10 +60,17 @@ pub(super) fn take_media_out(rows: &mut [Row], media: Media) -> Option<String> {
     })
 }
 
-/// Whether a row has a column of pictures or sounds.
-pub(super) fn media_in(row: &Fields) -> Result<(), Bad> {
-    match row.iter().find(|(name, value)| is_media(name) && !is_empty(value)) {
-        Some((name, _)) => {
+/// The columns of pictures and sounds, where a row with one is a bad row.
+pub(super) fn media_columns(columns: &Columns, media: Media) -> Vec<String> {
+    let refused = columns.every().filter(|column| media == Media::Refuse && is_media(&column.name));
+    refused.map(|column| column.name.clone()).collect()
+}
+
+/// Whether a row holds something in one of these columns.
+pub(super) fn media_in(row: &Fields, columns: &[String]) -> Result<(), Bad> {
+    let held = |name: &&String| row.get(*name).is_some_and(|value| !is_empty(value));
+    match columns.iter().find(held) {
+        Some(name) => {
             let detail = format!("`{name}` holds a picture, sound or film, {WITHOUT_MEDIA}");
             Err(Bad::new(BadReason::Media, detail))
         }

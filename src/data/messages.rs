@@ -152,7 +152,7 @@ pub(super) fn leave_media_out(value: &mut Value) -> bool {
     let is_turn = is_message(value);
     match value {
         Value::Array(items) => {
-            items.iter_mut().fold(false, |found, item| leave_media_out(item) || found)
+            items.iter_mut().map(leave_media_out).filter(|found| *found).count() > 0
         }
         Value::Object(fields) if is_turn => {
             let Some(Value::Array(parts)) = fields.get_mut("content") else { return false };
@@ -161,7 +161,7 @@ pub(super) fn leave_media_out(value: &mut Value) -> bool {
             parts.len() < before
         }
         Value::Object(fields) => {
-            fields.values_mut().fold(false, |found, value| leave_media_out(value) || found)
+            fields.values_mut().map(leave_media_out).filter(|found| *found).count() > 0
         }
         _ => false,
     }

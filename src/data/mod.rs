@@ -30,6 +30,7 @@ mod shapes;
 mod split;
 mod values;
 mod weights;
+mod wording;
 
 pub use annotations::{AnnotatedPair, read_annotations, weak_label, write_annotations};
 pub use error::DataError;

@@ -83,6 +83,8 @@ const OTHERS: &[&str] = &[
 const SYSTEMS: &[&[&str]] =
     &[&["system"], &["system", "prompt"], &["system", "message"], &["custom", "system", "prompt"]];
 
+/// Rows that are searched for responses in prompts.
+const SAMPLE: usize = 500;
 /// Shorter responses may stand in any text by chance.
 const TELLING: usize = 12;
 
@@ -227,7 +229,7 @@ impl PromptColumns {
             let words = words(&column.name);
             words.iter().any(|word| OTHERS.contains(&word.as_str()) || is_response_word(word))
         };
-        let long = |column: &&Column| column.open_ended && column.mean_length() >= 16;
+        let long = |column: &&Column| column.is_varied() && column.mean_length() >= 16;
         let mut fitting = speaking().filter(|column| !other(column)).filter(long);
         let only = fitting.next()?;
         fitting.next().is_none().then_some(only)
@@ -363,7 +365,7 @@ fn holds_both(columns: &Columns, name: &str, responses: &[String; 2]) -> bool {
         let last = last.get("content").unwrap_or(last);
         Some(last.as_str()?.trim().to_owned()).filter(|text| text.len() >= TELLING)
     };
-    columns.share(|row| {
+    columns.share_of_some(SAMPLE, |row| {
         let (first, second) = (reply(row, &responses[0])?, reply(row, &responses[1])?);
         let asked = said(row, name)?;
         Some(first != second && asked.contains(&first) && asked.contains(&second))

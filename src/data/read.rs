@@ -13,7 +13,7 @@ use super::left_out;
 use super::pair::{Pair, Pool, Prompt, Source};
 use super::prepare::{Done, prepare};
 use super::report::{BadRow, FileReport};
-use super::settings::{Media, ReadSettings};
+use super::settings::ReadSettings;
 use super::shapes::{self, Answer, Found, Shape};
 use super::values::{self, Bad, Kind};
 use super::weights::{Weighed, Weights};
@@ -106,11 +106,11 @@ fn pairs(table: Table, settings: &ReadSettings) -> Result<(Vec<Pair>, FileReport
         return Err(Fault::NoPairs(how, in_words(&done.bad)));
     }
     let plan = Plan::make(&container, &rows, done, settings)?;
-    let Plan { shape, weights, format, unread, notes: more, bad: dropped } = plan;
+    let Plan { shape, weights, media, format, unread, notes: more, bad: dropped } = plan;
     notes.extend(more);
     bad.extend(dropped);
     let (mut pairs, mut ties, mut against) = (Vec::with_capacity(rows.len()), 0, 0);
-    for (line, weighed, found) in read_rows(shape.as_ref(), &weights, settings.media, rows) {
+    for (line, weighed, found) in read_rows(shape.as_ref(), &weights, &media, rows) {
         ties += found.ties;
         bad.extend(found.bad.into_iter().map(|Bad { reason, detail }| BadRow {
             line,
@@ -157,6 +157,8 @@ fn pairs(table: Table, settings: &ReadSettings) -> Result<(Vec<Pair>, FileReport
 struct Plan {
     shape: Box<dyn Shape>,
     weights: Weights,
+    /// Columns of pictures and sounds that make a row a bad one.
+    media: Vec<String>,
     format: String,
     unread: Vec<String>,
     notes: Vec<String>,
@@ -178,7 +180,8 @@ impl Plan {
         let how: String = done.how.iter().map(|how| format!("{how}, ")).collect();
         let format = format!("{container}, {how}{}{}", shape.describe(), weights.describe());
         let notes = shape.notes().into_iter().chain(may_belong).collect();
-        Ok(Self { shape, weights, format, unread, notes, bad: done.bad })
+        let media = left_out::media_columns(&columns, settings.media);
+        Ok(Self { shape, weights, media, format, unread, notes, bad: done.bad })
     }
 }
 
@@ -186,7 +189,7 @@ impl Plan {
 fn read_rows(
     shape: &dyn Shape,
     weights: &Weights,
-    media: Media,
+    media: &[String],
     rows: Vec<Row>,
 ) -> Vec<(u64, Weighed, Found)> {
     let read = |mut row: Row| {
@@ -194,8 +197,7 @@ fn read_rows(
         let weighed = weights.of(&row.fields);
         let outcome = match &weighed {
             Err(bad) => Err(Bad::new(bad.reason, bad.detail.clone())),
-            Ok(_) if media == Media::Refuse => left_out::media_in(&row.fields),
-            Ok(_) => Ok(()),
+            Ok(_) => left_out::media_in(&row.fields, media),
         };
         if let Err(bad) = outcome.and_then(|()| shape.read(&mut row.fields, &mut found)) {
             found = Found { bad: vec![bad], ..Found::default() };

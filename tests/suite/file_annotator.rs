@@ -28,7 +28,7 @@ fn run(folder: &Path, rows: &[Value], kind: &str) -> Outcome {
     (outcome, events)
 }
 
-fn row(i: usize, more: Value) -> Value {
+fn row(i: usize, more: &Value) -> Value {
     let mut row = json!({"prompt": format!("What is number {i}?"), "response_1": format!("{i}."), "response_2": "No."});
     row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     row
@@ -48,7 +48,7 @@ fn margins_and_weights_of_a_file_weigh_its_pairs() {
     let folder = tempfile::tempdir().unwrap();
     let strengths = [-3, 2, -1, 1];
     let rows: Vec<Value> = (0..4)
-        .map(|i| row(i, json!({"preference_strength": strengths[i], "weight": 0.5 * i as f64})))
+        .map(|i| row(i, &json!({"preference_strength": strengths[i], "weight": 0.5 * i as f64})))
         .collect();
     let (report, events) = run(folder.path(), &rows, "file");
     report.unwrap();
@@ -67,7 +67,7 @@ fn margins_and_weights_of_a_file_weigh_its_pairs() {
 fn weights_count_whoever_labels() {
     let folder = tempfile::tempdir().unwrap();
     let rows: Vec<Value> =
-        (0..4).map(|i| row(i, json!({"label": 1 + i % 2, "weight": i}))).collect();
+        (0..4).map(|i| row(i, &json!({"label": 1 + i % 2, "weight": i}))).collect();
     let (report, events) = run(folder.path(), &rows, "human");
     report.unwrap();
     assert_eq!(mean_weight(&events), 1.5);
@@ -78,7 +78,7 @@ fn probabilities_become_margins() {
     let folder = tempfile::tempdir().unwrap();
     let sure = [0.75, 0.5, 1.0];
     let rows: Vec<Value> =
-        (0..3).map(|i| row(i, json!({"label": 1 + i % 2, "agreement": sure[i]}))).collect();
+        (0..3).map(|i| row(i, &json!({"label": 1 + i % 2, "agreement": sure[i]}))).collect();
     let (report, _) = run(folder.path(), &rows, "file");
     report.unwrap();
     let annotated = read_annotations(&folder.path().join("run/annotations.parquet")).unwrap();
@@ -91,7 +91,7 @@ fn probabilities_become_margins() {
 #[test]
 fn labels_without_a_word_on_how_sure_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let rows: Vec<Value> = (0..4).map(|i| row(i, json!({"label": 1 + i % 2}))).collect();
+    let rows: Vec<Value> = (0..4).map(|i| row(i, &json!({"label": 1 + i % 2}))).collect();
     let (report, _) = run(folder.path(), &rows, "file");
     let words = report.unwrap_err().to_string();
     assert!(

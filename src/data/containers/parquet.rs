@@ -11,6 +11,7 @@ use serde_json::{Number, Value};
 
 use super::super::columns::{Fields, Row};
 use super::super::error::Fault;
+use super::record::ORDERED;
 use super::{LARGEST, Table, too_large};
 
 /// How a Parquet file begins and ends.
@@ -44,7 +45,7 @@ fn rows(path: &Path) -> Result<Table, Fault> {
     let rows = reader.get_row_iter(None).map_err(|e| damaged(&e, 0))?;
     for (line, row) in (1..).zip(rows) {
         let columns = row.map_err(|e| damaged(&e, table.rows.len()))?.into_columns();
-        let fields = columns.into_iter().map(|(name, field)| (name, value(field)));
+        let fields = columns.into_iter().map(named);
         table.rows.push(Row { line, fields: fields.collect::<Fields>() });
     }
     Ok(table)
@@ -64,6 +65,34 @@ fn damaged(error: &ParquetError, whole: usize) -> Fault {
     Fault::Damaged(format!("its Parquet data cannot be read ({error}) after {whole} whole rows"))
 }
 
+/// A column or a field of a group.
+fn named((name, field): (String, Field)) -> (String, Value) {
+    let is_tree = matches!(field, Field::Group(_) | Field::ListInternal(_));
+    let value = match ORDERED.contains(&name.as_str()) && is_tree {
+        true => Value::String(in_order(&field)),
+        false => value(field),
+    };
+    (name, value)
+}
+
+/// JSON with the keys in the file's order. A table has every key in every row: what is null was
+/// not there.
+fn in_order(field: &Field) -> String {
+    match field {
+        Field::Group(row) => {
+            let there = row.get_column_iter().filter(|(_, field)| **field != Field::Null);
+            let entry = |(name, field): (&String, &Field)| {
+                format!("{}:{}", Value::from(name.as_str()), in_order(field))
+            };
+            format!("{{{}}}", there.map(entry).collect::<Vec<_>>().join(","))
+        }
+        Field::ListInternal(list) => {
+            format!("[{}]", list.elements().iter().map(in_order).collect::<Vec<_>>().join(","))
+        }
+        other => value(other.clone()).to_string(),
+    }
+}
+
 fn value(field: Field) -> Value {
     match field {
         Field::Str(text) => Value::String(text),
@@ -73,9 +102,7 @@ fn value(field: Field) -> Value {
             // Of no use as a text, but something is there, a picture say.
             Err(_) => serde_json::json!({"bytes": bytes.len()}),
         },
-        Field::Group(row) => {
-            row.into_columns().into_iter().map(|(name, field)| (name, value(field))).collect()
-        }
+        Field::Group(row) => row.into_columns().into_iter().map(named).collect(),
         Field::ListInternal(list) => list.elements().iter().cloned().map(value).collect(),
         Field::Bool(value) => Value::Bool(value),
         Field::Byte(n) => n.into(),

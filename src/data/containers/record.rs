@@ -9,7 +9,7 @@ use super::super::python;
 
 /// Values under these keys are kept as JSON text: a chat template writes them into the prompt,
 /// where the order of their keys counts, and that of a [`Value`] is lost.
-const ORDERED: [&str; 3] = ["tools", "tool_calls", "function_call"];
+pub(super) const ORDERED: [&str; 3] = ["tools", "tool_calls", "function_call"];
 
 /// What Python's `json` writes for numbers that JSON does not have.
 const NO_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];

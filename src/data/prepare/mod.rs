@@ -8,7 +8,7 @@ mod rated_rows;
 mod replies;
 mod two;
 
-use super::columns::Row;
+use super::columns::{Columns, Row};
 use super::error::Fault;
 use super::report::BadRow;
 use super::settings::ReadSettings;
@@ -34,10 +34,17 @@ pub(super) fn prepare(
     cells::decode(rows, flat, &mut done);
     flatten::flatten(rows);
     let by_hand = mapped::materialise(rows, settings, &mut done)?;
-    if !by_hand {
-        replies::gather(rows, &mut done)?;
-        rated_rows::gather(rows, &mut done)?;
-        two::split(rows);
+    if by_hand {
+        return Ok(done);
+    }
+    // One of these at most: what a file is called by its columns.
+    let columns = Columns::of(rows);
+    if let Some(messages) = replies::find(&columns)? {
+        replies::gather(rows, &messages, &mut done);
+    } else if let Some(rated) = rated_rows::find(&columns) {
+        rated_rows::gather(rows, &rated, &mut done)?;
+    } else if let Some(list) = two::find(&columns) {
+        two::split(rows, &list);
     }
     Ok(done)
 }

@@ -28,16 +28,23 @@ const RATINGS: &[&str] = &[
     "correctness",
 ];
 
+/// The columns of rated rows.
+pub(super) struct RatedRows {
+    prompt: Vec<String>,
+    answer: String,
+    rating: String,
+}
+
 /// Gather rows that hold a prompt, one answer to it and a rating.
-pub(super) fn gather(rows: &mut Vec<Row>, done: &mut Done) -> Result<(), Fault> {
-    let Some((prompt, answer, rating)) = find(&Columns::of(rows)) else { return Ok(()) };
+pub(super) fn gather(rows: &mut Vec<Row>, rated: &RatedRows, done: &mut Done) -> Result<(), Fault> {
+    let RatedRows { prompt, answer, rating } = rated;
     let mut groups: BTreeMap<String, usize> = BTreeMap::new();
     let mut gathered: Vec<Row> = Vec::new();
     for mut row in std::mem::take(rows) {
         let key: Vec<&Value> = prompt.iter().filter_map(|name| row.fields.get(name)).collect();
         let key = serde_json::to_string(&key).unwrap_or_default();
         let take = |row: &mut Row, name: &str| row.fields.remove(name).unwrap_or(Value::Null);
-        let said = json!({"text": take(&mut row, &answer), "score": take(&mut row, &rating)});
+        let said = json!({"text": take(&mut row, answer), "score": take(&mut row, rating)});
         match groups.entry(key) {
             Entry::Occupied(place) => {
                 if let Some(Value::Array(all)) = gathered[*place.get()].fields.get_mut(ANSWERS) {
@@ -77,7 +84,7 @@ pub(super) fn gather(rows: &mut Vec<Row>, done: &mut Done) -> Result<(), Fault> 
 const ANSWERS: &str = "answers";
 
 /// The columns of the prompt, of the one answer and of its rating.
-fn find(columns: &Columns) -> Option<(Vec<String>, String, String)> {
+pub(super) fn find(columns: &Columns) -> Option<RatedRows> {
     let text =
         |column: &&Column| matches!(column.kind(), Kind::Text | Kind::Message | Kind::Messages);
     let answers = || {
@@ -97,7 +104,8 @@ fn find(columns: &Columns) -> Option<(Vec<String>, String, String)> {
     let answer = answers().next()?;
     let rating = rating(columns)?;
     let prompt = PromptColumns::find(columns, &[&answer.name, &rating], None);
-    prompt.has_main().then(|| (prompt.columns(), answer.name.clone(), rating))
+    let answer = answer.name.clone();
+    prompt.has_main().then(|| RatedRows { prompt: prompt.columns(), answer, rating })
 }
 
 /// Names that a prompt is as likely to have.

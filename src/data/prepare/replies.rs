@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::columns::{Columns, Fields, Row};
 use super::super::error::Fault;
+use super::super::names::judged;
 use super::super::report::{BadReason, BadRow};
 use super::Done;
 
@@ -17,17 +18,24 @@ const TREE: &str = "tree";
 /// Replies to replies that are followed.
 const DEEPEST: usize = 100;
 
-/// Gather rows that are messages of trees.
-pub(super) fn gather(rows: &mut Vec<Row>, done: &mut Done) -> Result<(), Fault> {
-    let columns = Columns::of(rows);
+/// The columns of messages with parents.
+pub(super) struct Messages {
+    id: String,
+    parent: String,
+    text: String,
+}
+
+/// Find them, in rows that are messages of trees.
+pub(super) fn find(columns: &Columns) -> Result<Option<Messages>, Fault> {
     let one = |names: &[&str]| {
         names.iter().find(|name| columns.get(name).is_some()).map(|name| (*name).to_owned())
     };
     let (Some(id), Some(parent), Some(text)) = (one(&IDS), one(&PARENTS), one(&TEXTS)) else {
-        return Ok(());
+        return Ok(None);
     };
-    if columns.get("role").is_none() {
-        return Ok(());
+    let pairs = judged(columns.speaking().map(|column| column.name.as_str()));
+    if columns.get("role").is_none() || !pairs.is_empty() {
+        return Ok(None);
     }
     if columns.get("rank").is_none_or(|column| column.filled() == 0) {
         return Err(Fault::unknown(
@@ -37,10 +45,18 @@ pub(super) fn gather(rows: &mut Vec<Row>, done: &mut Done) -> Result<(), Fault> 
             "choose a file with ranks, or with two answers to each prompt",
         ));
     }
-    let trees = trees(std::mem::take(rows), [&id, &parent, &text], done);
+    Ok(Some(Messages { id, parent, text }))
+}
+
+/// Gather messages in trees.
+pub(super) fn gather(
+    rows: &mut Vec<Row>,
+    Messages { id, parent, text }: &Messages,
+    done: &mut Done,
+) {
+    let trees = trees(std::mem::take(rows), [id, parent, text], done);
     done.how.push(format!("messages put together by `{parent}`"));
     *rows = trees;
-    Ok(())
 }
 
 /// The trees, each in the row of its root, in the order of the roots.

@@ -4,44 +4,43 @@
 use serde_json::Value;
 
 use super::super::columns::{Columns, Row};
-use super::super::lists;
+use super::super::lists::{self, Listed};
 use super::super::names::judged;
 use super::super::values::Kind;
 
 /// Share of a column's lists that must have two answers.
 const MOST: f64 = 0.9;
 
-/// Split the first list of answers that nothing rates, unless the file calls other columns better
+/// The first list of two answers that nothing rates, unless the file calls other columns better
 /// and worse.
-pub(super) fn split(rows: &mut [Row]) {
-    let columns = Columns::of(rows);
+pub(super) fn find(columns: &Columns) -> Option<Listed> {
     let texts = columns.speaking().filter(|column| column.kind() != Kind::Texts);
     if !judged(texts.map(|column| column.name.as_str())).is_empty() {
-        return;
+        return None;
     }
-    let lists = lists::find(&columns);
+    let lists = lists::find(columns);
     if lists.iter().any(|listed| listed.scores.is_some()) {
-        return;
+        return None;
     }
-    let of_two = lists.into_iter().find(|listed| {
+    let listed = lists.into_iter().find(|listed| {
         columns.share(|row| Some(row.get(&listed.column)?.as_array()?.len() == 2)) >= MOST
-    });
-    let Some(listed) = of_two else { return };
-    let name = listed.column;
+    })?;
     // Two lists of answers to one prompt are another shape, and steps with a verdict on each too.
     let lists_of_texts = columns.speaking().filter(|column| column.kind() == Kind::Texts);
-    if !judged(lists_of_texts.map(|column| column.name.as_str())).is_empty()
-        || has_verdicts(&columns, &name)
-    {
-        return;
-    }
+    let others = !judged(lists_of_texts.map(|column| column.name.as_str())).is_empty();
+    (!others && !has_verdicts(columns, &listed.column)).then_some(listed)
+}
+
+/// Split a list of answers.
+pub(super) fn split(rows: &mut [Row], listed: &Listed) {
+    let name = &listed.column;
     for row in rows {
-        let Some(Value::Array(items)) = row.fields.get_mut(&name) else { continue };
+        let Some(Value::Array(items)) = row.fields.get_mut(name) else { continue };
         if items.len() != 2 {
             continue;
         }
         let items = std::mem::take(items);
-        row.fields.remove(&name);
+        row.fields.remove(name);
         for (i, item) in items.into_iter().enumerate() {
             let (column, value) = match (item, &listed.text) {
                 (Value::Object(mut fields), Some(key)) => match fields.remove(key) {

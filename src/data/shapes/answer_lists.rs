@@ -10,7 +10,7 @@ use super::super::prompts::PromptColumns;
 use super::super::report::BadReason;
 use super::super::settings::{Pairing, ReadSettings};
 use super::super::values::{Bad, Kind};
-use super::{Answer, Draft, Found, Shape, likeliest};
+use super::{Answer, Draft, Found, Shape};
 
 struct AnswerLists {
     names: [String; 2],
@@ -18,8 +18,12 @@ struct AnswerLists {
 }
 
 pub(super) fn detect(columns: &Columns, settings: &ReadSettings) -> Option<Answer> {
-    let lists = columns.speaking().filter(|column| column.kind() == Kind::Texts);
-    let twins = likeliest(columns, judged(lists.map(|column| column.name.as_str())))?;
+    let is_list = |name: &String| columns.get(name).is_some_and(|c| c.kind() == Kind::Texts);
+    let texts = columns.speaking().filter(|c| matches!(c.kind(), Kind::Text | Kind::Texts));
+    // One of both may be a single answer.
+    let lists = judged(texts.map(|column| column.name.as_str())).into_iter();
+    let lists = lists.filter(|twins| !twins.are_about() && twins.names.iter().any(is_list));
+    let twins = lists.min_by_key(|twins| twins.extra().len())?;
     let prompt =
         super::prompt(columns, settings, &twins.names.each_ref().map(String::as_str), None);
     if !prompt.has_main() {
@@ -84,6 +88,7 @@ fn texts(row: &mut Fields, name: &str) -> Result<Vec<String>, Bad> {
         other => Err(Bad::wrong_type(name, &other, "a list of texts")),
     };
     match row.get_mut(name).map(Value::take) {
+        Some(Value::String(text)) => Ok(vec![text]),
         Some(Value::Array(items)) if items.is_empty() => {
             Err(Bad::new(BadReason::EmptyResponse, format!("`{name}` is an empty list")))
         }

@@ -96,6 +96,21 @@ const FORMS: &[Form] = &[
         },
     },
     Form {
+        name: "sentence",
+        column: "preference",
+        certain: true,
+        write: |(side, _), [a, b]| {
+            pick(
+                [
+                    &format!("Response {a} is slightly better than Response {b}."),
+                    &format!("Response {a} is worse than response {b}"),
+                ],
+                side,
+                "Both are equally good",
+            )
+        },
+    },
+    Form {
         name: "signed",
         column: "preference_strength",
         certain: true,

@@ -61,6 +61,10 @@ fn lists_of_good_and_bad_answers() {
     let (pairs, _) = rows(std::slice::from_ref(&row));
     let found: Vec<_> = pairs.iter().map(|pair| pair.responses.concat()).collect();
     assert_eq!(found, ["ax", "ay", "bx", "by"]);
+    let row = json!({"prompt": "q", "chosen": "a", "rejected": ["x", "y"]});
+    let (pairs, _) = rows(std::slice::from_ref(&row));
+    let found: Vec<_> = pairs.iter().map(|pair| pair.responses.concat()).collect();
+    assert_eq!(found, ["ax", "ay"]);
     let two = json!({"instruction": "q", "input": "", "output": ["better", "worse"]});
     let (pairs, report) = rows(&[two]);
     assert_eq!(pairs[0].responses, ["better", "worse"]);

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{assert_says, lines, rows};
 
-fn row(column: &str, value: Value) -> Value {
-    json!({"prompt": "q", "chosen": "a", "rejected": "b", column: value})
+fn row(column: &str, value: impl Into<Value>) -> Value {
+    json!({"prompt": "q", "chosen": "a", "rejected": "b", column: value.into()})
 }
 
 #[test]
