@@ -68,6 +68,24 @@ fn tensors_that_nobody_reads_are_told_and_known_buffers_are_not() {
     assert_says(&found[0], &["9 of ", "model.layers.1.", "same model"]);
 }
 
+/// A shard may hold what the index does not list.
+#[test]
+fn tensors_that_an_index_leaves_out_are_told() {
+    let from = crate::common::repository("tests/fixtures/models/llama-sharded");
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let files = ModelFiles::folder(folder.path()).unwrap();
+    assert!(survey(&files).unwrap().warnings.is_empty());
+    let path = folder.path().join("model-00001-of-00004.safetensors");
+    let mut all = load_named(&path).unwrap();
+    all.insert("model.layers.0.mlp.up_proj.bias".to_owned(), numbers(&[24], 1.0));
+    save_tensors(&path, &all, Storage::F32).unwrap();
+    let found = survey(&files).unwrap().warnings;
+    assert_says(&found[0], &["index.json", "1 of ", "model.layers.0.mlp.up_proj.bias"]);
+}
+
 #[test]
 fn gpt2_masks_are_buffers_and_its_biases_are_not() {
     let model = Model::gpt2(32);
