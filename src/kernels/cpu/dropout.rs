@@ -10,7 +10,7 @@ use crate::kernels::Dropped;
 /// Rows of a piece.
 const ROWS: usize = 64;
 /// Columns of a piece where a thread takes columns.
-const COLUMNS: usize = 64;
+const COLUMNS: usize = 96;
 
 /// A hash of 32 bits in the manner of `lowbias32` (C. Wellons, "Prospecting for hash functions"),
 /// with a key of 64: the one half moves the place, the other what is mixed of it, so that no key's

@@ -218,6 +218,30 @@ fn weights_of_other_kinds_are_named_with_a_way_out() {
 }
 
 #[test]
+fn folders_of_other_kinds_are_named_with_a_way_out() {
+    for (file, words) in [
+        ("tiny-Q4_K_M.gguf", &["llama.cpp"][..]),
+        ("params.json", &["transformers' layout"]),
+        ("readme.txt", &["there is no config.json; expected"]),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join(file), "x").unwrap();
+        let words_of = ModelFiles::folder(place.path()).unwrap_err().to_string();
+        assert_says(&words_of, words);
+    }
+    let place = tempfile::tempdir().unwrap();
+    let cache = place.path().join("models--org--tiny");
+    std::fs::create_dir_all(cache.join("snapshots")).unwrap();
+    assert_says(&ModelFiles::folder(&cache).unwrap_err().to_string(), &["name org/tiny"]);
+
+    let model = Model::llama();
+    let from = model.path().join("tokenizer.json");
+    std::fs::rename(from, model.path().join("tokenizer.model")).unwrap();
+    let words = confide::text::Tokenizer::load(&model.files()).unwrap_err().to_string();
+    assert_says(&words, &["tokenizer.model", "SentencePiece", "save_pretrained"]);
+}
+
+#[test]
 fn models_that_are_more_than_text_are_named_as_such() {
     let model = Model::llama();
     model.change("config.json", |json| {
