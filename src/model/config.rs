@@ -85,7 +85,7 @@ pub enum ModelError {
     },
     /// The weights are stored in a few bits with scales beside them.
     #[error(
-        "{path}: the checkpoint is quantised ({method}: “{tensor}”); expected weights as float32, float16 or bfloat16: name the model that it was made from, whose weights precision = \"int4\" or \"int8\" stores in as few bits here"
+        "{path}: the checkpoint is quantised ({method}: “{tensor}”); expected weights as float32, float16 or bfloat16: name the model that it was made from{whose}, whose weights precision = \"int4\" or \"int8\" stores in as few bits here"
     )]
     Quantised {
         /// The file.
@@ -94,6 +94,8 @@ pub enum ModelError {
         method: String,
         /// A tensor that shows it.
         tensor: String,
+        /// Where its name stands, of an adapter's base.
+        whose: &'static str,
     },
     /// What was cloned without Git LFS.
     #[error(

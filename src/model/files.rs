@@ -57,7 +57,7 @@ impl ModelFiles {
             return Err(missing("this folder does not exist"));
         }
         if !folder.join("config.json").is_file() {
-            return Err(missing("there is no config.json"));
+            return Err(missing(&without_config(folder)));
         }
         Ok(Self { place: Place::Folder(folder.to_owned()) })
     }
@@ -199,6 +199,35 @@ impl ModelFiles {
 
     pub(crate) fn fields<'a>(&self, path: &'a Path, json: &'a Value) -> Fields<'a> {
         Fields { path, json }
+    }
+}
+
+/// What a folder without `config.json` is, as far as that can be seen.
+fn without_config(folder: &Path) -> String {
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    let has = |test: &dyn Fn(&str) -> bool| names.iter().any(|name| test(name));
+    let found = "there is no config.json";
+    if has(&|name| name == "snapshots") {
+        let own = folder.file_name().unwrap_or_default().to_string_lossy();
+        let name = own.strip_prefix("models--").unwrap_or("org--name").replace("--", "/");
+        format!(
+            "{found}, but “snapshots”: this is the hub's cache of a model, so name {name}, or a folder in snapshots"
+        )
+    } else if has(&|name| name.ends_with(".gguf")) {
+        format!(
+            "{found}, but a .gguf file of llama.cpp, which is not read: name the model that it was made from"
+        )
+    } else if has(&|name| name == "params.json" || name.ends_with(".pth")) {
+        format!(
+            "{found}, but weights as their author published them: name the same model in transformers' layout (many are called …-hf)"
+        )
+    } else {
+        found.to_owned()
     }
 }
 

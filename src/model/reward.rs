@@ -43,7 +43,7 @@ pub(super) fn check_labels(weights: &Weights, files: &ModelFiles) -> Result<(), 
 /// it by `pad_token_id` of `config.json` alone, whatever the tokenizer pads with; without one, it
 /// is the last token. A model that gets its head here is read as TRL trains it, by the padding
 /// token of its tokenizer, which is then written into its `config.json`; so is one that is trained
-/// further and names no padding token.
+/// further and names no padding token. One that the model has no row for stands in no text.
 ///
 /// # Errors
 ///
@@ -53,6 +53,8 @@ pub fn score_pad(files: &ModelFiles, tokenizer_pad: u32) -> Result<Option<u32>, 
         return Ok(Some(tokenizer_pad));
     }
     let config = files.config()?;
-    let own = config.get("pad_token_id").and_then(Value::as_u64);
+    let number = |key: &str| config.get(key).and_then(Value::as_u64);
+    let rows = number("vocab_size").unwrap_or(u64::from(u32::MAX));
+    let own = number("pad_token_id").filter(|id| *id < rows);
     Ok(own.and_then(|id| u32::try_from(id).ok()))
 }

@@ -123,11 +123,10 @@ pub(super) const HEAD: &str = "lm_head.weight";
 /// Tensors that older programs stored although they follow from the settings: tables of rotary
 /// positions, masks of attention, numbers of positions.
 fn is_buffer(name: &str) -> bool {
-    const ENDS: [&str; 9] = [
-        "rotary_emb.inv_freq",
-        "rotary_emb.cos_cached",
-        "rotary_emb.sin_cached",
-        "rotary_pos_emb.inv_freq",
+    const ENDS: [&str; 8] = [
+        "inv_freq",
+        "cos_cached",
+        "sin_cached",
         ".attn.bias",
         ".attn.masked_bias",
         ".attention.bias",
@@ -175,5 +174,9 @@ fn refuse_quantised(weights: &Weights, files: &ModelFiles, json: &Value) -> Resu
         path: weights.path().to_owned(),
         method: method.unwrap_or(guess).to_owned(),
         tensor: tensor.to_owned(),
+        whose: match files.adapter() {
+            Some(_) => " (in base_model_name_or_path of adapter_config.json)",
+            None => "",
+        },
     })
 }

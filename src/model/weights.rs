@@ -91,6 +91,10 @@ impl Weights {
                 })?;
                 places.insert((*tensor).to_owned(), place);
             }
+            // What the index does not list is there all the same.
+            for (tensor, place) in stored {
+                places.entry(tensor).or_insert(place);
+            }
             shards.push(shard);
         }
         Ok(Self { path, shards, places })

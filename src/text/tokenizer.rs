@@ -54,7 +54,13 @@ impl Tokenizer {
         let mut inner = match files.bytes("tokenizer.json")? {
             Some(bytes) => tried(|| tokenizers::Tokenizer::from_bytes(&*bytes)).map_err(&failed)?,
             None => vocabulary::read(files)?.ok_or_else(|| {
-                failed("there is no such file, nor vocab.json with merges.txt".to_owned())
+                let pieces = files.list().into_iter().find(|name| name.ends_with(".model"));
+                failed(match pieces {
+                    Some(pieces) => format!(
+                        "there is no such file, and {pieces} (SentencePiece) is not read; transformers writes one: AutoTokenizer.from_pretrained(…).save_pretrained(…)"
+                    ),
+                    None => "there is no such file, nor vocab.json with merges.txt".to_owned(),
+                })
             })?,
         };
         // Rows are padded and cut here, by rules of our own.

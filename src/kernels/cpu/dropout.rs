@@ -1,12 +1,16 @@
-//! Which numbers of a matrix are dropped: a hash of their places decides.
+//! Products of a matrix of which some numbers are dropped: a hash of their places decides. What is
+//! left is made in pieces that caches hold, and never as a whole.
 
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::matrix::{Matrix, Threads, multiply};
 use crate::kernels::Dropped;
 
-/// Numbers that one thread takes at a time.
-const CHUNK: usize = 1 << 14;
+/// Rows of a piece.
+const ROWS: usize = 64;
+/// Columns of a piece where a thread takes columns.
+const COLUMNS: usize = 96;
 
 /// A hash of 32 bits in the manner of `lowbias32` (C. Wellons, "Prospecting for hash functions"),
 /// with a key of 64: the one half moves the place, the other what is mixed of it, so that no key's
@@ -26,48 +30,107 @@ fn of_row(row: usize, [first, second]: [u32; 2]) -> [u32; 2] {
     [hash(row, [first, second]), hash(row, [second, first])]
 }
 
+/// Numbers of a row from column `first` on.
 #[multiversion(targets = "simd")]
-fn drop_row(x: &[f32], out: &mut [f32], key: [u32; 2], threshold: u32, scale: f32) {
+fn drop_row(x: &[f32], out: &mut [f32], key: [u32; 2], first: u32, d: Dropped) {
     for (i, (x, out)) in x.iter().zip(out).enumerate() {
-        let kept = hash(i as u32, key) >= threshold;
-        *out = if kept { x * scale } else { 0.0 };
+        let kept = hash(first + i as u32, key) >= d.threshold;
+        *out = if kept { x * d.scale } else { 0.0 };
     }
 }
 
 #[multiversion(targets = "simd")]
-fn drop_row_in_place(x: &mut [f32], key: [u32; 2], threshold: u32, scale: f32) {
+fn drop_row_in_place(x: &mut [f32], key: [u32; 2], d: Dropped) {
     for (i, x) in x.iter_mut().enumerate() {
-        let kept = hash(i as u32, key) >= threshold;
-        *x = if kept { *x * scale } else { 0.0 };
+        let kept = hash(i as u32, key) >= d.threshold;
+        *x = if kept { *x * d.scale } else { 0.0 };
     }
 }
 
-/// Rows that one thread takes at a time.
-fn rows_at_once(width: usize) -> usize {
-    (CHUNK / width.max(1)).max(1)
+/// Whether there is anything to multiply.
+fn is_empty(rows: usize, [inner, outer]: [usize; 2]) -> bool {
+    rows == 0 || inner == 0 || outer == 0
 }
 
-/// Rows of `width` numbers, some of them dropped.
-pub(crate) fn drop_inputs(x: &[f32], width: usize, dropped: Dropped) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
-    let (width, rows) = (width.max(1), rows_at_once(width));
-    out.par_chunks_mut(rows * width).enumerate().for_each(|(i, out)| {
-        for (k, out) in out.chunks_mut(width).enumerate() {
-            let row = i * rows + k;
-            let x = &x[row * width..row * width + out.len()];
-            drop_row(x, out, of_row(row, dropped.key), dropped.threshold, dropped.scale);
+/// Dropped x times a weight: `[rows, inner]`·`[inner, outer]`.
+pub(crate) fn dropped_product(
+    x: &[f32],
+    weight: &[f32],
+    rows: usize,
+    sizes: [usize; 2],
+    dropped: Dropped,
+) -> Vec<f32> {
+    let [inner, outer] = sizes;
+    let mut out = vec![0.0; rows * outer];
+    if is_empty(rows, sizes) {
+        return out;
+    }
+    let weight = Matrix::rows(weight, inner, outer, outer);
+    let parts = out.par_chunks_mut(ROWS * outer).zip(x.par_chunks(ROWS * inner));
+    parts.enumerate().for_each_init(Vec::new, |kept, (i, (out, x))| {
+        kept.resize(x.len(), 0.0);
+        for (k, (x, kept)) in x.chunks(inner).zip(kept.chunks_mut(inner)).enumerate() {
+            drop_row(x, kept, of_row(i * ROWS + k, dropped.key), 0, dropped);
+        }
+        let kept = Matrix::rows(kept, x.len() / inner, inner, inner);
+        multiply(out, outer, [kept, weight], 1.0, false, Threads::One);
+    });
+    out
+}
+
+/// The weight's gradient, `[inner, outer]`, from that of the product, `[rows, outer]`.
+pub(crate) fn dropped_weight_slope(
+    x: &[f32],
+    slope: &[f32],
+    rows: usize,
+    sizes: [usize; 2],
+    dropped: Dropped,
+) -> Vec<f32> {
+    let [inner, outer] = sizes;
+    let mut out = vec![0.0; inner * outer];
+    if is_empty(rows, sizes) {
+        return out;
+    }
+    // Columns of x to a thread, so that sums have one order however many threads there are.
+    out.par_chunks_mut(COLUMNS * outer).enumerate().for_each_init(Vec::new, |kept, (i, out)| {
+        let (first, columns) = (i * COLUMNS, out.len() / outer);
+        for (part, slope) in slope.chunks(ROWS * outer).enumerate() {
+            let count = slope.len() / outer;
+            kept.resize(count * columns, 0.0);
+            for (k, kept) in kept.chunks_mut(columns).enumerate() {
+                let row = part * ROWS + k;
+                let x = &x[row * inner + first..][..columns];
+                drop_row(x, kept, of_row(row, dropped.key), first as u32, dropped);
+            }
+            let kept = Matrix::rows(kept, count, columns, columns).transpose();
+            let slope = Matrix::rows(slope, count, outer, outer);
+            multiply(out, outer, [kept, slope], 1.0, part > 0, Threads::One);
         }
     });
     out
 }
 
-/// The same in place.
-pub(crate) fn drop_inputs_in_place(x: &mut [f32], width: usize, dropped: Dropped) {
-    let (width, rows) = (width.max(1), rows_at_once(width));
-    x.par_chunks_mut(rows * width).enumerate().for_each(|(i, x)| {
-        for (k, x) in x.chunks_mut(width).enumerate() {
-            let key = of_row(i * rows + k, dropped.key);
-            drop_row_in_place(x, key, dropped.threshold, dropped.scale);
+/// The inputs' gradient, `[rows, inner]`.
+pub(crate) fn dropped_input_slope(
+    slope: &[f32],
+    weight: &[f32],
+    rows: usize,
+    sizes: [usize; 2],
+    dropped: Dropped,
+) -> Vec<f32> {
+    let [inner, outer] = sizes;
+    let mut out = vec![0.0; rows * inner];
+    if is_empty(rows, sizes) {
+        return out;
+    }
+    let weight = Matrix::rows(weight, inner, outer, outer).transpose();
+    let parts = out.par_chunks_mut(ROWS * inner).zip(slope.par_chunks(ROWS * outer));
+    parts.enumerate().for_each(|(i, (out, slope))| {
+        let slope = Matrix::rows(slope, slope.len() / outer, outer, outer);
+        multiply(out, inner, [slope, weight], 1.0, false, Threads::One);
+        for (k, row) in out.chunks_mut(inner).enumerate() {
+            drop_row_in_place(row, of_row(i * ROWS + k, dropped.key), dropped);
         }
     });
+    out
 }

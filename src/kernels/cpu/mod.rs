@@ -16,7 +16,7 @@ mod tensor;
 pub(super) use activation::{activate, activate_backward};
 pub(super) use adamw::adamw;
 pub(super) use attention::{attend, attend_backward};
-pub(super) use dropout::{drop_inputs, drop_inputs_in_place};
+pub(super) use dropout::{dropped_input_slope, dropped_product, dropped_weight_slope};
 pub(super) use norm::{normalise, normalise_backward};
 pub(super) use readout::{head_gradient, read_targets};
 pub(super) use rotary::rotate;

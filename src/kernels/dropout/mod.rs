@@ -5,6 +5,7 @@
 
 mod gpu;
 
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
@@ -67,56 +68,80 @@ pub(crate) trait DroppedMatmul: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// What both passes are made of, on one backend.
-trait Kernel: Backend {
-    /// A matrix with some of its numbers dropped; to do so once more changes nothing but the scale.
-    fn drop_inputs(x: FloatTensor<Self>, dropped: Dropped) -> FloatTensor<Self>;
+/// Both passes on one backend.
+trait Kernels: Backend {
+    /// See [`dropped_matmul`].
+    fn product(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        dropped: Dropped,
+    ) -> FloatTensor<Self>;
+
+    /// The gradient of the weight, from that of the product.
+    fn weight_slope(
+        x: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+        dropped: Dropped,
+    ) -> FloatTensor<Self>;
+
+    /// The gradient of x.
+    fn input_slope(
+        slope: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        dropped: Dropped,
+    ) -> FloatTensor<Self>;
 }
 
-impl Kernel for Flex {
-    fn drop_inputs(mut x: FlexTensor, dropped: Dropped) -> FlexTensor {
-        let width = x.shape()[1];
-        let whole = x.is_contiguous() && x.layout().start_offset() == 0;
-        let exact = x.bytes().len() == 4 * x.layout().num_elements();
-        if whole
-            && exact
-            && let Some(values) = x.try_storage_mut()
-        {
-            cpu::drop_inputs_in_place(values, width, dropped);
-            return x;
-        }
-        let shape = x.shape();
-        tensor(cpu::drop_inputs(Floats::of(&x).get(), width, dropped), shape)
+impl Kernels for Flex {
+    fn product(x: FlexTensor, weight: FlexTensor, dropped: Dropped) -> FlexTensor {
+        let (rows, [inner, outer]) = (x.shape()[0], [0, 1].map(|i| weight.shape()[i]));
+        let [x, weight] = [&x, &weight].map(Floats::of);
+        let out = cpu::dropped_product(x.get(), weight.get(), rows, [inner, outer], dropped);
+        tensor(out, [rows, outer])
+    }
+
+    fn weight_slope(x: FlexTensor, slope: FlexTensor, dropped: Dropped) -> FlexTensor {
+        let (rows, sizes) = (x.shape()[0], [x.shape()[1], slope.shape()[1]]);
+        let [x, slope] = [&x, &slope].map(Floats::of);
+        tensor(cpu::dropped_weight_slope(x.get(), slope.get(), rows, sizes, dropped), sizes)
+    }
+
+    fn input_slope(slope: FlexTensor, weight: FlexTensor, dropped: Dropped) -> FlexTensor {
+        let (rows, [inner, outer]) = (slope.shape()[0], [0, 1].map(|i| weight.shape()[i]));
+        let [slope, weight] = [&slope, &weight].map(Floats::of);
+        let out =
+            cpu::dropped_input_slope(slope.get(), weight.get(), rows, [inner, outer], dropped);
+        tensor(out, [rows, inner])
     }
 }
 
-impl Kernel for CubeBackend {
-    fn drop_inputs(x: CubeTensor, dropped: Dropped) -> CubeTensor {
-        gpu::drop_inputs(x, dropped)
+impl Kernels for CubeBackend {
+    fn product(x: CubeTensor, weight: CubeTensor, dropped: Dropped) -> CubeTensor {
+        Self::float_matmul(gpu::drop_inputs(x, dropped), weight)
+    }
+
+    fn weight_slope(x: CubeTensor, slope: CubeTensor, dropped: Dropped) -> CubeTensor {
+        Self::float_matmul(Self::float_transpose(gpu::drop_inputs(x, dropped)), slope)
+    }
+
+    fn input_slope(slope: CubeTensor, weight: CubeTensor, dropped: Dropped) -> CubeTensor {
+        gpu::drop_inputs(Self::float_matmul(slope, Self::float_transpose(weight)), dropped)
     }
 }
 
 impl DroppedMatmul for Flex {
     fn dropped_matmul(x: FlexTensor, weight: FlexTensor, dropped: Dropped) -> FlexTensor {
-        forward::<Self>(x, weight, dropped)
+        Self::product(x, weight, dropped)
     }
 }
 
 impl DroppedMatmul for CubeBackend {
     fn dropped_matmul(x: CubeTensor, weight: CubeTensor, dropped: Dropped) -> CubeTensor {
-        forward::<Self>(x, weight, dropped)
+        Self::product(x, weight, dropped)
     }
 }
 
-fn forward<B: Kernel>(
-    x: FloatTensor<B>,
-    weight: FloatTensor<B>,
-    dropped: Dropped,
-) -> FloatTensor<B> {
-    B::float_matmul(B::drop_inputs(x, dropped), weight)
-}
-
-impl<B: Kernel, C: CheckpointStrategy> DroppedMatmul for Autodiff<B, C> {
+impl<B: Kernels, C: CheckpointStrategy> DroppedMatmul for Autodiff<B, C> {
     fn dropped_matmul(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -125,7 +150,7 @@ impl<B: Kernel, C: CheckpointStrategy> DroppedMatmul for Autodiff<B, C> {
         #[derive(Debug)]
         struct Product;
 
-        impl<B: Kernel> Backward<B, 2> for Product {
+        impl<B: Kernels> Backward<B, 2> for Product {
             type State = (FloatTensor<B>, FloatTensor<B>, Dropped);
 
             fn backward(
@@ -139,18 +164,16 @@ impl<B: Kernel, C: CheckpointStrategy> DroppedMatmul for Autodiff<B, C> {
                 let [of_x, of_weight] = ops.parents;
                 // First the weight's, so that the inputs are gone when theirs is made.
                 if let Some(node) = of_weight {
-                    let inputs = B::float_transpose(B::drop_inputs(x, dropped));
-                    grads.register::<B>(node.id, B::float_matmul(inputs, slope.clone()));
+                    grads.register::<B>(node.id, B::weight_slope(x, slope.clone(), dropped));
                 }
                 if let Some(node) = of_x {
-                    let through = B::float_matmul(slope, B::float_transpose(weight));
-                    grads.register::<B>(node.id, B::drop_inputs(through, dropped));
+                    grads.register::<B>(node.id, B::input_slope(slope, weight, dropped));
                 }
             }
         }
 
         let [(x, a), (weight, b)] = [x, weight].map(FloatTensor::<Self>::into_parts);
-        let y = forward::<B>(x.clone(), weight.clone(), dropped);
+        let y = B::product(x.clone(), weight.clone(), dropped);
         match Product.prepare::<C>([a, b]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((x, weight, dropped), y),
             OpsKind::UnTracked(prep) => prep.finish(y),

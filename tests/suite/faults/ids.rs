@@ -78,6 +78,18 @@ fn padding_beyond_the_embedding_is_another_token() {
     let settings = [&settings[..], &[("data.labelled", "0.5")]].concat();
     run(model.path(), &pairs, &settings).report.unwrap();
 
+    // A reward model as it is, too.
+    let reward = Model::llama();
+    reward.change("config.json", |json| json["pad_token_id"] = json!(VOCABULARY));
+    let path = reward.path().join("model.safetensors");
+    let mut tensors = confide::model::load_named(&path).unwrap();
+    let head = confide::model::SavedTensor { shape: vec![1, 16], values: vec![0.5; 16] };
+    tensors.insert("score.weight".to_owned(), head);
+    confide::model::save_tensors(&path, &tensors, Storage::F32).unwrap();
+    let settings = [("annotator.kind", "reward-head"), ("annotator.epochs", "0")];
+    let settings = [&settings[..], &[("data.labelled", "0.0"), ("policy.epochs", "0")]].concat();
+    run(reward.path(), &pairs, &settings).report.unwrap();
+
     // Stop tokens that the model cannot write are none.
     model.change("config.json", |json| json["eos_token_id"] = json!([0, 5000]));
     assert_eq!(Tokenizer::load(&model.files()).unwrap().stop, [0]);

@@ -68,6 +68,24 @@ fn tensors_that_nobody_reads_are_told_and_known_buffers_are_not() {
     assert_says(&found[0], &["9 of ", "model.layers.1.", "same model"]);
 }
 
+/// A shard may hold what the index does not list.
+#[test]
+fn tensors_that_an_index_leaves_out_are_told() {
+    let from = crate::common::repository("tests/fixtures/models/llama-sharded");
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let files = ModelFiles::folder(folder.path()).unwrap();
+    assert!(survey(&files).unwrap().warnings.is_empty());
+    let path = folder.path().join("model-00001-of-00004.safetensors");
+    let mut all = load_named(&path).unwrap();
+    all.insert("model.layers.0.mlp.up_proj.bias".to_owned(), numbers(&[24], 1.0));
+    save_tensors(&path, &all, Storage::F32).unwrap();
+    let found = survey(&files).unwrap().warnings;
+    assert_says(&found[0], &["index.json", "1 of ", "model.layers.0.mlp.up_proj.bias"]);
+}
+
 #[test]
 fn gpt2_masks_are_buffers_and_its_biases_are_not() {
     let model = Model::gpt2(32);
@@ -197,6 +215,30 @@ fn weights_of_other_kinds_are_named_with_a_way_out() {
         std::fs::rename(from, model.path().join(file)).unwrap();
         assert_says(&refusal(&model), words);
     }
+}
+
+#[test]
+fn folders_of_other_kinds_are_named_with_a_way_out() {
+    for (file, words) in [
+        ("tiny-Q4_K_M.gguf", &["llama.cpp"][..]),
+        ("params.json", &["transformers' layout"]),
+        ("readme.txt", &["there is no config.json; expected"]),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join(file), "x").unwrap();
+        let words_of = ModelFiles::folder(place.path()).unwrap_err().to_string();
+        assert_says(&words_of, words);
+    }
+    let place = tempfile::tempdir().unwrap();
+    let cache = place.path().join("models--org--tiny");
+    std::fs::create_dir_all(cache.join("snapshots")).unwrap();
+    assert_says(&ModelFiles::folder(&cache).unwrap_err().to_string(), &["name org/tiny"]);
+
+    let model = Model::llama();
+    let from = model.path().join("tokenizer.json");
+    std::fs::rename(from, model.path().join("tokenizer.model")).unwrap();
+    let words = confide::text::Tokenizer::load(&model.files()).unwrap_err().to_string();
+    assert_says(&words, &["tokenizer.model", "SentencePiece", "save_pretrained"]);
 }
 
 #[test]
