@@ -149,7 +149,7 @@ pub enum ModelError {
     },
     /// A weight is too large for 16-bit floats.
     #[error(
-        "{tensor} holds {found}, and f16 ends at {most}; use precision = \"bf16\" or \"f32\" (or device = \"cpu\", where 8 and 4 bits keep tables in bf16)"
+        "{tensor} holds {found:?}, and f16 ends at {most}; use precision = \"bf16\" or \"f32\" (or device = \"cpu\", where 8 and 4 bits keep tables in bf16)"
     )]
     Overflow {
         /// The parameter.
