@@ -59,7 +59,7 @@ settings! {
         pub chat_template: String = String::new(),
         /// Longest prompt + response in tokens.
         pub max_length: usize = 512,
-        /// Refuse to begin where max_length loses more than this share of the pairs; 1 never refuses.
+        /// Refuse to begin where max_length loses more than this share of the pairs (of 20 or more); 1 never refuses.
         pub max_lost: f64 = 0.5,
         /// Use only the first so many readable pairs; 0 means all.
         pub limit: usize = 0,

@@ -65,6 +65,13 @@ impl Lengths {
         if self.looked_at == 0 { 0.0 } else { self.lost as f64 / self.looked_at as f64 }
     }
 
+    /// Whether more is lost than a share that somebody accepts. Of a handful of pairs a share says
+    /// little, and nobody takes what comes of them for a result.
+    pub fn exceeds(&self, accepted: f64) -> bool {
+        const HANDFUL: usize = 20;
+        self.pairs >= HANDFUL && self.share_lost() > accepted
+    }
+
     /// The limit that keeps 95 of a hundred.
     pub fn keeps_most(&self) -> usize {
         self.quantiles[2]

@@ -149,14 +149,14 @@ fn lengths(ui: &mut Ui, scene: &mut Scene<'_>) {
         for (model, lengths) in found {
             let share = lengths.share_lost();
             let color = match share {
-                share if share > limit => palette.error,
+                _ if lengths.exceeds(limit) => palette.error,
                 share if share > 0.05 => palette.warning,
                 _ => palette.weak,
             };
             let text = RichText::new(format!("For the {model}, {lengths}.")).color(color);
             ui.add(Label::new(text).wrap());
         }
-        if worst.share_lost() > limit {
+        if worst.exceeds(limit) {
             widgets::weak(ui, "A run would refuse to begin.");
         }
         let longer = worst.keeps_most();

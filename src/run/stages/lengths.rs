@@ -84,6 +84,7 @@ pub(super) fn check(session: &mut Session<'_>, prepared: &Prepared) -> Result<()
     toys(session)?;
     for (model, lengths) in lengths(&session.recipe, prepared)? {
         let share = lengths.share_lost();
+        let refused = lengths.exceeds(session.recipe.data.max_lost);
         let longer = lengths.keeps_most();
         let advice = if lengths.limit < session.recipe.data.max_length {
             "the model has learned no more positions; one with rotary positions has no such end"
@@ -94,7 +95,7 @@ pub(super) fn check(session: &mut Session<'_>, prepared: &Prepared) -> Result<()
         let told = format!("for the {model}, {lengths}");
         session.state.report.data.lengths.insert(model.clone(), lengths.clone());
         session.emit(Event::Lengths { model, lengths })?;
-        if share > session.recipe.data.max_lost {
+        if refused {
             return Err(RunError::Impossible(format!(
                 "{told}; {advice}, and data.max_lost = 1 trains on what is left"
             )));
