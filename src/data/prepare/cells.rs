@@ -14,7 +14,8 @@ use super::super::containers::parse_record;
 use super::super::lists;
 use super::super::names::words;
 use super::super::python;
-use super::super::values::Kind;
+use super::super::report::{BadReason, BadRow};
+use super::super::values::{Kind, excerpt};
 use super::Done;
 
 /// Columns that are text to the end: chat templates get them as they are.
@@ -27,6 +28,8 @@ struct Decoded {
     name: String,
     /// The value of each row, where it is one.
     values: Vec<Option<Value>>,
+    /// Whether most texts begin as messages and are none.
+    broken: bool,
 }
 
 impl Decoded {
@@ -39,25 +42,56 @@ impl Decoded {
     }
 }
 
-/// Decode the columns of printed values; a `flat` table holds nothing but texts.
-pub(super) fn decode(rows: &mut [Row], flat: bool, done: &mut Done) {
+/// Decode the columns of printed values; a `flat` table holds nothing but texts. Rows in which
+/// such a value breaks off are bad.
+pub(super) fn decode(rows: &mut Vec<Row>, flat: bool, done: &mut Done) {
     let mut decoded: Vec<Decoded> = Vec::new();
     for (name, texts) in suspects(rows) {
-        let value = |row: &Row| read(row.fields.get(&name)?.as_str()?);
-        let values: Vec<Option<Value>> = rows.par_iter().map(value).collect();
-        if values.iter().flatten().count() as f64 >= MOST * texts as f64 {
-            decoded.push(Decoded { name, values });
+        let text = |row: &Row| row.fields.get(&name)?.as_str().map(str::to_owned);
+        let values: Vec<Option<Value>> = rows.par_iter().map(|row| read(&text(row)?)).collect();
+        let share = values.iter().flatten().count() as f64 / texts.max(1) as f64;
+        let chat = rows.iter().filter(|row| text(row).is_some_and(|text| begins_as_chat(&text)));
+        // All may be cut off.
+        let broken = share < MOST && chat.count() as f64 >= MOST * texts as f64;
+        if share >= MOST || broken {
+            decoded.push(Decoded { name, values, broken });
         }
     }
     let names = wanted(&decoded, flat);
-    for Decoded { name, values } in decoded.into_iter().filter(|c| names.contains(&c.name)) {
-        for (row, value) in rows.iter_mut().zip(values) {
+    let mut bad: BTreeMap<usize, BadRow> = BTreeMap::new();
+    for Decoded { name, values, .. } in decoded.into_iter().filter(|c| names.contains(&c.name)) {
+        for (i, (row, value)) in rows.iter_mut().zip(values).enumerate() {
             if let Some(value) = value {
                 row.fields.insert(name.clone(), value);
+                continue;
+            }
+            let text = row.fields.get(&name).and_then(Value::as_str).unwrap_or_default();
+            if begins_as_value(text) {
+                let detail = format!(
+                    "`{name}` begins as a printed list and is none: “{}”; export the table again, as JSON lines or Parquet",
+                    excerpt(text)
+                );
+                bad.insert(i, BadRow { line: row.line, reason: BadReason::UnreadableLine, detail });
             }
         }
         done.how.push(format!("`{name}` decoded from text"));
     }
+    let mut index = 0..;
+    rows.retain(|_| index.next().is_some_and(|i| !bad.contains_key(&i)));
+    done.bad.extend(bad.into_values());
+}
+
+/// Whether a text begins as a list or an object does.
+fn begins_as_value(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with(['[', '{']) || text.starts_with("array(")
+}
+
+/// Whether a text begins as printed messages do.
+fn begins_as_chat(text: &str) -> bool {
+    let start: String = text.chars().filter(|c| !c.is_whitespace()).take(24).collect();
+    let speaks = ["'role'", "\"role\"", "'from'", "\"from\"", "'content'", "\"content\""];
+    start.starts_with("[{") && speaks.iter().any(|key| start.contains(key))
 }
 
 /// Columns of which most texts look like a list or an object, with how many texts they have.
@@ -71,7 +105,7 @@ fn suspects(rows: &[Row]) -> Vec<(String, usize)> {
         }
         let (texts, printed) = counts.entry(name).or_default();
         *texts += 1;
-        *printed += usize::from(start.starts_with(['[', '{']) || start.starts_with("array("));
+        *printed += usize::from(begins_as_value(start));
     }
     let kept = |name: &str| words(name).last().is_some_and(|word| KEPT.contains(&word.as_str()));
     let most = counts.into_iter().filter(|(name, (texts, printed))| {
@@ -96,7 +130,8 @@ fn wanted(decoded: &[Decoded], flat: bool) -> Vec<String> {
         words(name).iter().any(|word| wanted.contains(&word.as_str()))
     };
     let certain = |column: &&Decoded| {
-        column.most(|value| matches!(Kind::of(value), Kind::Message | Kind::Messages))
+        column.broken
+            || column.most(|value| matches!(Kind::of(value), Kind::Message | Kind::Messages))
             || column.most(holds_chat)
             || (has(&column.name, &["history"]) && column.most(Value::is_array))
             || lists::are_rated(column.values.iter().flatten())

@@ -73,6 +73,19 @@ fn printed_messages_are_messages() {
     }
 }
 
+/// Cells that break off, as those of a spreadsheet do, cost their rows and are no responses.
+#[test]
+fn cells_that_break_off_are_bad_rows() {
+    let whole = python(&talk("a"), true);
+    let cut = whole[..whole.len() - 3].to_owned();
+    let row = |cell: &str| vec!["q".to_owned(), cell.to_owned(), python(&talk("b"), true)];
+    let header = ["prompt", "chosen", "rejected"];
+    let (pairs, report) = read(csv(&header, &[row(&whole), row(&cut), row(&whole)])).unwrap();
+    assert_eq!((pairs.len(), lines(&report, BadReason::UnreadableLine)), (2, vec![3]));
+    let message = refusal(read(csv(&header, &[row(&cut), row(&cut)])));
+    assert_says(&message, &["unreadable_line 2", "`chosen` begins as a printed list", "Parquet"]);
+}
+
 /// A response that is JSON because JSON was asked for stays text.
 #[test]
 fn a_json_response_is_text() {
