@@ -89,6 +89,16 @@ fn a_run_goes_on_from_the_last_checkpoint_that_could_be_written() {
     let job = Job::Fresh { recipe: Box::new(recipe), folder: run.clone(), download: false };
     let ended = execute(job, Control::default(), &mut |event| {
         if matches!(event, Event::Step { stage: Stage::Annotator, step: 6, .. }) {
+            // One is whole by now, unless the disk is busy with something else.
+            let begun = Instant::now();
+            let is_whole = || {
+                let state = std::fs::read(run.join("state.json")).unwrap_or_default();
+                let state: Value = serde_json::from_slice(&state).unwrap_or_default();
+                !state["checkpoint"].is_null()
+            };
+            while !is_whole() && begun.elapsed().as_secs() < 60 {
+                std::thread::sleep(Duration::from_millis(2));
+            }
             std::fs::rename(&checkpoints, &aside).unwrap();
             std::fs::write(&checkpoints, "in the way").unwrap();
         }
