@@ -12,7 +12,9 @@
 //! | `parts MODEL FILE [--batch N] [--device gpu]` | what the parts of a training step take |
 //! | `pairs`, `soak`, `elements` | the benchmarks of these names |
 //! | `confide …` | the program |
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// Each benchmark that is a task here brings what they share along.
+#![allow(clippy::duplicate_mod)]
 
 use std::process::ExitCode;
 

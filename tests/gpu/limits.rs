@@ -48,7 +48,7 @@ fn operations_on_many_numbers_are_cut_into_dimensions() {
     let expected: Vec<f64> = (0..rows).map(|r| (r * columns) as f64 + of_columns).collect();
     assert_close(&sums, &expected, 1e-3, "sums of rows");
     let picked = [0i64, 519, 77];
-    let tokens = Tensor::<1, Int>::from_ints(picked.map(|i| i as i32), &*device);
+    let tokens = Tensor::<1, Int>::from_ints(picked.map(|i| i as i32), &device);
     let chosen = vector(all.clone().select(0, tokens).narrow(1, columns - 1, 1).reshape([3]));
     let expected = picked.map(|i| i as f64 + (columns - 1) as f64 / 1e5);
     assert_close(&chosen, &expected, 1e-5, "chosen rows");
