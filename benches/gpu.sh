@@ -99,7 +99,7 @@ say "shader paths:$paths"
 command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used --format=csv | tee -a "$out/log.txt"
 
 if [ -n "$quick" ]; then
-    shapes=tiny-llama; lora_shape=tiny-llama; pairs=8; batches=4; largest=8; scored=4
+    shapes=tiny-llama; lora_shape=tiny-llama; pairs=16; batches=4; largest=8; scored=4
     suite=120; tests=(attention_kernels weights a_table); demo=(--set data.limit=24 --set annotator.steps=2 --set annotator.batch_size=2 --set sft.steps=1 --set sft.batch_size=2 --set policy.steps=3 --set policy.batch_size=2 --set data.max_length=64 --set evaluate.samples=0)
     frames=(--pairs 5000 --frames 10); soak=(--steps 4 --warmup 2 --longest 24); tiny=--quick; limit=60
 else
@@ -172,7 +172,7 @@ done
 
 # 6. What is left of the time: the largest batches, the second shape, operations, the least limits.
 for path in $paths; do
-    for batch in $largest; do confide dpo "$path" "$first" dpo --batch "$batch" --limit $((3 * batch)) || break; done
+    for batch in $largest; do confide dpo "$path" "$first" dpo --batch "$batch" --limit $((5 * batch)) || break; done
     for shape in ${shapes#"$first"}; do confide dpo "$path" "$shape" dpo --batch "$batches" --limit "$pairs"; done
 done
 for shape in ${shapes#"$first"}; do torch dpo "$shape" dpo --batch "$batches" --limit "$pairs" --dtype bf16; done

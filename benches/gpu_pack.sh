@@ -26,6 +26,6 @@ for path in "$@"; do
     tar -C "$stage" -c . | xz --x86 --lzma2=preset=6,dict=256MiB >"$out/$path.tar.xz"
     rm -r "$stage"
 done
-loader=$(ldconfig -p | awk '/libvulkan\.so\.1/ { print $NF; exit }')
+loader=$(ldconfig -p | awk '/libvulkan\.so\.1/ { found = $NF } END { print found }')
 [ -z "$loader" ] || cp -L "$loader" "$out/"
 ls -l "$out"
