@@ -17,6 +17,7 @@ for path in "$@"; do
     stage=$(mktemp -d)
     executable() { # KIND NAME
         cargo build --release "${features[@]}" "--$1" "$2" --message-format=json |
+            grep "\"kind\":\[\"$1\"\].*\"name\":\"$2\"" |
             grep -o '"executable":"[^"]*"' | cut -d'"' -f4 | tail -n1
     }
     # A rebuild with other features writes over a program, so each is copied at once.

@@ -134,11 +134,12 @@ impl Recipe {
         }
         if p.model.is_empty() {
             return Err(invalid(
-                "policy.model is missing; name a model folder or \"builtin:strong\"".to_owned(),
+                "policy.model is missing; name a model folder, or a model on the hub (org/name)"
+                    .to_owned(),
             ));
         }
         if self.annotator.kind == AnnotatorKind::RewardHead && self.annotator.model.is_empty() {
-            return Err(invalid("annotator.model is missing; name a model folder or \"builtin:weak\", or set annotator.kind = \"human\" or \"file\"".to_owned()));
+            return Err(invalid("annotator.model is missing; name a model folder, or a model on the hub (org/name), or set annotator.kind = \"human\" or \"file\"".to_owned()));
         }
         need(
             self.device_memory >= 0.0 && self.device_memory.is_finite(),

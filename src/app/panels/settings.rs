@@ -13,6 +13,7 @@ use crate::app::icons::{self, Icon};
 use crate::app::state::{Problem, Scene};
 use crate::app::theme::Palette;
 use crate::app::{format, widgets};
+use crate::data::{Media, Pairing};
 use crate::hub::HubName;
 use crate::preference::{Objective, Scheme};
 use crate::run::{AnnotatorKind, Normalisation, Recipe};
@@ -205,6 +206,20 @@ impl Form<'_> {
         line(ui, p, "data.chat_template", "Chat template", |ui| {
             let edit = TextEdit::singleline(&mut d.chat_template).hint_text("the model's own");
             ui.add(edit.desired_width(240.0));
+        });
+        line(ui, p, "data.pairing", "Pairs of ranked answers", |ui| {
+            let options = [
+                (Pairing::Auto, "as the data suggest"),
+                (Pairing::BestWorst, "the best against the worst"),
+                (Pairing::Adjacent, "each against the next"),
+                (Pairing::All, "each two that differ"),
+            ];
+            choice(ui, "pairing", &mut d.pairing, &options);
+        });
+        line(ui, p, "data.media", "Pictures and sounds", |ui| {
+            let options =
+                [(Media::Refuse, "skip their rows"), (Media::LeaveOut, "leave them out, and tell")];
+            choice(ui, "media", &mut d.media, &options);
         });
         line(ui, p, "data.limit", "Use at most", |ui| {
             let text =
