@@ -52,7 +52,15 @@ impl Tokenizer {
         let path = files.path("tokenizer.json");
         let failed = |found: String| TextError::Tokenizer { path: path.clone(), found };
         let mut inner = match files.bytes("tokenizer.json")? {
-            Some(bytes) => tried(|| tokenizers::Tokenizer::from_bytes(&*bytes)).map_err(&failed)?,
+            Some(bytes) => {
+                if let Some(length) = longest_piece(&bytes).filter(|length| *length > LONGEST_PIECE)
+                {
+                    return Err(failed(format!(
+                        "a piece of its Unigram vocabulary has {length} bytes, more than the {LONGEST_PIECE} that are read"
+                    )));
+                }
+                tried(|| tokenizers::Tokenizer::from_bytes(&*bytes)).map_err(&failed)?
+            }
             None => vocabulary::read(files)?.ok_or_else(|| {
                 let pieces = files.list().into_iter().find(|name| name.ends_with(".model"));
                 failed(match pieces {
@@ -225,6 +233,33 @@ fn tried<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
         Some(outcome) => outcome.map_err(|e| e.to_string()),
         None => Err("this breaks the tokenizers library".to_owned()),
     }
+}
+
+/// The longest piece of a Unigram vocabulary that is read. The library keeps pieces in a tree with a
+/// node for each byte, and what is as deep as its stack is ends the process.
+const LONGEST_PIECE: usize = 1000;
+
+/// Bytes of the longest piece of a vocabulary that is a list of pieces with their scores; `None` where
+/// it is none, or no text of the file is long enough to matter.
+fn longest_piece(bytes: &[u8]) -> Option<usize> {
+    let (mut longest, mut begun, mut escaped) = (0, None, false);
+    for (at, byte) in bytes.iter().enumerate() {
+        match (begun, byte) {
+            (None, b'"') => begun = Some(at),
+            (Some(start), b'"') if !escaped => {
+                longest = longest.max(at - start);
+                begun = None;
+            }
+            _ => {}
+        }
+        escaped = *byte == b'\\' && !escaped;
+    }
+    if longest <= LONGEST_PIECE {
+        return None;
+    }
+    let document: Value = serde_json::from_slice(bytes).ok()?;
+    let pieces = document.get("model")?.get("vocab")?.as_array()?.iter();
+    pieces.filter_map(|piece| Some(piece.get(0)?.as_str()?.len())).max()
 }
 
 /// How many tokens `config.json` says that the model has rows for.

@@ -305,6 +305,25 @@ fn altered_tokenizers_never_panic() {
     assert!(ran > 50, "{ran} cases ran");
 }
 
+/// The library's tree of pieces is as deep as the longest one, and deeper than any stack.
+#[test]
+fn a_piece_as_long_as_a_book_is_refused() {
+    let model = Model::llama();
+    model.write("tokenizer_config.json", json!({"eos_token": "<|endoftext|>"}).to_string());
+    for tokenizer in tokenizers().iter_mut().filter(|t| t["model"]["vocab"].is_array()) {
+        let pieces = tokenizer["model"]["vocab"].as_array_mut().unwrap();
+        pieces.push(json!(["x".repeat(70_000), -9.0]));
+        for named in [true, false] {
+            if !named {
+                tokenizer["model"].as_object_mut().unwrap().remove("type");
+            }
+            model.write("tokenizer.json", tokenizer.to_string());
+            let refused = Encoder::load(&model.files(), &Chat::default()).unwrap_err();
+            assert!(refused.to_string().contains("has 70000 bytes"), "{refused}");
+        }
+    }
+}
+
 /// Parts of templates, in any order.
 fn template() -> impl Strategy<Value = String> {
     let part = prop::sample::select(vec![
