@@ -170,6 +170,8 @@ impl Tokenizer {
         if ended && ids.last() != Some(&self.eos) && behind.contains(&self.eos) {
             ids.extend(behind);
         }
+        // What the post-processor puts around a text has ids of its own.
+        self.check(&ids)?;
         Ok(ids)
     }
 

@@ -7,7 +7,7 @@ use confide::data::{Message, Prompt, Role};
 use confide::model::{Sampling, generate, load};
 use confide::text::{Chat, ChatStyle, Encoder};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::*;
 use crate::common::repository;
@@ -142,7 +142,13 @@ where
     let begun = Instant::now();
     let ran = AtomicUsize::new(0);
     let config = Config { cases, max_shrink_iters: 200, ..Config::default() };
-    let outcome = TestRunner::new(config).run(strategy, |case| {
+    // The same cases on every machine, unless somebody looks for others.
+    let mut runner = if std::env::var_os("CONFIDE_TEST_RANDOM").is_some() {
+        TestRunner::new(config)
+    } else {
+        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+    };
+    let outcome = runner.run(strategy, |case| {
         if begun.elapsed() > LONGEST {
             return Ok(());
         }
