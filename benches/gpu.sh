@@ -121,6 +121,10 @@ for path in $paths; do
         part compare "$path" 10 "$any/gpu" compare "$work/demo-$path" "$work/demo-cpu"
 done
 
+# To import it takes seconds, so it is tried once.
+has_torch=
+"$python" -c 'import torch, transformers' 2>/dev/null && has_torch=yes
+
 # 3. How fast it is, beside PyTorch on the same card.
 for shape in $shapes $lora_shape; do
     [ -d "$work/$shape" ] || part checkpoint any 60 "$any/gpu" checkpoint "$shape" "$work/$shape" --pairs 2048
@@ -134,7 +138,7 @@ confide() { # PART PATH SHAPE TASK OPTIONS …
 torch() { # PART SHAPE TASK OPTIONS …
     local part=$1 shape=$2 task=$3
     shift 3
-    "$python" -c 'import torch, transformers' 2>/dev/null || return 0
+    [ -n "$has_torch" ] || return 0
     part "$part $shape" torch "$limit" "$python" "$repository/benches/torch_reference.py" "$task" "$work/$shape" "$work/$shape/pairs.jsonl" "$@"
 }
 for path in $paths; do confide dpo "$path" "$first" dpo --batch "$batches" --limit "$pairs"; done
@@ -161,7 +165,7 @@ for path in $paths; do
     for epochs in 1 3; do step "timed $epochs" "$path" "$epochs"; mv kernels.log "$epochs.log"; done
     command -v "$python" >/dev/null && part kernels "$path" 20 "$python" "$repository/benches/gpu_table.py" --kernels 1.log 3.log 2
 done
-"$python" -c 'import torch' 2>/dev/null && part product torch "$limit" "$python" "$repository/benches/torch_reference.py" product $tiny
+[ -z "$has_torch" ] || part product torch "$limit" "$python" "$repository/benches/torch_reference.py" product $tiny
 
 # 5. The window, and whether memory stays flat over steps of varied lengths.
 folder window; part frames any 60 "$any/gpu" frames "${frames[@]}"

@@ -270,7 +270,7 @@ impl App {
         }
         let own = !files.iter().any(|file| file.starts_with("builtin:"));
         let mut recipe = self.state.recipe.clone();
-        if own {
+        if own && self.state.is_demo() {
             recipe = demo::without(&recipe);
         }
         recipe.data.files = files;

@@ -87,7 +87,9 @@ impl Preview {
     pub fn read(paths: Vec<PathBuf>, reading: ReadSettings, seed: u64) -> Self {
         let built_in = paths.first().and_then(|path| path.to_str()?.strip_prefix("builtin:"));
         match built_in.and_then(|name| demo::pairs(name, seed)) {
-            Some((pairs, report)) => Self::from_built_in(paths, pairs, report.format),
+            Some((pairs, report)) => {
+                Self { reading, ..Self::from_built_in(paths, pairs, report.format) }
+            }
             None => {
                 let found = inspect(&paths, &reading);
                 Self { reading, ..Self::from_inspection(paths, found) }

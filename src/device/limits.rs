@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::{Candidate, DeviceError, STARTED, Selector, Started, enumerate, wgpu};
+use super::{Candidate, DeviceError, STARTED, Selector, Started, wgpu};
 
 /// What a graphics adapter allows and can do, by its driver's word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,14 +50,17 @@ impl Limits {
 impl Candidate {
     /// What its driver allows; `None` for the CPU.
     pub fn limits(&self) -> Option<Limits> {
-        adapter_of(self.selector).as_ref().map(Limits::of)
+        adapter_of(self.selector).map(|(_, adapter)| Limits::of(&adapter))
     }
 }
 
 /// The adapter that a selector names, on an instance of its own.
-fn adapter_of(selector: Selector) -> Option<wgpu::Adapter> {
+pub(super) fn adapter_of(selector: Selector) -> Option<(wgpu::Instance, wgpu::Adapter)> {
     let Selector::Adapter(api, kind, index) = selector else { return None };
-    enumerate(api).into_iter().filter(|a| a.get_info().device_type == kind).nth(index)
+    let instance = super::instance(api);
+    let adapters = pollster::block_on(instance.enumerate_adapters(api.into())).into_iter();
+    let adapter = adapters.filter(|a| a.get_info().device_type == kind).nth(index)?;
+    Some((instance, adapter))
 }
 
 /// The largest tensor, in bytes, that kernels of a started device can see; `None` where there is
@@ -78,13 +81,9 @@ pub(crate) fn largest_tensor(device: &Device) -> Option<u64> {
 /// What the driver says.
 pub fn open_with_least_limits(candidate: &Candidate) -> Result<Device, DeviceError> {
     let failed = |reason: String| DeviceError::Start { name: candidate.name.clone(), reason };
-    let Selector::Adapter(backend, kind, index) = candidate.selector else {
-        return Err(failed("the CPU backend has no limits to lower".to_owned()));
-    };
-    let instance = super::instance(backend);
-    let adapters = pollster::block_on(instance.enumerate_adapters(backend.into()));
-    let mut same = adapters.into_iter().filter(|a| a.get_info().device_type == kind);
-    let adapter = same.nth(index).ok_or_else(|| failed("it is gone".to_owned()))?;
+    let (instance, adapter) = adapter_of(candidate.selector)
+        .ok_or_else(|| failed("it has no limits to lower, or is gone".to_owned()))?;
+    let backend = adapter.get_info().backend;
     let own = adapter.limits();
     let least = wgpu::Limits::default();
     let binding_bytes = least.max_storage_buffer_binding_size;

@@ -19,7 +19,7 @@ impl Candidate {
     pub fn memory(&self) -> Option<Memory> {
         match self.selector {
             Selector::Cpu => system(),
-            Selector::Adapter(wgpu::Backend::Vulkan, kind, index) => vulkan(kind, index),
+            Selector::Adapter(wgpu::Backend::Vulkan, ..) => vulkan(self.selector),
             // Apple's integrated graphics share the system's memory.
             Selector::Adapter(wgpu::Backend::Metal, wgpu::DeviceType::IntegratedGpu, _) => system(),
             Selector::Adapter(..) => None,
@@ -63,10 +63,9 @@ fn data_limit() -> Option<Memory> {
 /// The largest heap that the driver calls local to the device, and what is free of it where the
 /// driver counts that (`VK_EXT_memory_budget`).
 #[cfg(not(target_vendor = "apple"))]
-fn vulkan(kind: wgpu::DeviceType, index: usize) -> Option<Memory> {
+fn vulkan(selector: Selector) -> Option<Memory> {
     use ash::vk;
-    let adapters = super::enumerate(wgpu::Backend::Vulkan);
-    let adapter = adapters.iter().filter(|a| a.get_info().device_type == kind).nth(index)?;
+    let (_instance, adapter) = super::limits::adapter_of(selector)?;
     let mut budget = vk::PhysicalDeviceMemoryBudgetPropertiesEXT::default();
     // SAFETY: the handles are only asked for properties and outlive the question; the structure of
     // an extension is passed only where the device has it.
@@ -98,7 +97,7 @@ fn vulkan(kind: wgpu::DeviceType, index: usize) -> Option<Memory> {
 }
 
 #[cfg(target_vendor = "apple")]
-fn vulkan(_kind: wgpu::DeviceType, _index: usize) -> Option<Memory> {
+fn vulkan(_: Selector) -> Option<Memory> {
     None
 }
 

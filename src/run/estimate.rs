@@ -10,7 +10,7 @@ use super::stages::check;
 use super::stages::confidence::for_policy;
 use super::stages::data::{Prepared, prepare};
 use super::stages::encode::{encoder_at, max_length};
-use super::stages::lengths::lengths;
+use super::stages::lengths;
 use super::stages::stream;
 use super::{AnnotatorKind, Recipe};
 use super::{Stage, find_model};
@@ -93,13 +93,14 @@ pub fn estimate(recipe: &Recipe) -> Result<Estimate, RunError> {
     let process = beside_stages(&device);
     let mut inputs = Inputs { prepared: &prepared, device: &device, memory, process };
     let stages = inputs.stages(recipe)?;
+    let (lengths, warnings) = told(recipe, &prepared)?;
     let mut estimate = Estimate {
         device: choice.device.describe(),
         memory,
         process: beside_stages(&device),
-        lengths: lengths(recipe, &prepared)?,
+        lengths,
         stages,
-        warnings: warnings(recipe)?,
+        warnings,
         advice: Vec::new(),
     };
     if estimate.fits() == Some(false) {
@@ -113,9 +114,13 @@ pub fn estimate(recipe: &Recipe) -> Result<Estimate, RunError> {
     Ok(estimate)
 }
 
-/// What a run would warn of before its first stage.
-fn warnings(recipe: &Recipe) -> Result<Vec<String>, RunError> {
-    let mut warnings = Vec::new();
+/// What a run would tell of its models before its first stage: what the limit on lengths loses for
+/// each, and warnings.
+fn told(
+    recipe: &Recipe,
+    prepared: &Prepared,
+) -> Result<(BTreeMap<String, Lengths>, Vec<String>), RunError> {
+    let (mut lengths, mut warnings) = (BTreeMap::new(), Vec::new());
     for (who, field) in check::readers(recipe) {
         let files = find_model(&field)?;
         let encoder = encoder_at(recipe, &files, jiff::Zoned::now())?;
@@ -124,8 +129,10 @@ fn warnings(recipe: &Recipe) -> Result<Vec<String>, RunError> {
             Err(RunError::Model(ModelError::NotAModel { .. })) => {}
             Err(error) => return Err(error),
         }
+        let found = lengths::lengths(recipe, prepared, who, &files, &encoder)?;
+        lengths.extend(found.map(|found| (who.to_owned(), found)));
     }
-    Ok(warnings)
+    Ok((lengths, warnings))
 }
 
 /// What estimates of a recipe and of its variants share.

@@ -65,6 +65,12 @@ impl Lengths {
         if self.looked_at == 0 { 0.0 } else { self.lost as f64 / self.looked_at as f64 }
     }
 
+    /// Whether so many are lost that a person should know.
+    pub fn is_warned_of(&self) -> bool {
+        const WARNED: f64 = 0.05;
+        self.share_lost() > WARNED
+    }
+
     /// Whether more is lost than a share that somebody accepts. Of a handful of pairs a share says
     /// little, and nobody takes what comes of them for a result.
     pub fn exceeds(&self, accepted: f64) -> bool {

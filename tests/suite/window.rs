@@ -146,6 +146,17 @@ fn a_dropped_preference_file_becomes_the_data() {
     window.get_by_label_contains("95 % fit").click();
     window.run_steps(3);
     assert!(window.state().state().recipe.data.max_length > 6);
+
+    // Other data keep what was chosen meanwhile, though the demonstration has the same.
+    let mut recipe = window.state().state().recipe.clone();
+    recipe.policy.beta = demo::recipe().policy.beta;
+    send(&mut window, Command::SetRecipe(Box::new(recipe.clone())));
+    let other = folder.path().join("milk.jsonl");
+    std::fs::write(&other, rows).unwrap();
+    drop_on(&mut window, &other);
+    until(&mut window, 20, "other data", |w| w.state().state().recipe.name == "milk");
+    let kept = &window.state().state().recipe;
+    assert_eq!((kept.policy.beta, &kept.policy.model), (recipe.policy.beta, &recipe.policy.model));
 }
 
 #[test]

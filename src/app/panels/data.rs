@@ -147,11 +147,10 @@ fn lengths(ui: &mut Ui, scene: &mut Scene<'_>) {
     let Some(worst) = worst.filter(|lengths| lengths.lost > 0) else { return };
     widgets::card(ui, |ui| {
         for (model, lengths) in found {
-            let share = lengths.share_lost();
-            let color = match share {
+            let color = match lengths.is_warned_of() {
                 _ if lengths.exceeds(limit) => palette.error,
-                share if share > 0.05 => palette.warning,
-                _ => palette.weak,
+                true => palette.warning,
+                false => palette.weak,
             };
             let text = RichText::new(format!("For the {model}, {lengths}.")).color(color);
             ui.add(Label::new(text).wrap());

@@ -6,6 +6,7 @@ use super::super::session::Session;
 use super::super::{AnnotatorKind, Recipe};
 use super::data::Prepared;
 use super::encode::length_of;
+use super::lengths::{lengths, tell};
 use crate::model::{DecoderConfig, ModelFiles, Position, survey};
 use crate::run::find_model;
 use crate::text::{Encoder, encode_pairs};
@@ -38,6 +39,9 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
             let all: Vec<usize> = (0..prepared.pairs.len()).collect();
             encode_pairs(&encoder, &prepared.pairs, &all)?;
         }
+        if let Some(found) = lengths(&session.recipe, prepared, who, &files, &encoder)? {
+            tell(session, who, &found)?;
+        }
     }
     Ok(())
 }
@@ -59,7 +63,17 @@ pub(crate) fn warnings(
         ));
     }
     warnings.extend(positions(recipe, who, &found.config));
+    warnings.extend(toy(recipe, who, files));
     Ok(warnings)
+}
+
+/// The demonstration's models on other data give numbers that look like results.
+fn toy(recipe: &Recipe, who: &str, files: &ModelFiles) -> Option<String> {
+    let (model, built_in) = (files.name(), |name: &String| name.starts_with("builtin:"));
+    let is_toy = who != "gold" && built_in(&model);
+    (is_toy && !recipe.data.files.iter().all(built_in)).then(|| {
+        format!("{model} is a toy that knows the demonstration's small world alone: on these data its numbers say nothing; name another model ({who}.model)")
+    })
 }
 
 /// Whether `data.max_length` goes beyond what the model knows of positions.

@@ -66,7 +66,6 @@ pub(super) fn run_all(session: &mut Session<'_>) -> Result<(), RunError> {
     let prepared = data::run(session)?;
     gold::check(session)?;
     check::run(session, &prepared)?;
-    lengths::check(session, &prepared)?;
     let labels = match session.recipe.annotator.kind {
         super::AnnotatorKind::Human => confidence::human_labels(session, &prepared),
         super::AnnotatorKind::File => confidence::of_files(session, &prepared)?,
