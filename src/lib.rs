@@ -14,6 +14,7 @@ pub mod demo;
 pub mod device;
 pub mod evaluate;
 mod files;
+mod finite;
 pub mod hub;
 pub mod kernels;
 pub mod model;

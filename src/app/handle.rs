@@ -185,7 +185,7 @@ impl App {
             Some((known, since)) if *known == wanted && since.elapsed() >= STILL => {
                 self.state.estimating = true;
                 self.estimated = Some(wanted);
-                self.tasks.estimate(self.state.recipe.clone());
+                self.tasks.estimate(self.state.recipe.clone(), self.runs.clone());
             }
             Some((known, _)) if *known == wanted => ctx.request_repaint_after(STILL),
             _ => {

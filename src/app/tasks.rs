@@ -101,9 +101,9 @@ impl Tasks {
     }
 
     /// Estimate the memory of a recipe in the background.
-    pub(crate) fn estimate(&self, recipe: Recipe) {
+    pub(crate) fn estimate(&self, recipe: Recipe, runs: PathBuf) {
         self.spawn("estimating memory", move || {
-            Done::Estimated(estimate(&recipe).map_err(|error| error.to_string()))
+            Done::Estimated(estimate(&recipe, &runs).map_err(|error| error.to_string()))
         });
     }
 

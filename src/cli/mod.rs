@@ -234,6 +234,9 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// The folder of runs that nobody names another one for.
+const RUNS: &str = "runs";
+
 /// The program's exit codes.
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
@@ -323,7 +326,7 @@ fn fresh(mut recipe: crate::run::Recipe, common: &Common) -> anyhow::Result<u8> 
     if let Some(device) = &common.device {
         recipe.device.clone_from(device);
     }
-    let folder = common.out.clone().unwrap_or_else(|| new_folder("runs".as_ref(), &recipe.name));
+    let folder = common.out.clone().unwrap_or_else(|| new_folder(RUNS.as_ref(), &recipe.name));
     let download = common.download;
     run::run(Job::Fresh { recipe: Box::new(recipe), folder, download }, common.json)
 }

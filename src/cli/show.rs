@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::{DONE, FAILED, InspectArgs, say, tell};
+use super::{DONE, FAILED, InspectArgs, RUNS, say, tell};
 use crate::data::inspect as inspect_files;
 use crate::device;
 use crate::run::{Recipe, Report, lengths_in};
@@ -118,8 +118,9 @@ pub(super) fn devices(request: &str, as_json: bool) -> anyhow::Result<u8> {
 
 /// What a recipe takes; fails where it does not fit.
 pub(super) fn estimate(recipe: &Recipe, as_json: bool) -> anyhow::Result<u8> {
-    let estimate = crate::run::estimate(recipe)?;
-    let code = if estimate.fits() == Some(false) { FAILED } else { DONE };
+    let estimate = crate::run::estimate(recipe, RUNS.as_ref())?;
+    let fits = [estimate.fits(), estimate.disk.fits()];
+    let code = if fits.contains(&Some(false)) { FAILED } else { DONE };
     if as_json {
         let mut value = serde_json::to_value(&estimate)?;
         value["total"] = json!(estimate.total());
@@ -164,7 +165,18 @@ pub(super) fn estimate(recipe: &Recipe, as_json: bool) -> anyhow::Result<u8> {
         None => "whether it fits is unknown",
     };
     say(&format!("At its peak the run takes about {}: {verdict}.", gib(estimate.total())));
-    if code == FAILED && estimate.advice.is_empty() {
+    let free = estimate.disk.free.map_or("unknown".to_owned(), gib);
+    let verdict = match estimate.disk.fits() {
+        Some(false) => {
+            "; it does not fit: free some, or choose a folder on another disk with --out"
+        }
+        _ => "",
+    };
+    say(&format!(
+        "On the disk it takes up to {}, and {free} are free{verdict}.",
+        gib(estimate.disk.needed)
+    ));
+    if estimate.fits() == Some(false) && estimate.advice.is_empty() {
         say("No change of precision, adapter or length makes it fit: use smaller models.");
     }
     for advice in &estimate.advice {

@@ -13,19 +13,24 @@ pub struct GoldReport {
     pub model: String,
     /// Share of the held-out pairs under the sampled prompts on which the gold model agrees with
     /// the human label; ties are misses; `null` if there are none.
-    #[serde(default)]
+    #[serde(default, with = "crate::finite")]
     pub accuracy: Option<f64>,
     /// Prompts sampled.
     pub prompts: usize,
     /// Mean gold reward before any training.
+    #[serde(with = "crate::finite")]
     pub base: f64,
     /// Mean gold reward after SFT: the reference.
+    #[serde(with = "crate::finite")]
     pub sft: f64,
     /// Mean gold reward of the aligned policy.
+    #[serde(with = "crate::finite")]
     pub policy: f64,
     /// Share of prompts on which the policy beats the SFT model; ties count one half.
+    #[serde(with = "crate::finite")]
     pub win_rate: f64,
     /// 95 % Wilson interval of `win_rate`.
+    #[serde(with = "crate::finite")]
     pub win_rate_interval: [f64; 2],
     /// A few prompts with the responses before and after.
     pub samples: Vec<GoldSample>,
@@ -50,8 +55,10 @@ pub struct GoldSample {
     /// The prompt.
     pub prompt: String,
     /// The SFT model's.
+    #[serde(with = "crate::finite")]
     pub before: (String, f64),
     /// The policy's.
+    #[serde(with = "crate::finite")]
     pub after: (String, f64),
 }
 

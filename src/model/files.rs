@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::ModelError;
 use super::config::{Fields, SpecialTokens};
@@ -41,6 +42,11 @@ impl std::ops::Deref for Bytes {
         }
     }
 }
+
+/// Bytes of a file that a fingerprint looks at whole; of longer ones it takes pieces.
+const WHOLE: usize = 64 << 20;
+const PIECE: usize = 1 << 16;
+const PIECES: usize = 255;
 
 impl ModelFiles {
     /// The files in a folder.
@@ -140,6 +146,35 @@ impl ModelFiles {
             entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort_unstable();
         names
+    }
+
+    /// A hash of what is in the files that readers read: of small ones whole, of large ones of
+    /// their length, their beginning and pieces from everywhere in them.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read.
+    pub(crate) fn fingerprint(&self) -> Result<String, ModelError> {
+        let mut hasher = Sha256::new();
+        for name in self.list() {
+            let read = [".json", ".jinja", ".txt", ".safetensors"];
+            if !read.iter().any(|end| name.ends_with(end)) {
+                continue;
+            }
+            let Some(bytes) = self.bytes(&name)? else { continue };
+            hasher.update(name.as_bytes());
+            hasher.update((bytes.len() as u64).to_le_bytes());
+            if bytes.len() <= WHOLE {
+                hasher.update(&*bytes);
+            } else {
+                let stride = (bytes.len() - PIECE) / PIECES;
+                (0..=PIECES).for_each(|i| hasher.update(&bytes[i * stride..][..PIECE]));
+            }
+        }
+        if let Place::Adapted(_, base) = &self.place {
+            hasher.update(base.fingerprint()?);
+        }
+        Ok(crate::files::hex(&hasher.finalize()))
     }
 
     /// A JSON file, if there is one.

@@ -190,7 +190,17 @@ impl Footprint {
         self.stored
     }
 
-    /// Bytes of the gradients of what is trained.
+    /// Bytes of all weights in f32, without an adapter's.
+    pub fn whole(&self) -> u64 {
+        parameters(&self.config, false).iter().map(|parameter| F32 * parameter.count()).sum()
+    }
+
+    /// Whether an adapter is trained, and not the model itself.
+    pub fn is_adapted(&self) -> bool {
+        self.adapted.is_some()
+    }
+
+    /// Bytes of the gradients of what is trained, which are also those of its weights in f32.
     pub fn gradients(&self) -> u64 {
         self.gradients
     }

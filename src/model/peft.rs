@@ -364,7 +364,7 @@ pub fn save_adapter(
         let lazy = Lazy::new(vec![1, width], Storage::F32, move || handle.read().values);
         tensors.insert(format!("{PREFIX}score.weight"), lazy);
     }
-    write_lazily(&folder.join(WEIGHTS), &tensors)?;
+    write_lazily(&folder.join(WEIGHTS), &tensors, true)?;
     write_json(&folder.join(CONFIG), &config_json(checkpoint, adapter))
 }
 

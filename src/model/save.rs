@@ -36,7 +36,7 @@ pub fn save(
             tensors.insert(name, lazy);
         }
     }
-    write_lazily(&folder.join("model.safetensors"), &tensors)?;
+    write_lazily(&folder.join("model.safetensors"), &tensors, true)?;
 
     let mut json = checkpoint.json.clone();
     json["architectures"] = json!([family.architectures[usize::from(scored)]]);

@@ -1,12 +1,12 @@
 //! Parameters on the host, by path: collecting, putting back, reading and writing.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo, TensorView};
 
 use super::ModelError;
 use super::precision::widen;
@@ -244,22 +244,15 @@ impl<'a> Lazy<'a> {
     }
 }
 
-impl View for &Lazy<'_> {
-    fn dtype(&self) -> Dtype {
-        if self.storage == Storage::F32 { Dtype::F32 } else { Dtype::F16 }
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Owned(encode(&(self.make)(), self.storage))
-    }
-
-    fn data_len(&self) -> usize {
-        let width = if self.storage == Storage::F32 { 4 } else { 2 };
-        width * self.shape.iter().product::<usize>()
+impl Lazy<'_> {
+    /// What the header says of it, and where it ends, if it begins so many bytes into the data.
+    fn info(&self, start: usize) -> (TensorInfo, usize) {
+        let (dtype, width) = match self.storage {
+            Storage::F32 => (Dtype::F32, 4),
+            Storage::F16 => (Dtype::F16, 2),
+        };
+        let end = start + width * self.shape.iter().product::<usize>();
+        (TensorInfo { dtype, shape: self.shape.clone(), data_offsets: (start, end) }, end)
     }
 }
 
@@ -270,24 +263,58 @@ fn encode(values: &[f32], storage: Storage) -> Vec<u8> {
     }
 }
 
-/// Write tensors one by one: the largest decides how much memory it takes.
+/// Write tensors one by one: the largest decides how much memory it takes. The crate's own writer
+/// leaves files of random names behind when it is killed.
 ///
 /// # Errors
 ///
-/// The file cannot be written.
+/// The file cannot be written; with `finite`, a number is not.
 pub(crate) fn write_lazily(
     path: &Path,
     tensors: &BTreeMap<String, Lazy<'_>>,
+    finite: bool,
 ) -> Result<(), ModelError> {
+    let mut overflowed = None;
+    let written = crate::files::write_with(path, |file| {
+        let mut file = BufWriter::with_capacity(1 << 20, file);
+        file.write_all(&header(tensors)?)?;
+        for (name, lazy) in tensors {
+            let values = (lazy.make)();
+            if values.len() != lazy.shape.iter().product::<usize>() {
+                let found = format!("the device gave {} values of “{name}”", values.len());
+                return Err(std::io::Error::other(found));
+            }
+            if finite && !all_finite(&values) {
+                overflowed = Some(name.clone());
+                return Err(std::io::Error::other("a number is not finite"));
+            }
+            file.write_all(&encode(&values, lazy.storage))?;
+        }
+        file.flush()
+    });
+    let path = path.to_owned();
+    match (written, overflowed) {
+        (Ok(()), _) => Ok(()),
+        (Err(_), Some(name)) => Err(ModelError::Overflowed { path, name }),
+        (Err(source), None) => Err(ModelError::Io { path, source }),
+    }
+}
+
+/// The beginning of a safetensors file: the length of its header, and the header in JSON, which
+/// ends on a multiple of 8 bytes.
+fn header(tensors: &BTreeMap<String, Lazy<'_>>) -> std::io::Result<Vec<u8>> {
+    let mut start = 0;
+    let mut infos = Vec::with_capacity(tensors.len());
+    for (name, lazy) in tensors {
+        let (info, end) = lazy.info(start);
+        infos.push((name.clone(), info));
+        start = end;
+    }
     let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let views = tensors.iter().map(|(name, lazy)| (name.as_str(), lazy));
-    let partial = crate::files::temporary(path);
-    let io = |source| ModelError::Io { path: path.to_owned(), source };
-    safetensors::serialize_to_file(views, Some(format), &partial).map_err(|e| match e {
-        safetensors::SafeTensorError::IoError(source) => io(source),
-        other => ModelError::Weights { path: path.to_owned(), found: other.to_string() },
-    })?;
-    std::fs::rename(&partial, path).map_err(io)
+    let metadata = Metadata::new(Some(format), infos).map_err(std::io::Error::other)?;
+    let mut json = serde_json::to_vec(&metadata)?;
+    json.resize(json.len().next_multiple_of(8), b' ');
+    Ok([&(json.len() as u64).to_le_bytes()[..], &json].concat())
 }
 
 /// Write named tensors as safetensors: first to a temporary name, then renamed.
@@ -304,23 +331,25 @@ pub fn save_tensors(
         .iter()
         .map(|(name, t)| (name.clone(), Lazy::new(t.shape.clone(), storage, || t.values.clone())))
         .collect();
-    write_lazily(path, &lazy)
+    write_lazily(path, &lazy, false)
 }
 
 /// Write tensors from their device as safetensors, one by one, as [`save_tensors`] does.
 ///
 /// # Errors
 ///
-/// The file cannot be written.
+/// The file cannot be written; a tensor holds a number that is not finite.
 pub(crate) fn save_handles(
     path: &Path,
     tensors: &BTreeMap<String, Handle>,
 ) -> Result<(), ModelError> {
-    let lazy = |handle: &'_ Handle| {
+    let lazy = |handle: &Handle| {
         let handle = handle.clone();
         Lazy::new(handle.shape.clone(), Storage::F32, move || handle.read().values)
     };
-    write_lazily(path, &tensors.iter().map(|(name, t)| (name.clone(), lazy(t))).collect())
+    let lazily = tensors.iter().map(|(name, t)| (name.clone(), lazy(t))).collect();
+    // What overflowed is found while it is on the host anyway.
+    write_lazily(path, &lazily, true)
 }
 
 /// Read named tensors; a missing file is an error.

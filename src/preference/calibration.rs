@@ -11,8 +11,10 @@ pub struct Bin {
     /// Pairs in the bin.
     pub count: usize,
     /// Their mean stated probability of being right.
+    #[serde(with = "crate::finite")]
     pub confidence: f64,
     /// The share of them that is right.
+    #[serde(with = "crate::finite")]
     pub accuracy: f64,
 }
 
@@ -22,12 +24,16 @@ pub struct Calibration {
     /// Pairs compared.
     pub count: usize,
     /// Share of pairs with score(chosen) > score(rejected); ties are misses.
+    #[serde(with = "crate::finite")]
     pub accuracy: f64,
     /// Expected calibration error over [`BINS`] equal-width bins of [0.5, 1].
+    #[serde(with = "crate::finite")]
     pub ece: f64,
     /// Mean negative log-likelihood of the human label under σ(margin/T).
+    #[serde(with = "crate::finite")]
     pub nll: f64,
     /// Mean squared error of σ(margin/T) against the human label.
+    #[serde(with = "crate::finite")]
     pub brier: f64,
     /// The reliability diagram.
     pub bins: Vec<Bin>,

@@ -1,12 +1,16 @@
 //! Checkpoints: taken between two steps, written while training goes on.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
+use super::Stage;
 use super::error::RunError;
-use super::folder::StateFile;
-use crate::model::{Decoder, Handle, ModelError, save_handles, trained_handles};
+use super::folder::Keeper;
+use super::state::{CHECKPOINTS, CheckpointState, State};
+use crate::files::{Checksums, checksums, temporary};
+use crate::model::{Decoder, Handle, ModelError, SavedTensor, save_handles, trained_handles};
 use crate::train::AdamW;
 
 /// File of trained weights in a checkpoint's folder.
@@ -35,33 +39,57 @@ impl Snapshot {
 }
 
 /// A checkpoint that is being written.
-pub(super) type Writing = JoinHandle<Result<(), RunError>>;
+pub(super) type Writing = JoinHandle<Result<Written, RunError>>;
+
+/// A checkpoint that is on the disk.
+pub(super) struct Written {
+    pub(super) checkpoint: CheckpointState,
+    /// Seconds that it took.
+    pub(super) seconds: f64,
+}
 
 /// A checkpoint that is about to be written.
 pub(super) struct Checkpointing {
     pub(super) snapshot: Snapshot,
-    /// Its folder.
-    pub(super) folder: PathBuf,
-    /// The state that makes it the one to go on from.
-    pub(super) state: StateFile,
-    /// The folder of the one before, of no use then.
-    pub(super) old: Option<PathBuf>,
+    /// What it will be known as, once its files have checksums.
+    pub(super) checkpoint: CheckpointState,
+    /// The state of the same moment.
+    pub(super) state: State,
+    /// Writes it.
+    pub(super) keeper: Keeper,
 }
 
 impl Checkpointing {
-    /// First the checkpoint, then the state that names it, then the old one goes: whenever this
+    /// First the checkpoint, then the state that names it, then the oldest one goes: whenever this
     /// ends early, there is one to go on from.
-    pub(super) fn write(self) -> Result<(), RunError> {
-        let Self { snapshot, folder, state, old } = self;
-        crate::files::write_folder(&folder, |partial| {
-            snapshot.write(partial).map_err(std::io::Error::other)
-        })
-        .map_err(|source| RunError::Write { path: folder, source })?;
-        state.write()?;
-        if let Some(old) = old {
-            remove(&old);
+    pub(super) fn write(self) -> Result<Written, RunError> {
+        let begun = Instant::now();
+        let Self { snapshot, mut checkpoint, mut state, keeper } = self;
+        let all = keeper.path().join(CHECKPOINTS);
+        let folder = all.join(&checkpoint.folder);
+        let wrap = |source| RunError::Write { path: folder.clone(), source };
+        // A weight that is no finite number is an error of its own, not one of the disk.
+        let mut overflowed = None;
+        let written = crate::files::write_folder(&folder, |partial| {
+            snapshot.write(partial).map_err(|error| {
+                let words = std::io::Error::other(error.to_string());
+                overflowed = Some(error).filter(|e| matches!(e, ModelError::Overflowed { .. }));
+                words
+            })
+        });
+        if let Some(error) = overflowed {
+            return Err(error.into());
         }
-        Ok(())
+        written.map_err(wrap)?;
+        let mut files = Checksums::new();
+        for name in [WEIGHTS, MOMENTS] {
+            files.extend(checksums(&folder, name).map_err(wrap)?);
+        }
+        checkpoint.files = files;
+        let surplus = state.add_checkpoint(checkpoint.clone());
+        keeper.keep(&state)?;
+        surplus.iter().for_each(|old| remove(&all, &old.folder));
+        Ok(Written { checkpoint, seconds: begun.elapsed().as_secs_f64() })
     }
 
     /// The same on a thread of its own.
@@ -74,9 +102,66 @@ impl Checkpointing {
     }
 }
 
-/// Remove a checkpoint that is no longer needed; that it stays harms nothing.
-pub(super) fn remove(folder: &Path) {
-    if let Err(e) = std::fs::remove_dir_all(folder) {
+/// The folder of a checkpoint among the others.
+pub(super) fn name(stage: Stage, step: u64) -> String {
+    format!("{}-{step}", stage.name())
+}
+
+/// Whether a name among the checkpoints is that of a checkpoint, or of one that was being written.
+pub(super) fn is_name(found: &str) -> bool {
+    let whole = found.strip_suffix(".partial").unwrap_or(found);
+    let parts = whole.rsplit_once('-');
+    parts.is_some_and(|(stage, step)| {
+        Stage::ALL.iter().any(|known| known.name() == stage) && step.parse::<u64>().is_ok()
+    })
+}
+
+/// Remove a checkpoint that is no longer needed, and nothing that no checkpoint holds; that it
+/// stays harms nothing.
+pub(super) fn remove(all: &Path, name: &str) {
+    let folder = all.join(name);
+    if name.ends_with(".partial") {
+        let _ = crate::files::remove(&folder);
+        return;
+    }
+    if !std::fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir()) {
+        return;
+    }
+    for file in [WEIGHTS, MOMENTS] {
+        let file = folder.join(file);
+        for path in [temporary(&file), file] {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    if let Err(e) = std::fs::remove_dir(&folder) {
         log::warn!("{}: {e}", folder.display());
+    }
+}
+
+/// Whether tensors are those that handles stand for: the same names, the same number of values.
+///
+/// # Errors
+///
+/// The first that is not, in half a sentence.
+pub(super) fn same_tensors(
+    found: &BTreeMap<String, SavedTensor>,
+    expected: &BTreeMap<String, Handle>,
+) -> Result<(), String> {
+    let count = |shape: &[usize]| shape.iter().product::<usize>();
+    for (name, handle) in expected {
+        match found.get(name) {
+            None => return Err(format!("there is no tensor “{name}”")),
+            Some(tensor) if count(&tensor.shape) != count(&handle.shape) => {
+                return Err(format!(
+                    "tensor “{name}” has shape {:?}; expected {:?}",
+                    tensor.shape, handle.shape
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    match found.keys().find(|name| !expected.contains_key(*name)) {
+        Some(name) => Err(format!("tensor “{name}” belongs to no parameter that is trained")),
+        None => Ok(()),
     }
 }

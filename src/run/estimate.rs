@@ -1,10 +1,12 @@
 //! What a recipe will take of its device's memory, told before it runs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use burn::tensor::Device;
 use serde::Serialize;
 
+use super::disk::Disk;
 use super::error::RunError;
 use super::stages::check;
 use super::stages::confidence::for_policy;
@@ -52,6 +54,8 @@ pub struct Estimate {
     pub lengths: BTreeMap<String, Lengths>,
     /// The stages that take memory, in order.
     pub stages: Vec<StageEstimate>,
+    /// What it takes of the disk, in the folder that runs are made in.
+    pub disk: Disk,
     /// What is worth knowing of the models before they are trained, in sentences.
     pub warnings: Vec<String>,
     /// Changes that would make it fit, the smallest first; empty where it fits, or nothing helps.
@@ -73,18 +77,19 @@ impl Estimate {
         self.process + self.stages.iter().map(|s| s.needs.total()).max().unwrap_or(0)
     }
 
-    /// Whether it fits; `None` where the device's memory is unknown.
+    /// Whether it fits into memory; `None` where the device's is unknown.
     pub fn fits(&self) -> Option<bool> {
         self.memory.map(|memory| self.total() <= memory.bytes)
     }
 }
 
-/// What a recipe will take; reads its data and the settings of its models, computes nothing.
+/// What a recipe will take, its run in a folder within `runs`; reads its data and the settings of
+/// its models, computes nothing.
 ///
 /// # Errors
 ///
 /// What a run of the recipe would fail with before its first stage.
-pub fn estimate(recipe: &Recipe) -> Result<Estimate, RunError> {
+pub fn estimate(recipe: &Recipe, runs: &Path) -> Result<Estimate, RunError> {
     recipe.check(&recipe.name)?;
     let choice = device::find(&recipe.device)?;
     let device = device::open(&choice.device)?;
@@ -100,6 +105,7 @@ pub fn estimate(recipe: &Recipe) -> Result<Estimate, RunError> {
         process: beside_stages(&device),
         lengths,
         stages,
+        disk: Disk::of(recipe, &device, runs)?,
         warnings,
         advice: Vec::new(),
     };
@@ -276,6 +282,53 @@ struct Model {
     adapter: Option<Adapter>,
 }
 
+/// What the model of a section, `annotator` or `policy`, takes, by its settings.
+pub(super) fn footprint(
+    recipe: &Recipe,
+    section: &str,
+    device: &Device,
+) -> Result<Footprint, RunError> {
+    let scored = section == "annotator";
+    let (precision, lora) = match scored {
+        true => (recipe.annotator.precision, &recipe.annotator.lora),
+        false => (recipe.policy.precision, &recipe.policy.lora),
+    };
+    let files = find_model(recipe.model(section))?;
+    let adapter = adapter_of(&files, lora, section)?;
+    footprint_of(&files, adapter.as_ref(), precision, scored, device)
+}
+
+/// The adapter that is trained: the one in the model's folder, else the one of the settings.
+fn adapter_of(
+    files: &ModelFiles,
+    lora: &LoraSettings,
+    section: &str,
+) -> Result<Option<Adapter>, RunError> {
+    match files.adapter() {
+        Some(folder) => Ok(Some(read_adapter(folder)?)),
+        None => Ok(lora.adapter(&format!("{section}.lora"), &files.name())?),
+    }
+}
+
+fn footprint_of(
+    files: &ModelFiles,
+    adapter: Option<&Adapter>,
+    precision: Precision,
+    scored: bool,
+    device: &Device,
+) -> Result<Footprint, RunError> {
+    let (family, config) = match survey(files) {
+        Ok(found) => (found.family, found.config),
+        // Settings alone tell a shape, too.
+        Err(ModelError::NotAModel { .. }) => {
+            let (family, config, _) = read_config(files)?;
+            (family, config)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Footprint::new(&config, family, adapter, scored, precision, device))
+}
+
 impl Model {
     fn open(
         recipe: &Recipe,
@@ -285,25 +338,13 @@ impl Model {
         section: &str,
     ) -> Result<Self, RunError> {
         let files = find_model(field)?;
-        let adapter = match files.adapter() {
-            Some(folder) => Some(read_adapter(folder)?),
-            None => lora.adapter(&format!("{section}.lora"), field)?,
-        };
+        let adapter = adapter_of(&files, lora, section)?;
         let encoder = encoder_at(recipe, &files, jiff::Zoned::now())?;
         Ok(Self { files, encoder, precision, adapter })
     }
 
     fn footprint(&self, scored: bool, device: &Device) -> Result<Footprint, RunError> {
-        let (family, config) = match survey(&self.files) {
-            Ok(found) => (found.family, found.config),
-            // Settings alone tell a shape, too.
-            Err(ModelError::NotAModel { .. }) => {
-                let (family, config, _) = read_config(&self.files)?;
-                (family, config)
-            }
-            Err(error) => return Err(error.into()),
-        };
-        Ok(Footprint::new(&config, family, self.adapter.as_ref(), scored, self.precision, device))
+        footprint_of(&self.files, self.adapter.as_ref(), self.precision, scored, device)
     }
 }
 

@@ -118,6 +118,7 @@ pub enum Event {
         /// Whether this continues an interrupted run.
         resumed: bool,
         /// The threshold in force.
+        #[serde(with = "crate::finite")]
         threshold: f64,
         /// Version of the program.
         version: String,
@@ -184,6 +185,7 @@ pub enum Event {
         /// Which.
         stage: Stage,
         /// Seconds that it took.
+        #[serde(with = "crate::finite")]
         seconds: f64,
         /// Bytes at the peak so far: of the process on the CPU, of the device's pools on a GPU.
         #[serde(default)]
@@ -208,6 +210,7 @@ pub enum Event {
     /// The threshold in force from the next step on.
     Threshold {
         /// τ.
+        #[serde(with = "crate::finite")]
         value: f64,
     },
     /// A checkpoint was written.
@@ -243,4 +246,11 @@ pub enum Event {
         /// What came out.
         report: Box<Report>,
     },
+}
+
+impl Event {
+    /// Whether nothing of the run comes after it.
+    pub fn is_last(&self) -> bool {
+        matches!(self, Self::Stopped | Self::Failed { .. } | Self::Finished { .. })
+    }
 }

@@ -1,15 +1,15 @@
 //! The run folder: what is in it, and how it is written so that nothing is lost.
 
-use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use super::{Event, Recipe, Report, Stage};
+use super::state::{self, CHECKPOINTS, State};
+use super::{Event, Recipe, Report, checkpoint};
 use crate::files;
-use crate::train::Plan;
+
+/// The report of a finished run.
+const REPORT: &str = "report.json";
 
 /// Why a run folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,40 @@ pub enum FolderError {
         "{0} holds a run already; choose another --out, or continue it with `confide resume {0}`"
     )]
     Occupied(String),
+    /// There is something else in it.
+    #[error(
+        "{folder} is not empty: it holds {}; a run begins in a new or empty folder, choose another --out",
+        some(names)
+    )]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+        /// What is in it.
+        names: Vec<String>,
+    },
+    /// Somebody is at work in it.
+    #[error(
+        "{folder} is in use by {holder}; wait until it has ended, or stop it (reading it with `confide report` or in the window is possible meanwhile)"
+    )]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+        /// Who, in words.
+        holder: String,
+    },
+    /// Its recipe was changed.
+    #[error(
+        "{folder}: recipe.toml is not what the run was begun with: {}; put it back, or begin another run with it (`confide run {folder}/recipe.toml`); only {may_change} may change",
+        differences.join(", ")
+    )]
+    Changed {
+        /// The folder.
+        folder: PathBuf,
+        /// `section.key` with both values.
+        differences: Vec<String>,
+        /// What may differ.
+        may_change: String,
+    },
     /// There is no run in it.
     #[error("{folder}: {found}; expected a run folder, as `confide run` writes it")]
     NotARun {
@@ -37,49 +71,29 @@ pub enum FolderError {
     },
 }
 
-/// What a resumed run must know beyond its artifacts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct State {
-    /// Stages that are complete, their artifacts on disk.
-    pub done: Vec<Stage>,
-    /// The stage under way, if it has a checkpoint.
-    pub checkpoint: Option<CheckpointState>,
-    /// Bytes of `events.jsonl` when this was written; later ones are repeated by a resume.
-    pub events_bytes: u64,
-    /// Seconds at work so far.
-    pub seconds: f64,
-    /// The threshold in force.
-    pub threshold: f64,
-    /// How stages are computed, once that is decided.
-    #[serde(default)]
-    pub plans: BTreeMap<Stage, Plan>,
-    /// When the run began: what chat templates take for the present time, so that a run that
-    /// is resumed on another day reads the same prompts.
-    #[serde(default)]
-    pub began: String,
-    /// What is known of the outcome.
-    pub report: Report,
-}
+/// The file that says who works in a run folder.
+const LOCK: &str = "lock";
+const RECIPE: &str = "recipe.toml";
+const EVENTS: &str = "events.jsonl";
 
-/// A checkpoint inside a stage.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct CheckpointState {
-    /// The stage.
-    pub stage: Stage,
-    /// Optimiser steps done.
-    pub step: u64,
-    /// Tokens computed.
-    pub tokens: u64,
-    /// Folder inside the run folder.
-    pub folder: PathBuf,
-}
-
-/// An open run folder.
+/// An open run folder; nobody else works in it meanwhile.
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     path: PathBuf,
     events: File,
+    /// Bytes of whole events.
     written: u64,
+    /// Whether part of an event stands behind them.
+    torn: bool,
+    _lock: File,
+}
+
+/// The first few of some names.
+fn some(names: &[String]) -> String {
+    let first: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
+    let rest = names.len() - first.len();
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    format!("{}{more}", first.join(", "))
 }
 
 /// A folder for a new run, `PARENT/NAME-TIME`, that does not exist yet.
@@ -94,86 +108,110 @@ pub fn new_folder(parent: &Path, name: &str) -> PathBuf {
     std::iter::once(first.clone()).chain(numbered).find(|p| !p.exists()).unwrap_or(first)
 }
 
-/// The events of a run, oldest first; a torn last line is left out.
+/// The events of a run, oldest first. Lines that cannot be read are skipped, and a warning at the
+/// end says so; a torn last line is one that is being written.
 ///
 /// # Errors
 ///
-/// There is no `events.jsonl`, or a line before the last is damaged.
+/// There is no `events.jsonl`, or it cannot be read.
 pub fn read_events(folder: &Path) -> Result<Vec<Event>, FolderError> {
-    let path = folder.join("events.jsonl");
-    let file = File::open(&path).map_err(|_| FolderError::NotARun {
-        folder: folder.to_owned(),
-        found: "there is no events.jsonl".to_owned(),
-    })?;
-    let lines = BufReader::new(file).lines().collect::<Result<Vec<_>, _>>();
-    let lines = lines.map_err(|source| FolderError::Io { path, source })?;
-    let last = lines.len();
-    let mut events = Vec::with_capacity(last);
-    for (i, line) in lines.iter().enumerate() {
-        match serde_json::from_str(line) {
+    let path = folder.join(EVENTS);
+    let not = |found: String| FolderError::NotARun { folder: folder.to_owned(), found };
+    if !path.is_file() {
+        return Err(not(format!("there is no {EVENTS}")));
+    }
+    let bytes = std::fs::read(&path).map_err(|source| FolderError::Io { path, source })?;
+    let (mut events, mut broken) = (Vec::new(), Vec::new());
+    for (i, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        match serde_json::from_slice(line) {
             Ok(event) => events.push(event),
-            Err(_) if i + 1 == last => {}
-            Err(e) => {
-                return Err(FolderError::NotARun {
-                    folder: folder.to_owned(),
-                    found: format!("events.jsonl, line {}: {e}", i + 1),
-                });
-            }
+            Err(_) if line.last() == Some(&b'\n') => broken.push(i + 1),
+            Err(_) => {}
         }
+    }
+    if let Some(first) = broken.first() {
+        let message = format!(
+            "{} of the events cannot be read and are left out, the first in line {first} of {EVENTS}",
+            broken.len()
+        );
+        events.push(Event::Warning { message });
     }
     Ok(events)
 }
 
+/// A run folder that was opened to go on in it.
+pub(crate) struct Reopened {
+    pub(crate) folder: RunFolder,
+    pub(crate) state: State,
+    /// What is worth knowing of what was found, in sentences.
+    pub(crate) notes: Vec<String>,
+}
+
 impl RunFolder {
-    /// Begin a run in a folder that holds none.
+    /// Begin a run in a folder that is new or empty.
     ///
     /// # Errors
     ///
-    /// It holds one, or cannot be written.
-    pub(crate) fn create(path: &Path, recipe: &Recipe) -> Result<Self, FolderError> {
-        if path.join("recipe.toml").exists() || path.join("events.jsonl").exists() {
+    /// Something is in it, or it cannot be written.
+    pub(crate) fn create(path: &Path, state: &mut State) -> Result<Self, FolderError> {
+        let io = |source| FolderError::Io { path: path.to_owned(), source };
+        if path.join(RECIPE).exists() || path.join(EVENTS).exists() {
             return Err(FolderError::Occupied(path.display().to_string()));
         }
-        let io = |source| FolderError::Io { path: path.to_owned(), source };
-        std::fs::create_dir_all(path.join("checkpoints")).map_err(io)?;
-        files::write(&path.join("recipe.toml"), recipe.to_toml().as_bytes()).map_err(io)?;
-        let events = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path.join("events.jsonl"))
-            .map_err(io)?;
-        Ok(Self { path: path.to_owned(), events, written: 0 })
+        std::fs::create_dir_all(path).map_err(io)?;
+        let in_the_way = in_the_way(path).map_err(io)?;
+        if !in_the_way.is_empty() {
+            return Err(FolderError::NotEmpty { folder: path.to_owned(), names: in_the_way });
+        }
+        let lock = lock(path)?;
+        std::fs::create_dir_all(path.join(CHECKPOINTS)).map_err(io)?;
+        let events = open_events(path)?;
+        let run = Self { path: path.to_owned(), events, written: 0, torn: false, _lock: lock };
+        run.keep(state)?;
+        // The recipe makes it a run, so it comes last.
+        files::write(&path.join(RECIPE), state.recipe.to_toml().as_bytes()).map_err(io)?;
+        files::sync_folder_of(path).map_err(io)?;
+        Ok(run)
     }
 
-    /// Open an interrupted run: its recipe and state; events after the last state are dropped,
-    /// because they will be told again.
+    /// Open an interrupted run: what of it counts, as `state.json` has it. Events after the last
+    /// state are dropped, because they will be told again.
     ///
     /// # Errors
     ///
-    /// There is no run, or a file of it is damaged.
-    pub(crate) fn reopen(path: &Path) -> Result<(Self, Recipe, State), FolderError> {
+    /// There is no run, somebody is at work in it, a file of it is damaged beyond repair, or its
+    /// recipe was changed.
+    pub(crate) fn reopen(path: &Path) -> Result<Reopened, FolderError> {
         let not = |found: String| FolderError::NotARun { folder: path.to_owned(), found };
-        let recipe_path = path.join("recipe.toml");
-        let text = std::fs::read_to_string(&recipe_path)
-            .map_err(|_| not("there is no recipe.toml".to_owned()))?;
-        let recipe = Recipe::parse(&text, &recipe_path, &[]).map_err(|e| not(e.to_string()))?;
-        let state: State = match std::fs::read(path.join("state.json")) {
-            Ok(bytes) => {
-                serde_json::from_slice(&bytes).map_err(|e| not(format!("state.json: {e}")))?
+        own_files(path).map_err(not)?;
+        let recipe_path = path.join(RECIPE);
+        if !recipe_path.is_file() {
+            return Err(not(format!("there is no {RECIPE}")));
+        }
+        let lock = lock(path)?;
+        let recipe = Recipe::load(&recipe_path, &[]).map_err(|e| not(e.to_string()))?;
+        let mut notes = Vec::new();
+        let mut state = match std::fs::read(path.join(state::FILE)) {
+            Ok(bytes) => State::from_json(&bytes).map_err(not)?,
+            Err(e) if e.kind() == ErrorKind::NotFound => State::unknown(path, &recipe)?,
+            Err(source) => {
+                return Err(FolderError::Io { path: path.join(state::FILE), source });
             }
-            Err(_) => State { threshold: recipe.confidence.threshold, ..State::default() },
         };
-        let io = |source| FolderError::Io { path: path.to_owned(), source };
-        let events = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path.join("events.jsonl"))
-            .map_err(io)?;
-        let length = events.metadata().map_err(io)?.len();
-        let keep = state.events_bytes.min(length);
-        events.set_len(keep).map_err(io)?;
-        std::fs::create_dir_all(path.join("checkpoints")).map_err(io)?;
-        Ok((Self { path: path.to_owned(), events, written: keep }, recipe, state))
+        notes.extend(state.take_recipe(recipe, path)?);
+        notes.extend(state.settle(path));
+        notes.extend(clear(path, &state));
+        let events = open_events(path)?;
+        let (written, note) = cut(path, &events, state.now.events_bytes)?;
+        notes.extend(note);
+        state.now.events_bytes = written;
+        let folder = Self { path: path.to_owned(), events, written, torn: false, _lock: lock };
+        Ok(Reopened { folder, state, notes })
+    }
+
+    /// Remove checkpoints that the state does not name.
+    pub(crate) fn clear(&self, state: &State) {
+        clear(&self.path, state);
     }
 
     /// The folder.
@@ -181,7 +219,12 @@ impl RunFolder {
         &self.path
     }
 
-    /// Append an event; one line, one write.
+    /// Bytes of all events so far.
+    pub(crate) fn events_bytes(&self) -> u64 {
+        self.written
+    }
+
+    /// Append an event, one line; an event that could not be written whole is taken back.
     ///
     /// # Errors
     ///
@@ -189,23 +232,41 @@ impl RunFolder {
     pub(crate) fn log(&mut self, event: &Event) -> Result<(), FolderError> {
         let mut line = serde_json::to_vec(event).unwrap_or_default();
         line.push(b'\n');
-        let io = |source| FolderError::Io { path: self.path.join("events.jsonl"), source };
-        self.events.write_all(&line).map_err(io)?;
+        let io = |source| FolderError::Io { path: self.path.join(EVENTS), source };
+        if self.torn {
+            self.events.set_len(self.written).map_err(io)?;
+            self.torn = false;
+        }
+        if let Err(error) = self.events.write_all(&line) {
+            self.torn = self.events.set_len(self.written).is_err();
+            return Err(io(error));
+        }
         self.written += line.len() as u64;
+        if event.is_last() {
+            self.events.sync_data().map_err(io)?;
+        }
         Ok(())
     }
 
-    /// The state as of now, with the events so far, to be kept later.
+    /// Write the state as of now, after the events that it speaks of.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub(crate) fn keep(&self, state: &mut State) -> Result<(), FolderError> {
+        state.now.events_bytes = self.written;
+        self.keeper()?.keep(state)
+    }
+
+    /// What writes states from another thread.
     ///
     /// # Errors
     ///
     /// The system allows no more open files.
-    pub(crate) fn state_file(&self, state: &mut State) -> Result<StateFile, FolderError> {
-        let path = self.path.join("state.json");
-        state.events_bytes = self.written;
-        let bytes = serde_json::to_vec_pretty(state).unwrap_or_default();
+    pub(crate) fn keeper(&self) -> Result<Keeper, FolderError> {
+        let path = self.path.clone();
         match self.events.try_clone() {
-            Ok(events) => Ok(StateFile { path, bytes, events }),
+            Ok(events) => Ok(Keeper { path, events }),
             Err(source) => Err(FolderError::Io { path, source }),
         }
     }
@@ -216,28 +277,150 @@ impl RunFolder {
     ///
     /// The file cannot be written.
     pub(crate) fn save_report(&self, report: &Report) -> Result<(), FolderError> {
-        let path = self.path.join("report.json");
+        let path = self.path.join(REPORT);
         let bytes = serde_json::to_vec_pretty(report).unwrap_or_default();
         files::write(&path, &bytes).map_err(|source| FolderError::Io { path, source })
     }
 }
 
-/// A state on its way to `state.json`.
-pub(crate) struct StateFile {
+/// Writes states of a run.
+pub(crate) struct Keeper {
     path: PathBuf,
-    bytes: Vec<u8>,
     events: File,
 }
 
-impl StateFile {
-    /// Write it, after the events that it speaks of.
+impl Keeper {
+    /// The run folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Write a state, after the events that it speaks of.
     ///
     /// # Errors
     ///
     /// The file cannot be written.
-    pub(crate) fn write(self) -> Result<(), FolderError> {
-        let Self { path, bytes, events } = self;
-        let written = events.sync_data().and_then(|()| files::write(&path, &bytes));
+    pub(crate) fn keep(&self, state: &State) -> Result<(), FolderError> {
+        let path = self.path.join(state::FILE);
+        let written = self.events.sync_data().and_then(|()| files::write(&path, &state.to_json()));
         written.map_err(|source| FolderError::Io { path, source })
     }
+}
+
+/// Whether the run in a folder is complete: its report can be read.
+pub(crate) fn is_complete(path: &Path) -> bool {
+    let report = std::fs::read(path.join(REPORT)).unwrap_or_default();
+    serde_json::from_slice::<Report>(&report).is_ok()
+}
+
+fn open_events(path: &Path) -> Result<File, FolderError> {
+    let path = path.join(EVENTS);
+    let opened = OpenOptions::new().create(true).append(true).open(&path);
+    opened.map_err(|source| FolderError::Io { path, source })
+}
+
+/// Names in a folder that are not what a beginning that was cut short leaves.
+fn in_the_way(path: &Path) -> std::io::Result<Vec<String>> {
+    let own = [LOCK, EVENTS, state::FILE, "state.json.partial", "recipe.toml.partial"];
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let empty = |folder: &Path| std::fs::read_dir(folder).is_ok_and(|mut f| f.next().is_none());
+        let cut_short = own.contains(&&*name) || name == CHECKPOINTS && empty(&entry.path());
+        if !cut_short {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Hold a run folder for this process; the system lets it go when the process ends, however.
+fn lock(path: &Path) -> Result<File, FolderError> {
+    let file_path = path.join(LOCK);
+    let io = |source| FolderError::Io { path: file_path.clone(), source };
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&file_path);
+    let mut file = opened.map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let holder = std::fs::read_to_string(&file_path).unwrap_or_default();
+            let holder = match holder.trim() {
+                "" => "another process".to_owned(),
+                known => known.chars().take(200).collect(),
+            };
+            return Err(FolderError::InUse { folder: path.to_owned(), holder });
+        }
+        // Some network file systems know no locks.
+        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => {
+            log::warn!("{}: {e}; nothing keeps a second process away", file_path.display());
+        }
+        Err(TryLockError::Error(e)) => return Err(io(e)),
+    }
+    let host = sysinfo::System::host_name().unwrap_or_else(|| "this machine".to_owned());
+    let time = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
+    let holder = format!("process {} on {host}, since {time}\n", std::process::id());
+    file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).map_err(io)?;
+    Ok(file)
+}
+
+/// Refuse a folder whose files lead elsewhere: a run writes, cuts and removes them.
+fn own_files(path: &Path) -> Result<(), String> {
+    let is = |name: &str, right: fn(&std::fs::Metadata) -> bool| {
+        std::fs::symlink_metadata(path.join(name)).map_or(true, |found| right(&found))
+    };
+    let files = [RECIPE, EVENTS, state::FILE, LOCK, REPORT, "annotations.parquet"];
+    let folders = [CHECKPOINTS, "annotator", "annotator-merged", "policy", "policy-merged"];
+    let file = files.into_iter().find(|name| !is(name, std::fs::Metadata::is_file));
+    let folder = folders.into_iter().find(|name| !is(name, std::fs::Metadata::is_dir));
+    match (file, folder) {
+        (Some(name), _) => Err(format!("{name} is no plain file; a run does not follow links")),
+        (_, Some(name)) => Err(format!("{name} is no folder; a run does not follow links")),
+        (None, None) => Ok(()),
+    }
+}
+
+/// Cut the events to those that the state speaks of; returns their length, and a word where some
+/// are missing.
+fn cut(path: &Path, events: &File, spoken_of: u64) -> Result<(u64, Option<String>), FolderError> {
+    let io = |source| FolderError::Io { path: path.join(EVENTS), source };
+    let length = events.metadata().map_err(io)?.len();
+    let mut keep = spoken_of.min(length);
+    let mut note = None;
+    if length < spoken_of {
+        note = Some(format!(
+            "{EVENTS} has {length} bytes, and {spoken_of} are expected: the curves of what is missing are not shown again"
+        ));
+        // A line that was cut in the middle would swallow the next one.
+        let bytes = std::fs::read(path.join(EVENTS)).map_err(io)?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        keep = whole as u64;
+    }
+    events.set_len(keep).map_err(io)?;
+    Ok((keep, note))
+}
+
+/// Remove what interrupted writes and forgotten checkpoints left; nothing that no run writes.
+fn clear(path: &Path, state: &State) -> Option<String> {
+    let under_way = state.under_way.as_ref();
+    let kept: Vec<&str> =
+        under_way.iter().flat_map(|u| &u.checkpoints).map(|c| c.folder.as_str()).collect();
+    let entries = std::fs::read_dir(path.join(CHECKPOINTS)).into_iter().flatten().flatten();
+    let mut removed = 0;
+    for entry in entries {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if checkpoint::is_name(&name) && !kept.contains(&&*name) {
+            checkpoint::remove(&path.join(CHECKPOINTS), &name);
+            removed += 1;
+        }
+    }
+    if removed > 0 {
+        let _ = files::sync_folder(&path.join(CHECKPOINTS));
+    }
+    (removed > 0).then(|| {
+        format!(
+            "{removed} checkpoints that were not finished, or are no longer needed, are removed"
+        )
+    })
 }

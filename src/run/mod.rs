@@ -2,21 +2,26 @@
 
 mod checkpoint;
 mod control;
+mod disk;
 mod error;
 mod estimate;
 mod event;
+mod export;
 mod folder;
 mod models;
 mod passes;
 mod recipe;
 mod recipe_file;
 mod report;
+mod resume;
 mod session;
 mod stages;
+mod state;
 mod view;
 mod worker;
 
 pub use control::Control;
+pub use disk::Disk;
 pub use error::RunError;
 pub use estimate::{Advice, Estimate, StageEstimate, estimate};
 pub use event::{DataSummary, Event, FileSummary, Stage};

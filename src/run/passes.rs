@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -21,6 +22,8 @@ const HASH: usize = 16;
 const RECORD: usize = HASH + 4;
 /// Bytes that all files together may take; the oldest go first.
 const LIMIT: u64 = 2 << 30;
+/// No file is being written for so long.
+const STALE: Duration = Duration::from_secs(3600);
 
 /// Where files are kept; nowhere unless the program says so.
 static FOLDER: RwLock<Option<PathBuf>> = RwLock::new(None);
@@ -181,14 +184,19 @@ fn read(path: &Path) -> Result<HashMap<[u8; HASH], f32>, String> {
     Ok(records.iter().filter_map(record).collect())
 }
 
-/// Remove the oldest files until the others take `limit` bytes at most.
+/// Remove the oldest files until the others take `limit` bytes at most, and what interrupted
+/// processes left.
 fn prune(folder: &Path, limit: u64) -> std::io::Result<()> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.path().extension().is_some_and(|extension| extension == "passes") {
-            let found = entry.metadata()?;
-            files.push((found.modified()?, found.len(), entry.path()));
+        let (path, found) = (entry.path(), entry.metadata()?);
+        let ends = |end: &str| path.extension().is_some_and(|extension| extension == end);
+        if ends("passes") {
+            files.push((found.modified()?, found.len(), path));
+        } else if ends("partial") && found.modified()?.elapsed().is_ok_and(|age| age > STALE) {
+            // Left by a process that was killed.
+            std::fs::remove_file(path)?;
         }
     }
     files.sort();

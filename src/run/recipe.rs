@@ -157,7 +157,8 @@ pub struct Recipe {
     pub device: String,
     /// GiB that a run may take of the device's memory; 0 for what the device tells.
     pub device_memory: f64,
-    /// Least seconds between two checkpoints; 0 writes one after every step.
+    /// Least seconds between two checkpoints, longer where they would take more than 2 % of the
+    /// time; 0 writes one after every step.
     pub checkpoint_seconds: f64,
     /// The data.
     pub data: DataSettings,
@@ -229,7 +230,7 @@ const TOP: &[Field] = &[
     },
     Field {
         name: "checkpoint_seconds",
-        doc: " Least seconds between two checkpoints; 0 writes one after every step.",
+        doc: " Least seconds between two checkpoints, longer where they would take more than 2 % of the time; 0 writes one after every step.",
     },
 ];
 

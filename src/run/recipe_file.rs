@@ -104,7 +104,7 @@ impl Recipe {
     ///
     /// An unknown key, a value of the wrong type or out of range.
     pub fn with(&self, set: &[(String, String)]) -> Result<Self, RecipeError> {
-        let mut table = to_table(self);
+        let mut table = self.to_table();
         apply(&mut table, set)?;
         let recipe = from_table(table, "--set")?;
         recipe.check("--set")?;
@@ -113,7 +113,12 @@ impl Recipe {
 
     /// The complete recipe as TOML.
     pub fn to_toml(&self) -> String {
-        toml::to_string_pretty(&to_table(self)).unwrap_or_default()
+        toml::to_string_pretty(&self.to_table()).unwrap_or_default()
+    }
+
+    /// Every setting, in sections.
+    pub(super) fn to_table(&self) -> Table {
+        Table::try_from(self).unwrap_or_default()
     }
 
     /// Whether every value is possible; `place` names the recipe in messages.
@@ -127,6 +132,9 @@ impl Recipe {
             if ok { Ok(()) } else { Err(invalid(format!("{key} = {value}; expected {expected}"))) }
         };
         let (d, c, p) = (&self.data, &self.confidence, &self.policy);
+        if let Some((key, value)) = not_finite("", &self.to_table()) {
+            return Err(invalid(format!("{key} = {value}; expected a finite number")));
+        }
         if d.files.is_empty() {
             return Err(invalid(
                 "data.files is empty; name at least one preference file".to_owned(),
@@ -271,12 +279,20 @@ fn check_training(section: &str, t: &Training, need: &Need<'_>) -> Result<(), Re
     need(t.max_grad_norm >= 0.0, &key("max_grad_norm"), t.max_grad_norm, "0 (off) or more")
 }
 
-fn to_table(recipe: &Recipe) -> Table {
-    Table::try_from(recipe).unwrap_or_default()
+fn defaults() -> Table {
+    Recipe::default().to_table()
 }
 
-fn defaults() -> Table {
-    to_table(&Recipe::default())
+/// The first setting that is no finite number: JSON has no word for one, and no setting a use.
+fn not_finite(section: &str, table: &Table) -> Option<(String, f64)> {
+    table.iter().find_map(|(name, value)| {
+        let key = if section.is_empty() { name.clone() } else { format!("{section}.{name}") };
+        match value {
+            Value::Table(inner) => not_finite(&key, inner),
+            Value::Float(number) if !number.is_finite() => Some((key, *number)),
+            _ => None,
+        }
+    })
 }
 
 fn from_table(table: Table, place: &str) -> Result<Recipe, RecipeError> {

@@ -40,12 +40,16 @@ pub struct PromptsReport {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AnnotatorReport {
     /// Share of held-out pairs on which it agrees with the humans; `null` if none.
+    #[serde(default, with = "crate::finite")]
     pub accuracy: Option<f64>,
     /// Expected calibration error on the held-out split; `null` if none.
+    #[serde(default, with = "crate::finite")]
     pub ece: Option<f64>,
     /// Negative log-likelihood on the held-out split; `null` if none.
+    #[serde(default, with = "crate::finite")]
     pub nll: Option<f64>,
     /// Accuracy of always preferring the longer response, for comparison.
+    #[serde(default, with = "crate::finite")]
     pub longer_is_better: Option<f64>,
     /// Optimiser steps.
     pub steps: u64,
@@ -57,12 +61,15 @@ pub struct AnnotatorReport {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConfidenceReport {
     /// Mean C over the unlabelled split; `null` if it is empty.
+    #[serde(default, with = "crate::finite")]
     pub mean: Option<f64>,
     /// Pairs of the unlabelled split with weight above 0.
     pub kept: usize,
     /// Share of weak labels that agree with human labels, where those are known.
+    #[serde(default, with = "crate::finite")]
     pub agreement: Option<f64>,
     /// The same among the kept pairs.
+    #[serde(default, with = "crate::finite")]
     pub agreement_kept: Option<f64>,
 }
 
@@ -72,8 +79,10 @@ pub struct PolicyReport {
     /// Optimiser steps.
     pub steps: u64,
     /// Mean β-scaled margin on the held-out split under human labels; `null` if empty.
+    #[serde(default, with = "crate::finite")]
     pub rewards_margin: Option<f64>,
     /// Share of held-out pairs with a positive margin; `null` if empty.
+    #[serde(default, with = "crate::finite")]
     pub rewards_accuracy: Option<f64>,
 }
 
@@ -102,6 +111,7 @@ pub struct Report {
     /// The device, in words.
     pub device: String,
     /// Wall-clock seconds, resumed parts included.
+    #[serde(with = "crate::finite")]
     pub seconds: f64,
     /// Everything that was warned of.
     pub warnings: Vec<String>,

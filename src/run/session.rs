@@ -1,23 +1,23 @@
 //! A run under way: its recipe, its folder, its device, and who listens.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 
-use super::checkpoint::{self, Checkpointing, MOMENTS, Snapshot, WEIGHTS, Writing};
+use super::checkpoint::{self, Checkpointing, MOMENTS, Snapshot, WEIGHTS, Writing, Written};
 use super::error::RunError;
-use super::folder::{CheckpointState, RunFolder, State, StateFile};
+use super::folder::RunFolder;
 use super::passes::Passes;
+use super::state::{CHECKPOINTS, CheckpointState, Done, Moment, State, UnderWay};
 use super::{Control, Event, Recipe, Stage};
 use crate::annotate::scoring_needs;
 use crate::device;
+use crate::files::{Checksums, checksums};
 use crate::model::{
-    Checkpoint, Decoder, Footprint, GENERATION_FILE, ModelError, ModelFiles, Needs, Precision,
-    Storage, first_not_finite, generation_config, load_named, save, save_adapter, take_tensors,
+    Decoder, Footprint, Needs, Precision, load_named, take_tensors, trained_handles,
 };
-use crate::text::{Sequence, TEMPLATE_FILE};
+use crate::text::Sequence;
 use crate::train::{
     AdamW, Ended, Flow, Metrics, NonFinite, Observer, Order, Plan, Start, Task, TrainError,
     Training,
@@ -42,6 +42,8 @@ pub(crate) struct Session<'a> {
     pub(crate) too_long: BTreeSet<usize>,
     /// Pairs that a chat template refuses.
     pub(crate) refused: BTreeSet<usize>,
+    /// What the stage at work has left so far for later ones.
+    pub(crate) produced: Checksums,
 }
 
 impl Session<'_> {
@@ -54,10 +56,10 @@ impl Session<'_> {
 
     /// Warn, and remember it for the report; a resumed stage does not warn again.
     pub(crate) fn warn(&mut self, message: String) -> Result<(), RunError> {
-        if self.state.report.warnings.contains(&message) {
+        if self.state.now.report.warnings.contains(&message) {
             return Ok(());
         }
-        self.state.report.warnings.push(message.clone());
+        self.state.now.report.warnings.push(message.clone());
         self.emit(Event::Warning { message })
     }
 
@@ -95,10 +97,11 @@ impl Session<'_> {
     }
 
     pub(crate) fn is_done(&self, stage: Stage) -> bool {
-        self.state.done.contains(&stage)
+        self.state.is_done(stage)
     }
 
-    /// Run a stage unless an earlier sitting completed it; `work` leaves its artifacts on disk.
+    /// Run a stage unless an earlier sitting completed it; `work` leaves its artifacts on disk,
+    /// and names them with [`Session::produced`].
     pub(crate) fn stage(
         &mut self,
         stage: Stage,
@@ -110,9 +113,12 @@ impl Session<'_> {
         }
         let begun = Instant::now();
         // A stage that goes on from a checkpoint has told of its beginning already.
-        if self.state.checkpoint.as_ref().is_none_or(|c| c.stage != stage) {
+        if self.state.checkpoints(stage).is_empty() {
+            let began = self.moment();
+            self.state.under_way = Some(UnderWay { stage, began, checkpoints: Vec::new() });
             self.emit(Event::StageStarted { stage, total })?;
         }
+        self.produced.clear();
         work(self)?;
         self.note_memory();
         let peak_memory = (self.peak_memory > 0).then_some(self.peak_memory);
@@ -121,24 +127,64 @@ impl Session<'_> {
         // The next stage has other shapes: what this one left in pools is of no use to it.
         self.device.memory_cleanup();
         crate::allocator::give_back();
-        self.state.done.push(stage);
-        let old = self.state.checkpoint.take();
+        let Some(UnderWay { began, checkpoints, .. }) = self.state.under_way.take() else {
+            return Ok(());
+        };
+        let files = std::mem::take(&mut self.produced);
+        self.state.done.push(Done { stage, files, began });
         self.save_state()?;
-        if let Some(old) = old {
-            checkpoint::remove(&self.folder.path().join(old.folder));
+        if !checkpoints.is_empty() {
+            self.folder.clear(&self.state);
         }
         Ok(())
     }
 
-    pub(crate) fn save_state(&mut self) -> Result<(), RunError> {
-        Ok(self.state_file()?.write()?)
+    /// A file of the run folder, or a folder of files, that the stage at work leaves: later stages
+    /// and sittings find it as it is now, or do the stage again.
+    pub(crate) fn produced(&mut self, name: &str) -> Result<(), RunError> {
+        let root = self.folder.path();
+        let found = checksums(root, name)
+            .map_err(|source| RunError::Write { path: root.join(name), source })?;
+        self.produced.extend(found);
+        Ok(())
     }
 
-    fn state_file(&mut self) -> Result<StateFile, RunError> {
+    /// The file of a finished stage whose name begins so, if there is one.
+    pub(crate) fn file_of(&self, stage: Stage, name: &str) -> Option<std::path::PathBuf> {
+        let done = self.state.done.iter().find(|done| done.stage == stage)?;
+        let file = done.files.keys().find(|file| file.starts_with(name))?;
+        Some(self.folder.path().join(file))
+    }
+
+    /// Hold something that the run reads from outside against what it was when the run began.
+    pub(crate) fn same_input(&mut self, name: &str, fingerprint: String) -> Result<(), RunError> {
+        let known = self.state.inputs.entry(name.to_owned());
+        let known = known.or_insert_with(|| fingerprint.clone());
+        if *known == fingerprint {
+            return Ok(());
+        }
+        Err(RunError::Impossible(format!(
+            "{name}: what is in it has changed since the run began, so that its results would belong to neither; put back what was there, or begin another run (`confide run {}`)",
+            self.folder.path().join("recipe.toml").display()
+        )))
+    }
+
+    fn moment(&mut self) -> Moment {
+        self.count();
+        self.state.now.events_bytes = self.folder.events_bytes();
+        self.state.now.clone()
+    }
+
+    pub(crate) fn save_state(&mut self) -> Result<(), RunError> {
+        self.count();
+        Ok(self.folder.keep(&mut self.state)?)
+    }
+
+    /// Bring what is counted elsewhere into the state.
+    fn count(&mut self) {
         self.state.seconds = self.seconds();
-        self.state.report.data.too_long = self.too_long.len();
-        self.state.report.data.refused = self.refused.len();
-        Ok(self.folder.state_file(&mut self.state)?)
+        self.state.now.report.data.too_long = self.too_long.len();
+        self.state.now.report.data.refused = self.refused.len();
     }
 
     /// Wait while paused; `Err` if the user stopped the run.
@@ -194,7 +240,7 @@ impl Session<'_> {
         stage: Stage,
         choose: impl FnOnce(Option<u64>) -> (Plan, Needs),
     ) -> Result<Plan, RunError> {
-        if let Some(plan) = self.state.plans.get(&stage) {
+        if let Some(plan) = self.state.now.plans.get(&stage) {
             return Ok(*plan);
         }
         let (plan, needs) = choose(self.memory);
@@ -209,7 +255,7 @@ impl Session<'_> {
             ))?;
         }
         self.emit(Event::Planned { stage, plan, needs })?;
-        self.state.plans.insert(stage, plan);
+        self.state.now.plans.insert(stage, plan);
         Ok(plan)
     }
 
@@ -225,16 +271,11 @@ impl Session<'_> {
     ) -> Result<Decoder, RunError> {
         let optimiser = AdamW::new(training.weight_decay);
         let mut start = Start::fresh(model, optimiser, plan);
-        start.skipped = self.state.report.skipped_steps.get(&stage).copied().unwrap_or(0);
-        if let Some(checkpoint) = self.state.checkpoint.clone().filter(|c| c.stage == stage) {
-            let folder = self.folder.path().join(&checkpoint.folder);
-            start.model = take_tensors(start.model, load_named(&folder.join(WEIGHTS))?);
-            let moments = load_named(&folder.join(MOMENTS))?;
-            start.optimiser.restore(moments, checkpoint.step, &self.device);
-            start.step = checkpoint.step;
-            start.tokens = checkpoint.tokens;
+        start.skipped = self.state.now.report.skipped_steps.get(&stage).copied().unwrap_or(0);
+        if let Some(checkpoint) = self.state.checkpoints(stage).last().cloned() {
+            self.restore(&mut start, &checkpoint)?;
         }
-        task.set_threshold(self.state.threshold);
+        task.set_threshold(self.state.now.threshold);
         let mut observer = StageObserver {
             stage,
             tokens: start.tokens,
@@ -242,6 +283,7 @@ impl Session<'_> {
             error: None,
             aside: plan.aside,
             writing: None,
+            cost: 0.0,
             session: self,
         };
         let ended = crate::train::train(start, task, order, training, &mut observer);
@@ -263,6 +305,25 @@ impl Session<'_> {
         }
     }
 
+    /// Start from a checkpoint.
+    fn restore(&self, start: &mut Start, checkpoint: &CheckpointState) -> Result<(), RunError> {
+        let folder = self.folder.path().join(CHECKPOINTS).join(&checkpoint.folder);
+        let (weights, moments) =
+            (load_named(&folder.join(WEIGHTS))?, load_named(&folder.join(MOMENTS))?);
+        let fits = checkpoint::same_tensors(&weights, &trained_handles(&start.model));
+        fits.map_err(|found| {
+            RunError::Impossible(format!(
+                "{}: {found}; this is the checkpoint of another model: begin the run again",
+                folder.join(WEIGHTS).display()
+            ))
+        })?;
+        start.model = take_tensors(start.model.clone(), weights);
+        start.optimiser.restore(moments, checkpoint.step, &self.device);
+        start.step = checkpoint.step;
+        start.tokens = checkpoint.tokens;
+        Ok(())
+    }
+
     /// Why a training that diverged ends, and what to change.
     fn diverged(
         &self,
@@ -276,13 +337,14 @@ impl Session<'_> {
             Stage::Annotator => self.recipe.annotator.precision,
             _ => self.recipe.policy.precision,
         };
-        let kept = match self.state.checkpoint.as_ref().filter(|c| c.stage == stage) {
+        let all = self.folder.path().join(CHECKPOINTS);
+        let kept = match self.state.checkpoints(stage).last() {
             Some(checkpoint) if sound => {
-                let folder = self.folder.path().join(&checkpoint.folder);
+                let folder = all.join(&checkpoint.folder);
                 format!("the last finite weights are in {}", folder.display())
             }
             Some(checkpoint) => {
-                let folder = self.folder.path().join(&checkpoint.folder);
+                let folder = all.join(&checkpoint.folder);
                 format!("the weights have overflowed too, earlier ones are in {}", folder.display())
             }
             None => "the weights have overflowed too, and none are kept".to_owned(),
@@ -308,84 +370,10 @@ impl Session<'_> {
             advice: advice.join(", or "),
         }
     }
-
-    /// Write a model in Hugging Face layout, with its tokenizer, as a folder of the run; of an
-    /// adapted model the adapter alone, and on request the merged model beside it.
-    ///
-    /// # Errors
-    ///
-    /// A weight is no finite number; the disk is full, say.
-    pub(crate) fn export(
-        &self,
-        folder: &str,
-        checkpoint: &Checkpoint,
-        export: &Export<'_>,
-    ) -> Result<(), RunError> {
-        if let Some(name) = first_not_finite(&checkpoint.decoder) {
-            let path = self.folder.path().join(folder);
-            return Err(ModelError::Overflowed { path, name }.into());
-        }
-        if export.merge && checkpoint.adapter.is_some() {
-            self.export_as(&format!("{folder}-merged"), checkpoint, export, true)?;
-        }
-        self.export_as(folder, checkpoint, export, false)
-    }
-
-    fn export_as(
-        &self,
-        name: &str,
-        checkpoint: &Checkpoint,
-        export: &Export<'_>,
-        merged: bool,
-    ) -> Result<(), RunError> {
-        let path = self.folder.path().join(name);
-        let wrap = |source| RunError::Write { path: path.clone(), source };
-        crate::files::write_folder(&path, |partial| {
-            match checkpoint.adapter.as_ref().filter(|_| !merged) {
-                Some(adapter) => save_adapter(partial, checkpoint, adapter),
-                None => save(partial, checkpoint, export.pad, Storage::F32),
-            }
-            .map_err(std::io::Error::other)?;
-            for file in [
-                "tokenizer.json",
-                "tokenizer_config.json",
-                TEMPLATE_FILE,
-                GENERATION_FILE,
-                "special_tokens_map.json",
-                "added_tokens.json",
-                "vocab.json",
-                "merges.txt",
-            ] {
-                if let Some(bytes) = export.source.bytes(file).map_err(std::io::Error::other)? {
-                    crate::files::write(&partial.join(file), &bytes)?;
-                }
-            }
-            // The model is to be asked in the way in which it was trained, and to end in that way.
-            let own = &self.recipe.data.chat_template;
-            if !own.is_empty() {
-                crate::files::write(&partial.join(TEMPLATE_FILE), &std::fs::read(own)?)?;
-            }
-            let named = generation_config(export.source, &export.ends);
-            match named.map_err(std::io::Error::other)? {
-                Some(text) => crate::files::write(&partial.join(GENERATION_FILE), &text),
-                None => Ok(()),
-            }
-        })
-        .map_err(wrap)
-    }
 }
 
-/// What an exported model is written with.
-pub(crate) struct Export<'a> {
-    /// The files that it was read from.
-    pub(crate) source: &'a ModelFiles,
-    /// What readers of a score skip.
-    pub(crate) pad: Option<u32>,
-    /// Tokens that ended what the model was trained to write.
-    pub(crate) ends: Vec<u32>,
-    /// Whether the merged model is written too.
-    pub(crate) merge: bool,
-}
+/// The share of the time that checkpoints may take.
+const COST: f64 = 0.02;
 
 /// Turns what the training loop tells into events and checkpoints.
 struct StageObserver<'a, 'b> {
@@ -396,8 +384,10 @@ struct StageObserver<'a, 'b> {
     error: Option<RunError>,
     /// Whether checkpoints are written while training goes on.
     aside: bool,
-    /// A checkpoint that is being written, and the one before it.
-    writing: Option<(Option<CheckpointState>, Writing)>,
+    /// A checkpoint that is being written.
+    writing: Option<Writing>,
+    /// Seconds that the last one took.
+    cost: f64,
     session: &'a mut Session<'b>,
 }
 
@@ -416,47 +406,52 @@ impl StageObserver<'_, '_> {
     ) -> Result<(), RunError> {
         self.finish_checkpoint()?;
         let session = &mut *self.session;
-        let folder = PathBuf::from("checkpoints").join(format!("{}-{step}", self.stage.name()));
-        let fresh = CheckpointState { stage: self.stage, step, tokens: self.tokens, folder };
-        let path = session.folder.path().join(&fresh.folder);
+        // A run that is stopped where it went on has this one already.
+        if session.state.checkpoints(self.stage).last().is_some_and(|last| last.step == step) {
+            return session.save_state();
+        }
         session.emit(Event::Checkpoint { stage: self.stage, step })?;
-        let before = session.state.checkpoint.replace(fresh.clone());
-        let old = before.as_ref().filter(|old| old.folder != fresh.folder);
+        let moment = session.moment();
         let job = Checkpointing {
             snapshot: Snapshot::take(model, optimiser),
-            old: old.map(|old| session.folder.path().join(&old.folder)),
-            state: session.state_file()?,
-            folder: path.clone(),
+            checkpoint: CheckpointState {
+                step,
+                tokens: self.tokens,
+                folder: checkpoint::name(self.stage, step),
+                files: Checksums::new(),
+                moment,
+            },
+            state: session.state.clone(),
+            keeper: session.folder.keeper()?,
         };
         if !self.aside {
-            return self.checkpoint_written(before, job.write());
+            return self.checkpoint_written(job.write());
         }
         match job.write_aside() {
             Ok(thread) => {
-                self.writing = Some((before, thread));
+                self.writing = Some(thread);
                 Ok(())
             }
-            Err(source) => self.checkpoint_written(before, Err(RunError::Write { path, source })),
+            Err(source) => {
+                let path = self.session.folder.path().join(CHECKPOINTS);
+                Err(RunError::Write { path, source })
+            }
         }
     }
 
     /// Wait for a checkpoint that is being written.
     fn finish_checkpoint(&mut self) -> Result<(), RunError> {
-        let Some((before, thread)) = self.writing.take() else { return Ok(()) };
+        let Some(thread) = self.writing.take() else { return Ok(()) };
         let written = thread.join().unwrap_or_else(|panic| Err(RunError::panic(&*panic)));
-        self.checkpoint_written(before, written)
+        self.checkpoint_written(written)
     }
 
-    /// Where it could not be written, the one before is still the one to go on from.
-    fn checkpoint_written(
-        &mut self,
-        before: Option<CheckpointState>,
-        written: Result<(), RunError>,
-    ) -> Result<(), RunError> {
-        if written.is_err() {
-            self.session.state.checkpoint = before;
-        }
-        written
+    /// Where it could not be written, the ones before are still those to go on from.
+    fn checkpoint_written(&mut self, written: Result<Written, RunError>) -> Result<(), RunError> {
+        let Written { checkpoint, seconds } = written?;
+        self.session.state.add_checkpoint(checkpoint);
+        self.cost = seconds;
+        Ok(())
     }
 }
 
@@ -473,7 +468,7 @@ impl Observer for StageObserver<'_, '_> {
         }
         let threshold = self.session.control.take_threshold();
         if let Some(value) = threshold {
-            self.session.state.threshold = value;
+            self.session.state.now.threshold = value;
             let told = self.session.emit(Event::Threshold { value });
             self.keep(told);
         }
@@ -493,8 +488,12 @@ impl Observer for StageObserver<'_, '_> {
     }
 
     fn wants_checkpoint(&mut self, step: u64, total: u64) -> bool {
-        let due = self.last.elapsed().as_secs_f64() >= self.session.recipe.checkpoint_seconds;
-        let busy = self.writing.as_ref().is_some_and(|(_, thread)| !thread.is_finished());
+        let wanted = self.session.recipe.checkpoint_seconds;
+        // Of large models on slow disks fewer, so that training has the time; none is asked for
+        // more often than that unless after every step.
+        let least = if wanted > 0.0 { wanted.max(self.cost / COST) } else { 0.0 };
+        let due = self.last.elapsed().as_secs_f64() >= least;
+        let busy = self.writing.as_ref().is_some_and(|thread| !thread.is_finished());
         let wants = due && step < total && !busy;
         if wants {
             self.last = Instant::now();
@@ -508,8 +507,11 @@ impl Observer for StageObserver<'_, '_> {
         model: &Decoder,
         optimiser: &AdamW,
     ) -> Result<(), TrainError> {
-        let written = self.write_checkpoint(step, model, optimiser);
-        written.map_err(|e| TrainError::Checkpoint(e.to_string()))
+        self.write_checkpoint(step, model, optimiser).map_err(|error| {
+            let words = error.to_string();
+            self.keep(Err(error));
+            TrainError::Checkpoint(words)
+        })
     }
 
     fn warn(&mut self, message: String) {
@@ -519,7 +521,7 @@ impl Observer for StageObserver<'_, '_> {
 
     fn skipped(&mut self, found: NonFinite, allowed: u64) {
         let skipped = found.skipped + 1;
-        self.session.state.report.skipped_steps.insert(self.stage, skipped);
+        self.session.state.now.report.skipped_steps.insert(self.stage, skipped);
         self.warn(format!(
             "{}: {found}, so the step is skipped ({skipped} of the {allowed} that {}.skip_nonfinite allows)",
             self.stage.name(),

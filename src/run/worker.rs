@@ -8,10 +8,11 @@ use std::time::Instant;
 
 use super::error::RunError;
 use super::estimate::stage_limit;
-use super::folder::{FolderError, RunFolder, State};
+use super::folder::{self, FolderError, Reopened, RunFolder};
 use super::models::pin_models;
 use super::session::Session;
 use super::stages::run_all;
+use super::state::State;
 use super::{Control, Event, Recipe, Report};
 use crate::device;
 
@@ -126,7 +127,8 @@ fn open<'a>(
     listener: &'a mut dyn FnMut(Event),
 ) -> Result<Session<'a>, RunError> {
     match try_open(job, &control, listener) {
-        Ok((folder, recipe, state, choice, device, resumed)) => {
+        Ok(Opened { folder, state, notes, choice, device, resumed }) => {
+            let recipe = state.recipe.clone();
             let earlier = state.seconds;
             let memory = stage_limit(recipe.memory(&choice.device), &device);
             let mut session = Session {
@@ -142,20 +144,24 @@ fn open<'a>(
                 peak_memory: 0,
                 too_long: std::collections::BTreeSet::new(),
                 refused: std::collections::BTreeSet::new(),
+                produced: std::collections::BTreeMap::new(),
             };
-            session.state.report.name.clone_from(&session.recipe.name);
-            session.state.report.device = choice.device.describe();
+            session.state.now.report.name.clone_from(&session.recipe.name);
+            session.state.now.report.device = choice.device.describe();
             let started = Event::Started {
                 recipe: Box::new(session.recipe.clone()),
                 folder: session.folder.path().to_owned(),
                 device: choice.device.describe(),
                 why: choice.why,
                 resumed,
-                threshold: session.state.threshold,
+                threshold: session.state.now.threshold,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 time: jiff::Timestamp::now().to_string(),
             };
             session.emit(started)?;
+            for message in notes {
+                session.emit(Event::Warning { message })?;
+            }
             Ok(session)
         }
         Err(error) => {
@@ -165,52 +171,61 @@ fn open<'a>(
     }
 }
 
-type Opened = (RunFolder, Recipe, State, device::Choice, burn::tensor::Device, bool);
+/// A run that can begin, or go on.
+struct Opened {
+    folder: RunFolder,
+    state: State,
+    /// What is worth knowing of what was found.
+    notes: Vec<String>,
+    choice: device::Choice,
+    device: burn::tensor::Device,
+    resumed: bool,
+}
 
 fn try_open(
     job: Job,
     control: &Control,
     listener: &mut dyn FnMut(Event),
 ) -> Result<Opened, RunError> {
-    let (recipe, folder, wanted) = match job {
+    let resumed = matches!(job, Job::Resume { .. });
+    let (Reopened { folder, state, mut notes }, wanted) = match job {
         Job::Fresh { mut recipe, folder, download } => {
             recipe.check(&recipe.name)?;
             pin_models(&mut recipe, download, control, listener)?;
-            let wanted = recipe.device.clone();
-            (Some(recipe), folder, Some(wanted))
+            let mut state = State::new(&recipe);
+            let folder = RunFolder::create(&folder, &mut state)?;
+            (Reopened { folder, state, notes: Vec::new() }, None)
         }
-        Job::Resume { folder, device } => (None, folder, device),
-    };
-    let resumed = recipe.is_none();
-    let (run, recipe, state) = match recipe {
-        Some(recipe) => {
-            let run = RunFolder::create(&folder, &recipe)?;
-            let state = State { threshold: recipe.confidence.threshold, ..State::default() };
-            (run, *recipe, state)
-        }
-        None => {
-            if folder.join("report.json").exists() {
-                return Err(FolderError::NotARun {
-                    folder,
-                    found: "the run in it is complete".to_owned(),
-                }
-                .into());
+        Job::Resume { folder, device } => {
+            if folder::is_complete(&folder) {
+                let found = format!(
+                    "the run in it is complete (see it with `confide report {}`)",
+                    folder.display()
+                );
+                return Err(FolderError::NotARun { folder, found }.into());
             }
-            RunFolder::reopen(&folder)?
+            (RunFolder::reopen(&folder)?, device)
         }
     };
-    let choice = device::find(wanted.as_deref().unwrap_or(&recipe.device))?;
+    let version = env!("CARGO_PKG_VERSION");
+    if state.program != version {
+        notes.push(format!(
+            "the run was begun by version {}, and goes on with {version}: numbers may differ in their last digits",
+            state.program
+        ));
+    }
+    let choice = device::find(wanted.as_deref().unwrap_or(&state.recipe.device))?;
     let device = device::open(&choice.device)?;
-    Ok((run, recipe, state, choice, device, resumed))
+    Ok(Opened { folder, state, notes, choice, device, resumed })
 }
 
 fn work(session: &mut Session<'_>) -> Result<Report, RunError> {
     run_all(session)?;
-    session.state.report.data.too_long = session.too_long.len();
-    session.state.report.data.refused = session.refused.len();
-    session.state.report.seconds = session.seconds();
-    let report = session.state.report.clone();
-    session.folder.save_report(&report)?;
     session.save_state()?;
+    // What could not be removed in its time.
+    session.folder.clear(&session.state);
+    session.state.now.report.seconds = session.seconds();
+    let report = session.state.now.report.clone();
+    session.folder.save_report(&report)?;
     Ok(report)
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Named numbers of one optimiser step; a number that is not finite is kept as NaN.
-///
-/// JSON has no NaN, so it is written as `null` and read back as NaN.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(transparent)]
+use crate::finite::Json;
+
+/// Named numbers of one optimiser step; in JSON those that are not finite are `"NaN"`,
+/// `"Infinity"` and `"-Infinity"`.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metrics(pub BTreeMap<String, f64>);
 
 impl Metrics {
@@ -24,11 +24,16 @@ impl Metrics {
     }
 }
 
+impl Serialize for Metrics {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, Json(*value))))
+    }
+}
+
 impl<'de> Deserialize<'de> for Metrics {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
-        let numbers = raw.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN)));
-        Ok(Self(numbers.collect()))
+        let found = BTreeMap::<String, Json>::deserialize(deserializer)?;
+        Ok(Self(found.into_iter().map(|(name, Json(value))| (name, value)).collect()))
     }
 }
 

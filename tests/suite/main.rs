@@ -12,6 +12,7 @@ mod common;
 mod data;
 mod faults;
 mod file_annotator;
+mod folder;
 mod hub;
 mod lengths;
 mod memory;

@@ -117,6 +117,7 @@ fn tell(ui: &mut Ui, estimate: &Estimate) -> Option<Advice> {
         let at_once = stage.plan.micro_batch.max(1);
         widgets::weak(ui, format!("{at_once} at once{layers}"));
     }
+    on_disk(ui, estimate);
     let mut taken = None;
     if !estimate.advice.is_empty() {
         widgets::section(ui, "What would make it fit");
@@ -130,6 +131,24 @@ fn tell(ui: &mut Ui, estimate: &Estimate) -> Option<Advice> {
         }
     }
     taken
+}
+
+/// What the run takes of the disk.
+fn on_disk(ui: &mut Ui, estimate: &Estimate) {
+    let disk = &estimate.disk;
+    let free = disk
+        .free
+        .map_or("an unknown amount is".to_owned(), |free| format!("{} are", format::bytes(free)));
+    let text = format!("On the disk up to {}; {free} free", format::bytes(disk.needed));
+    match disk.fits() {
+        Some(false) => {
+            let palette = Palette::get(ui);
+            ui.label(RichText::new(format!("{text}: too little")).color(palette.error));
+        }
+        _ => {
+            widgets::weak(ui, text);
+        }
+    }
 }
 
 fn apply(scene: &mut Scene<'_>, advice: &Advice) {

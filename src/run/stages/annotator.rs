@@ -7,7 +7,8 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::super::error::RunError;
 use super::super::event::Stage;
-use super::super::session::{Export, Session};
+use super::super::export::Export;
+use super::super::session::Session;
 use super::data::Prepared;
 use super::encode::{encode, encoder, max_length};
 use super::{load_to_train, stream};
@@ -58,7 +59,7 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
             &settings.training,
             plan,
         )?;
-        session.state.report.annotator.steps = total;
+        session.state.now.report.annotator.steps = total;
         let merge = settings.lora.merge;
         let export = Export { source: &files, pad, ends: Vec::new(), merge };
         session.export("annotator", &checkpoint, &export)

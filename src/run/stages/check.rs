@@ -1,13 +1,18 @@
 //! Look at every model before anything is computed: what is wrong with one shall not be found hours
 //! later.
 
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
 use super::super::error::RunError;
 use super::super::session::Session;
-use super::super::{AnnotatorKind, Recipe};
+use super::super::{AnnotatorKind, Disk, Recipe};
 use super::data::Prepared;
 use super::encode::length_of;
 use super::lengths::{lengths, tell};
-use crate::model::{DecoderConfig, ModelFiles, Position, survey};
+use crate::files::hex;
+use crate::model::{DecoderConfig, ModelError, ModelFiles, Position, survey};
 use crate::run::find_model;
 use crate::text::{Encoder, encode_pairs};
 
@@ -28,8 +33,18 @@ pub(crate) fn readers(recipe: &Recipe) -> Vec<(&'static str, String)> {
 
 /// Refuse models that cannot read the pairs, and tell what is worth knowing of the others.
 pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), RunError> {
+    room(session)?;
+    let template = session.recipe.data.chat_template.clone();
+    if !template.is_empty() {
+        let path = PathBuf::from(&template);
+        let bytes = std::fs::read(&path).map_err(|source| ModelError::Io { path, source })?;
+        session.same_input("data.chat_template", hex(&Sha256::digest(bytes)))?;
+    }
     for (who, field) in readers(&session.recipe) {
         let files = find_model(&field)?;
+        let section =
+            if who == "gold" { "evaluate.gold".to_owned() } else { format!("{who}.model") };
+        session.same_input(&section, files.fingerprint()?)?;
         let encoder = super::encode::encoder(session, &files)?;
         for warning in warnings(&session.recipe, who, &files, &encoder)? {
             session.warn(warning)?;
@@ -44,6 +59,20 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Tell where the disk has too little room for what the run writes.
+fn room(session: &mut Session<'_>) -> Result<(), RunError> {
+    let folder = session.folder.path().to_owned();
+    let disk = Disk::of(&session.recipe, &session.device, &folder)?;
+    let Some(free) = disk.free.filter(|_| disk.fits() == Some(false)) else { return Ok(()) };
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    session.warn(format!(
+        "the run will take up to {:.1} GiB of the disk, and {} has {:.1} GiB free: it may fail; free some, or train adapters (policy.lora.rank)",
+        gib(disk.needed),
+        folder.display(),
+        gib(free)
+    ))
 }
 
 /// What is worth knowing of a model that reads in a run of this recipe.

@@ -103,9 +103,10 @@ pub(crate) fn of_files(
         write_annotations(&path, &annotated)?;
         let margins: Vec<f64> = known.iter().map(|label| label.margin).collect();
         let weights = session.recipe.confidence.weights(&margins);
-        let report = &mut session.state.report.confidence;
+        let report = &mut session.state.now.report.confidence;
         report.mean = mean(margins.iter().map(|&d| confidence(d, t)));
         report.kept = weights.iter().filter(|weight| **weight > 0.0).count();
+        session.produced(FILE)?;
         session.emit(Event::Annotated { file: PathBuf::from(FILE), pairs: annotated.len() })
     })?;
     Ok(known)
@@ -132,7 +133,7 @@ pub(crate) fn run(
 ) -> Result<Vec<Labelled>, RunError> {
     let files = trained_files(session)?;
     let encoder = encoder(session, &files)?;
-    let pad = pad(&files, &encoder, session.state.report.annotator.steps)?;
+    let pad = pad(&files, &encoder, session.state.now.report.annotator.steps)?;
     let max_length = max_length(&session.recipe, &files)?;
     let mut pairs = Vec::new();
     for (split, indexes) in
@@ -161,9 +162,20 @@ pub(crate) fn run(
             ))?;
         }
         summarise(session, prepared, &pairs, &annotated);
+        session.produced(FILE)?;
         session.emit(Event::Annotated { file: PathBuf::from(FILE), pairs: annotated.len() })
     })?;
     let annotated = read_annotations(&path)?;
+    let same =
+        |(p, a): (&EncodedPair, &AnnotatedPair)| prepared.pairs[p.pair].responses == a.responses;
+    if annotated.len() != pairs.len() || !pairs.iter().zip(&annotated).all(same) {
+        return Err(RunError::Impossible(format!(
+            "{}: its {} annotations are not those of the {} pairs that the annotator reads; begin the run again",
+            path.display(),
+            annotated.len(),
+            pairs.len()
+        )));
+    }
     Ok(labels(prepared, &pairs, &annotated))
 }
 
@@ -261,7 +273,7 @@ fn summarise(
     let signed: Vec<f64> = held_out.iter().filter(|(_, a)| a.human.is_some()).map(signed).collect();
     let measured = calibration(&signed, t);
     let humans: Vec<&Pair> = held_out.iter().map(|(p, _)| &prepared.pairs[p.pair]).collect();
-    let report = &mut session.state.report;
+    let report = &mut session.state.now.report;
     report.annotator.accuracy = measured.as_ref().map(|c| c.accuracy);
     report.annotator.ece = measured.as_ref().map(|c| c.ece);
     report.annotator.nll = measured.as_ref().map(|c| c.nll);

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
 use super::super::error::RunError;
 use super::super::event::{DataSummary, Event, FileSummary, Stage};
 use super::super::session::Session;
 use crate::data::{FileReport, Pair, ReadSettings, Split, SplitSettings, read_files, split};
+use crate::files::hex;
 use crate::run::Recipe;
 
 /// How many bad rows a summary lists; all are counted.
@@ -22,16 +26,30 @@ pub(crate) struct Prepared {
 
 pub(crate) fn run(session: &mut Session<'_>) -> Result<Prepared, RunError> {
     let (prepared, summary) = prepare(&session.recipe)?;
+    session.same_input("data.files", fingerprint(&prepared.pairs))?;
     session.stage(Stage::Data, summary.pairs as u64, |session| {
         for file in &summary.files {
             for note in &file.notes {
                 session.warn(format!("{}: {note}", file.path.display()))?;
             }
         }
-        session.state.report.data.summary = summary.clone();
+        session.state.now.report.data.summary = summary.clone();
         session.emit(Event::Data { summary })
     })?;
     Ok(prepared)
+}
+
+/// A hash of all that pairs say, whatever files they come from.
+fn fingerprint(pairs: &[Pair]) -> String {
+    let of_pair = |pair: &Pair| {
+        let Pair { prompt, responses: [first, second], label, weight, .. } = pair;
+        let rest = format!("{prompt:?}\n{label:?}\n{weight:?}\n{}\n", first.len());
+        Sha256::new().chain_update(rest).chain_update(first).chain_update(second).finalize()
+    };
+    let all: Vec<_> = pairs.par_iter().map(of_pair).collect();
+    let mut whole = Sha256::new();
+    all.iter().for_each(|one| whole.update(one));
+    hex(&whole.finalize())
 }
 
 /// Read and split the pairs of a recipe.

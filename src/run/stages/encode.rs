@@ -136,11 +136,11 @@ pub(crate) fn told(
     pair: &Pair,
     model: &str,
 ) -> Result<(), RunError> {
-    if session.state.report.prompts.contains_key(model) {
+    if session.state.now.report.prompts.contains_key(model) {
         return Ok(());
     }
     let written = written(encoder, pair)?;
-    session.state.report.prompts.insert(model.to_owned(), written.clone());
+    session.state.now.report.prompts.insert(model.to_owned(), written.clone());
     session.emit(Event::Prompts { model: model.to_owned(), written })
 }
 

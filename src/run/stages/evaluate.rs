@@ -71,7 +71,7 @@ fn held_out(
     let beta = preference(session).beta;
     let reward = |i: usize| beta * (f64::from(log_probs[1][i]) - f64::from(log_probs[0][i]));
     let margins: Vec<f64> = (0..pairs.len()).map(|i| reward(2 * i) - reward(2 * i + 1)).collect();
-    let report = &mut session.state.report.policy;
+    let report = &mut session.state.now.report.policy;
     report.rewards_margin = mean(margins.iter().copied());
     report.rewards_accuracy = mean(margins.iter().map(|m| f64::from(u8::from(*m > 0.0))));
     Ok(())

@@ -72,7 +72,7 @@ pub(crate) fn run(
     } else {
         by_a_model(session, prepared, &asked, samples)?
     };
-    session.state.report.gold = Some(report);
+    session.state.now.report.gold = Some(report);
     Ok(())
 }
 

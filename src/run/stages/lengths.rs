@@ -66,7 +66,7 @@ pub(super) fn tell(
     who: &str,
     lengths: &Lengths,
 ) -> Result<(), RunError> {
-    let known = &mut session.state.report.data.lengths;
+    let known = &mut session.state.now.report.data.lengths;
     let is_new = known.insert(who.to_owned(), lengths.clone()).is_none();
     if is_new {
         session.emit(Event::Lengths { model: who.to_owned(), lengths: lengths.clone() })?;

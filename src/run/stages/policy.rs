@@ -1,19 +1,20 @@
 //! Align the policy with the labels, each weighted by its confidence.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
 use super::super::error::RunError;
 use super::super::event::Stage;
+use super::super::export::Export;
 use super::super::passes::Passes;
-use super::super::session::{Export, Session};
+use super::super::session::Session;
 use super::super::{AnnotatorKind, Normalisation};
 use super::confidence::Labelled;
-use super::sft::{Material, reference};
+use super::sft::{Material, reference, tuned};
 use super::stream;
 use crate::annotate::response_log_probs;
+use crate::files::hex;
 use crate::model::{Decoder, Footprint, SavedTensor, Storage, load_named, save_tensors};
 use crate::preference::{Preference, Scheme, Weighting};
 use crate::text::Sequence;
@@ -60,7 +61,7 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
             &settings.training,
             plan,
         )?;
-        session.state.report.policy.steps = total;
+        session.state.now.report.policy.steps = total;
         let export = Export {
             source: &material.files,
             pad: Some(material.encoder.tokenizer.pad),
@@ -126,15 +127,8 @@ fn reference_log_probs(
     order: &Order,
     plan: Plan,
 ) -> Result<Vec<[f32; 2]>, RunError> {
-    let key = key(session, pairs);
-    let path = session
-        .folder
-        .path()
-        .join("checkpoints")
-        .join(format!("reference-log-probs-{key}.safetensors"));
-    if !path.exists() {
-        session.state.done.retain(|stage| *stage != Stage::Reference);
-    }
+    let name = format!("checkpoints/reference-log-probs-{}.safetensors", key(session, pairs));
+    let path = session.folder.path().join(&name);
     session.stage(Stage::Reference, pairs.len() as u64, |session| {
         let pad = material.encoder.tokenizer.pad;
         let mut passes = session.passes(reference, LOG_PROBS)?;
@@ -143,9 +137,19 @@ fn reference_log_probs(
         let values = all.map(|side| passes.get(side).unwrap_or(f32::NAN)).collect();
         session.keep_passes(passes)?;
         let saved = SavedTensor { shape: vec![pairs.len(), 2], values };
-        Ok(save_tensors(&path, &BTreeMap::from([("log_probs".to_owned(), saved)]), Storage::F32)?)
+        save_tensors(&path, &BTreeMap::from([("log_probs".to_owned(), saved)]), Storage::F32)?;
+        session.produced(&name)
     })?;
-    let values = load_named(&path)?.remove("log_probs").map(|t| t.values).unwrap_or_default();
+    let saved = load_named(&path)?.remove("log_probs");
+    let values = saved.map(|tensor| tensor.values).unwrap_or_default();
+    if values.len() != 2 * pairs.len() {
+        return Err(RunError::Impossible(format!(
+            "{}: {} log-probabilities; expected two for each of {} pairs; begin the run again",
+            path.display(),
+            values.len(),
+            pairs.len()
+        )));
+    }
     Ok(values.as_chunks::<2>().0.to_vec())
 }
 
@@ -181,14 +185,13 @@ fn in_training_batches(
 /// A hash of the reference's weights and of all token sequences.
 fn key(session: &Session<'_>, pairs: &[&LabelledPair]) -> String {
     let mut hash = Sha256::new();
-    let tuned: PathBuf = session.folder.path().join("checkpoints").join("reference.safetensors");
-    hash.update(session.recipe.policy.model.as_bytes());
-    hash.update(std::fs::read(tuned).unwrap_or_default());
+    hash.update(session.state.inputs.get("policy.model").map(String::as_bytes).unwrap_or_default());
+    hash.update(tuned(session).and_then(|path| std::fs::read(path).ok()).unwrap_or_default());
     for sequence in pairs.iter().flat_map(|(sides, _)| sides) {
         for part in [&sequence.prompt[..], &sequence.response[..]] {
             hash.update((part.len() as u64).to_le_bytes());
             part.iter().for_each(|token| hash.update(token.to_le_bytes()));
         }
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..8])
 }

@@ -66,8 +66,12 @@ impl Material {
     }
 }
 
-fn reference_path(session: &Session<'_>) -> PathBuf {
-    session.folder.path().join("checkpoints").join("reference.safetensors")
+/// What SFT leaves: the trained weights of the reference.
+const REFERENCE: &str = "checkpoints/reference.safetensors";
+
+/// The file of what SFT left, if it was part of the run and is complete.
+pub(crate) fn tuned(session: &Session<'_>) -> Option<PathBuf> {
+    session.file_of(Stage::Sft, REFERENCE)
 }
 
 /// The policy's starting point, which is also its reference.
@@ -80,8 +84,7 @@ pub(crate) fn reference(
     let mut checkpoint = load_to_train(session, &material.files, "policy", precision, lora)?;
     // A sequence classifier's scalar head has no part in a policy.
     checkpoint.decoder.score = None;
-    let path = reference_path(session);
-    if path.exists() {
+    if let Some(path) = tuned(session) {
         checkpoint.decoder = take_tensors(checkpoint.decoder, load_named(&path)?);
     }
     Ok(checkpoint)
@@ -102,6 +105,8 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
         let plan = session.plan(Stage::Sft, &footprint, &task, &order, &training)?;
         let decoder = checkpoint.decoder;
         let tuned = session.train(Stage::Sft, decoder, &mut task, order, &training, plan)?;
-        Ok(save_tensors(&reference_path(session), &collect_trained(&tuned), Storage::F32)?)
+        let path = session.folder.path().join(REFERENCE);
+        save_tensors(&path, &collect_trained(&tuned), Storage::F32)?;
+        session.produced(REFERENCE)
     })
 }

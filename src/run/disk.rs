@@ -1,0 +1,69 @@
+//! What a run will take of the disk, told before it runs.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use serde::Serialize;
+
+use super::error::RunError;
+use super::estimate::footprint;
+use super::state::KEPT;
+use super::{AnnotatorKind, Recipe};
+use crate::model::Footprint;
+
+/// Bytes of the disk: what a run takes at its peak, and what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Disk {
+    /// Exports, checkpoints (two are kept while a third is written), annotations.
+    pub needed: u64,
+    /// Free where the run folder is; `None` where the system does not tell.
+    pub free: Option<u64>,
+}
+
+impl Disk {
+    /// What a recipe takes in a folder, which need not exist yet.
+    ///
+    /// # Errors
+    ///
+    /// A model cannot be read.
+    pub(crate) fn of(recipe: &Recipe, device: &Device, folder: &Path) -> Result<Self, RunError> {
+        let (mut exports, mut checkpoints) = (0, 0);
+        let mut trained = |footprint: &Footprint, merge: bool| {
+            // Weights, and two moments of each.
+            let checkpoint = 3 * footprint.gradients();
+            checkpoints = checkpoints.max((KEPT as u64 + 1) * checkpoint);
+            exports += footprint.gradients();
+            if merge && footprint.is_adapted() {
+                exports += footprint.whole();
+            }
+        };
+        let (annotator, policy) = (&recipe.annotator, &recipe.policy);
+        if annotator.kind == AnnotatorKind::RewardHead && annotator.training.epochs > 0.0 {
+            trained(&footprint(recipe, "annotator", device)?, annotator.lora.merge);
+        }
+        if policy.training.epochs > 0.0 {
+            let footprint = footprint(recipe, "policy", device)?;
+            trained(&footprint, policy.lora.merge);
+            if recipe.sft.training.epochs > 0.0 {
+                exports += footprint.gradients();
+            }
+        }
+        let data = &recipe.data;
+        let files = data.files.iter().chain(&data.unlabelled).chain(&data.held_out_files);
+        let annotations: u64 =
+            files.filter_map(|file| Some(std::fs::metadata(file).ok()?.len())).sum();
+        Ok(Self { needed: exports + checkpoints + annotations, free: free(folder) })
+    }
+
+    /// Whether it fits, where the system tells.
+    pub fn fits(&self) -> Option<bool> {
+        self.free.map(|free| self.needed <= free)
+    }
+}
+
+/// Free bytes where a folder is or will be.
+fn free(folder: &Path) -> Option<u64> {
+    let whole = std::path::absolute(folder).ok()?;
+    let existing = whole.ancestors().find(|place| place.is_dir())?;
+    fs4::available_space(existing).ok()
+}
