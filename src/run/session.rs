@@ -507,6 +507,10 @@ impl Observer for StageObserver<'_, '_> {
         model: &Decoder,
         optimiser: &AdamW,
     ) -> Result<(), TrainError> {
+        // Events that could not be written are missing in what a resume would go on from.
+        if let Some(error) = &self.error {
+            return Err(TrainError::Checkpoint(error.to_string()));
+        }
         self.write_checkpoint(step, model, optimiser).map_err(|error| {
             let words = error.to_string();
             self.keep(Err(error));

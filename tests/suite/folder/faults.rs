@@ -14,7 +14,7 @@ use super::*;
 use crate::common::{program, repository};
 
 /// Calls of each kind that are tried where nobody asks for more.
-const TRIED: usize = 6;
+const TRIED: usize = 4;
 
 /// The disk that fails, compiled; `None` with a word where there is no compiler.
 fn shim() -> Option<&'static Path> {
