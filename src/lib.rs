@@ -15,6 +15,7 @@ pub mod device;
 pub mod evaluate;
 mod files;
 pub mod hub;
+pub mod interrupt;
 pub mod kernels;
 pub mod model;
 pub mod preference;

@@ -13,6 +13,8 @@ mod data;
 mod faults;
 mod file_annotator;
 mod hub;
+#[cfg(unix)]
+mod interrupts;
 mod lengths;
 mod memory;
 mod models;
@@ -23,6 +25,7 @@ mod resume;
 mod reward;
 mod sampling;
 mod trl;
+mod view;
 mod vocabulary;
 mod window;
 mod world;
