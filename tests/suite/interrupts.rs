@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
-use std::os::fd::FromRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -48,14 +48,16 @@ fn step(stage: &'static str, step: u64) -> impl Fn(&Value) -> bool {
     move |e| e["event"] == "step" && e["stage"] == stage && e["step"] == step
 }
 
-/// The stage that the run would go on in, if it left a checkpoint.
+/// The stage of the last checkpoint that the run told of, if its files are there.
 fn checkpoint(out: &Path) -> Option<String> {
-    let state = std::fs::read(out.join("state.json")).unwrap();
-    let state: Value = serde_json::from_slice(&state).unwrap();
-    let checkpoint = state.get("checkpoint").filter(|checkpoint| !checkpoint.is_null())?;
-    let weights = out.join(checkpoint["folder"].as_str().unwrap()).join("model.safetensors");
-    assert!(weights.is_file(), "{} is named and absent", weights.display());
-    Some(checkpoint["stage"].as_str().unwrap().to_owned())
+    let events = events(out);
+    let told = events.iter().rev().find(|e| e["event"] == "checkpoint")?;
+    let folders = std::fs::read_dir(out.join("checkpoints")).into_iter().flatten();
+    let weights = |folder: std::io::Result<std::fs::DirEntry>| {
+        folder.unwrap().path().join("model.safetensors").is_file()
+    };
+    assert!(folders.map(weights).any(|there| there), "a checkpoint is told of and absent");
+    Some(told["stage"].as_str().unwrap().to_owned())
 }
 
 fn last_event(out: &Path) -> String {
@@ -69,7 +71,12 @@ fn a_run_that_is_told_to_end_goes_on_later_as_if_nothing_had_happened() {
     let calm = folder.path().join("calm");
     let mut command = demo(&calm);
     // SAFETY: `signal` may be called between fork and exec.
-    unsafe { command.pre_exec(|| Ok(drop(libc::signal(SIGHUP, libc::SIG_IGN)))) };
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(SIGHUP, libc::SIG_IGN);
+            Ok(())
+        });
+    }
     let mut child = command.spawn().unwrap();
     reach(&mut child, &calm, step("annotator", 4));
     tell(&child, SIGHUP);
@@ -107,7 +114,7 @@ fn a_closed_terminal_ends_a_run_with_a_checkpoint() {
     };
     assert_eq!(made, 0);
     // SAFETY: both are open and nobody else's.
-    let (mut master, slave) = unsafe { (File::from_raw_fd(master), File::from_raw_fd(slave)) };
+    let (master, slave) = unsafe { (File::from_raw_fd(master), File::from_raw_fd(slave)) };
     let mut command = demo(&out);
     let copy = || slave.try_clone().unwrap();
     command.stdin(copy()).stdout(copy()).stderr(copy());
@@ -121,9 +128,14 @@ fn a_closed_terminal_ends_a_run_with_a_checkpoint() {
     }
     let mut child = command.spawn().unwrap();
     drop((command, slave));
-    let mut drawn = [0; 1];
-    master.read_exact(&mut drawn).unwrap();
-    reach(&mut child, &out, step("annotator", 4));
+    // What nobody reads would fill the terminal, and the run would wait for it.
+    // SAFETY: only changes how the file is read.
+    unsafe { libc::fcntl(master.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
+    let moment = step("annotator", 4);
+    reach(&mut child, &out, |event| {
+        while (&master).read(&mut [0; 4096]).is_ok_and(|count| count > 0) {}
+        moment(event)
+    });
     drop(master);
     assert_eq!(child.wait().unwrap().code(), Some(128 + SIGHUP));
     assert_eq!((last_event(&out), checkpoint(&out)), ("stopped".into(), Some("annotator".into())));

@@ -401,6 +401,7 @@ fn closing_the_window_during_a_run_waits_for_its_checkpoint() {
         std::thread::sleep(Duration::from_millis(5));
         window.step();
     }
+    until(&mut window, 10, "the last event", |w| !w.state().state().at_work);
     let view = &window.state().state().view;
     assert_eq!(
         (view.status, view.checkpoint.map(|c| c.0)),
