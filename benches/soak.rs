@@ -1,9 +1,10 @@
 //! Whether memory stays flat: `cargo bench --bench soak -- [MODEL] [--steps 1000] [--warmup 100]
 //! [--longest 256] [--device cpu]`.
 //!
-//! Preference steps on pairs of varied lengths; prints the peak of memory after the warm-up and
-//! at the end, of the process (CPU) or of the device's pools (GPU), and exits with 1 if it moved
-//! by 2 % or more. The last line is JSON.
+//! Preference steps on pairs of varied lengths, told and folded as a run's are; prints the peak of memory
+//! after the warm-up and at the end, of the process (CPU) or of the device's pools (GPU), the open files of
+//! the process and the bytes that the events would take in their file, and exits with 1 if memory moved by
+//! 2 % or more, or if files stayed open. The last line is JSON.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
 
 use std::time::Instant;
@@ -11,7 +12,7 @@ use std::time::Instant;
 use burn::tensor::Device;
 use confide::model::{Decoder, load};
 use confide::preference::{Objective, Preference};
-use confide::run::find_model;
+use confide::run::{Event, RunView, Stage, find_model};
 use confide::train::{
     AdamW, Flow, Metrics, Observer, Order, Plan, PreferenceTask, Start, TrainError, Training,
     WeightedMean, train,
@@ -70,11 +71,19 @@ impl Peak {
     }
 }
 
-/// Notes the peak every so many steps.
+/// Files, sockets and devices that the process holds open, where the system tells.
+fn open_files() -> Option<usize> {
+    Some(std::fs::read_dir("/proc/self/fd").ok()?.count())
+}
+
+/// Notes the peak every so many steps, and folds what a window would.
 struct Watch {
     peak: Peak,
     warmup: u64,
     warm: f64,
+    warm_files: Option<usize>,
+    view: RunView,
+    event_bytes: usize,
     begun: Instant,
 }
 
@@ -83,12 +92,19 @@ impl Observer for Watch {
         Flow::Go(None)
     }
 
-    fn after_step(&mut self, step: u64, total: u64, _: &Metrics) {
+    fn after_step(&mut self, step: u64, total: u64, metrics: &Metrics) {
+        let stage = Stage::Policy;
+        let told = Event::Step { stage, step, metrics: metrics.clone() };
+        for event in [told, Event::Progress { stage, done: step, total }] {
+            self.event_bytes += serde_json::to_string(&event).expect("JSON").len() + 1;
+            self.view.apply(event);
+        }
         let peak = self.peak.now();
         if step == self.warmup {
             self.warm = peak;
+            self.warm_files = open_files();
         }
-        if step.is_multiple_of(100) || step == total || step == self.warmup {
+        if step.is_multiple_of((total / 10).max(100)) || step == total || step == self.warmup {
             let seconds = self.begun.elapsed().as_secs_f64();
             println!("step {step:>6} of {total}: {peak:>10.1} MiB at peak, {seconds:>7.0} s");
         }
@@ -149,19 +165,29 @@ pub(crate) fn run(words: Vec<String>) {
         peak: Peak { device, highest: 0.0 },
         warmup: options.warmup as u64,
         warm: f64::NAN,
+        warm_files: None,
+        view: RunView::default(),
+        event_bytes: 0,
         begun: Instant::now(),
     };
     train(start, &mut task, order, &training, &mut watch).expect("training");
     let end = watch.peak.now();
     let moved = end / watch.warm - 1.0;
     println!("from {:.1} to {end:.1} MiB: {:+.2} %", watch.warm, 100.0 * moved);
-    println!(
-        "{{\"task\": \"soak\", \"steps\": {}, \"warm_mib\": {:.2}, \"end_mib\": {end:.2}, \"slope_mib_per_100_steps\": {:.3}}}",
-        options.steps,
-        watch.warm,
-        100.0 * (end - watch.warm) / options.steps as f64
-    );
-    if moved >= MOST {
+    let (before, after) = (watch.warm_files, open_files());
+    let points = watch.view.curves.values().flat_map(|curves| curves.values().map(Vec::len)).max();
+    let summary = serde_json::json!({
+        "task": "soak",
+        "steps": options.steps,
+        "warm_mib": watch.warm,
+        "end_mib": end,
+        "slope_mib_per_100_steps": 100.0 * (end - watch.warm) / options.steps as f64,
+        "open_files": [before, after],
+        "event_bytes_per_step": watch.event_bytes as f64 / steps as f64,
+        "points_of_a_curve": points,
+    });
+    println!("{summary}");
+    if moved >= MOST || after > before {
         std::process::exit(1);
     }
 }

@@ -16,6 +16,7 @@ pub mod evaluate;
 mod files;
 mod finite;
 pub mod hub;
+pub mod interrupt;
 pub mod kernels;
 pub mod model;
 pub mod preference;

@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         "elements" => elements::run(&words),
         "confide" => {
             let words = std::iter::once(task).chain(words);
-            return ExitCode::from(confide::cli::main_from(words));
+            return ExitCode::from(confide::cli::main_from(words, None));
         }
         other => {
             eprintln!("“{other}” is no task; see the head of benches/gpu/main.rs");

@@ -13,6 +13,14 @@ use crate::run::{
     Event, Job, Level, Recipe, RunHandle, RunView, Status, new_folder, read_events, spawn,
 };
 
+/// Where new runs go: beside where the program was started, or at home where that is no place for files,
+/// as on a Mac whose Finder starts programs in the root.
+pub(super) fn runs_folder() -> PathBuf {
+    let in_root = std::env::current_dir().is_ok_and(|here| here.parent().is_none());
+    let home = directories::UserDirs::new().filter(|_| in_root);
+    home.map_or_else(PathBuf::new, |home| home.home_dir().join("Confide")).join("runs")
+}
+
 impl App {
     /// Begin a new run of the recipe.
     pub(super) fn start_fresh(&mut self) {
@@ -49,7 +57,9 @@ impl App {
         self.state.view.status = Status::Running;
         // Events come faster than a person reads; frames at this pace leave the processor to the run.
         let pace = Duration::from_millis(40);
-        self.run = Some(spawn(job, move || ctx.request_repaint_after(pace)));
+        let run = spawn(job, move || ctx.request_repaint_after(pace));
+        self.reached.set(run.control());
+        self.run = Some(run);
     }
 
     /// Steer the run at work, if there is one.

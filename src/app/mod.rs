@@ -3,6 +3,7 @@
 //! Nothing here computes with tensors or waits for a disk. A run's events are folded once
 //! per frame; everything slow happens on a thread of its own and comes back as a message.
 
+mod closing;
 mod cloud_gpu;
 mod column_choice;
 mod command;
@@ -28,6 +29,8 @@ mod top_bar;
 mod widgets;
 mod window;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 pub use command::{Command, Dialog, Role};
 pub use inspection::{BadLine, FilePreview, PairPreview, Preview};
 pub use pace::Pace;
@@ -35,12 +38,24 @@ pub use state::{DataState, LogEntry, Pairs, Problem, State};
 pub use toasts::Toast;
 pub use window::{App, Start};
 
-/// Open the window; returns when it is closed.
+/// Why there is no window.
+#[derive(Debug, thiserror::Error)]
+pub enum WindowError {
+    /// It never opened.
+    #[error(transparent)]
+    Closed(eframe::Error),
+    /// It was open, and its display or graphics adapter went away.
+    #[error("the window was lost: {0}; a run that was under way can go on with `confide resume`")]
+    Lost(eframe::Error),
+}
+
+/// Open the window; returns when it is closed, by a person or because the program was told to end
+/// ([`crate::interrupt::requested`]).
 ///
 /// # Errors
 ///
-/// No window or no graphics adapter can be had.
-pub fn run(start: Start) -> Result<(), eframe::Error> {
+/// No window or no graphics adapter can be had, or it was lost.
+pub fn run(start: Start) -> Result<(), WindowError> {
     let viewport = egui::ViewportBuilder::default()
         .with_title("Confide")
         .with_app_id("confide")
@@ -56,5 +71,14 @@ pub fn run(start: Start) -> Result<(), eframe::Error> {
         depth_buffer: 0,
         ..eframe::NativeOptions::default()
     };
-    eframe::run_native("confide", options, Box::new(|cc| Ok(Box::new(App::new(cc, start)))))
+    let opened = AtomicBool::new(false);
+    let create = |cc: &eframe::CreationContext<'_>| {
+        let app = App::new(cc, start);
+        app.listen();
+        opened.store(true, Ordering::Relaxed);
+        Ok(Box::new(app) as Box<dyn eframe::App>)
+    };
+    let ended = eframe::run_native("confide", options, Box::new(create));
+    let lost = opened.load(Ordering::Relaxed);
+    ended.map_err(|error| if lost { WindowError::Lost(error) } else { WindowError::Closed(error) })
 }

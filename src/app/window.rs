@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use egui::{CentralPanel, Frame, Margin, Panel as Side, Ui, ViewportCommand};
+use egui::{CentralPanel, Frame, Margin, Panel as Side, Ui};
 
+use super::closing::{Closing, Reached};
 use super::cloud_gpu;
 use super::command::Command;
 use super::drops::{self, Hovering, Kind};
@@ -15,7 +16,7 @@ use super::state::{Scene, State};
 use super::tasks::{Done, Tasks};
 use super::theme::{self, Palette};
 use super::toasts::{Toast, Toasts};
-use super::{rail, top_bar, widgets};
+use super::{rail, top_bar};
 use crate::data::AnnotatedPair;
 use crate::demo;
 use crate::run::{Recipe, RunHandle};
@@ -29,6 +30,8 @@ pub struct Start {
     pub open: Option<PathBuf>,
     /// Files to treat as if they had been dropped.
     pub files: Vec<PathBuf>,
+    /// Whether Run is pressed at once.
+    pub run: bool,
 }
 
 /// The application behind the window.
@@ -55,7 +58,9 @@ pub struct App {
     pub(super) asking: Option<PathBuf>,
     hovering: Option<Hovering>,
     commands: Vec<Command>,
-    closing: bool,
+    /// The run that [`crate::interrupt`] reaches.
+    pub(super) reached: Reached,
+    pub(super) closing: Option<Closing>,
 }
 
 impl App {
@@ -76,7 +81,7 @@ impl App {
             tasks: Tasks::new(cc.egui_ctx.clone()),
             toasts: Toasts::default(),
             run: None,
-            runs: PathBuf::from("runs"),
+            runs: super::follow::runs_folder(),
             ctx: cc.egui_ctx.clone(),
             shown_runs: 0,
             rows_stale: false,
@@ -86,7 +91,8 @@ impl App {
             asking: None,
             hovering: None,
             commands: Vec::new(),
-            closing: false,
+            reached: Reached::default(),
+            closing: None,
             state: State::default(),
             prefs,
         };
@@ -108,6 +114,9 @@ impl App {
         }
         if !start.files.is_empty() {
             self.handle(Command::Drop(start.files));
+        }
+        if start.run {
+            self.handle(Command::Run);
         }
     }
 
@@ -205,33 +214,6 @@ impl App {
             hovering.kinds = Some(kinds);
         }
     }
-
-    /// Closing the window during a run writes a checkpoint first; asking twice does not wait.
-    fn close(&mut self, ui: &Ui) {
-        let asked = ui.ctx().input(|input| input.viewport().close_requested());
-        if asked && self.run.is_some() && !self.closing {
-            ui.ctx().send_viewport_cmd(ViewportCommand::CancelClose);
-            self.closing = true;
-            self.commands.push(Command::Stop);
-        }
-        if !self.closing {
-            return;
-        }
-        if self.run.is_none() {
-            ui.ctx().send_viewport_cmd(ViewportCommand::Close);
-        }
-        let frame = Frame::popup(ui.style()).inner_margin(18);
-        egui::Modal::new(egui::Id::unique("closing")).frame(frame).show(ui.ctx(), |ui| {
-            ui.set_width(320.0);
-            ui.horizontal(|ui| {
-                ui.spinner();
-                ui.vertical(|ui| {
-                    ui.strong("Stopping the run");
-                    widgets::weak(ui, "The window closes once a checkpoint is written.");
-                });
-            });
-        });
-    }
 }
 
 impl eframe::App for App {
@@ -242,12 +224,13 @@ impl eframe::App for App {
         }
         self.refresh_rows();
         self.estimate(ctx);
+        self.leave(ctx);
     }
 
     fn ui(&mut self, ui: &mut Ui, _: &mut eframe::Frame) {
         self.draw(ui);
         self.files(ui);
-        self.close(ui);
+        self.tell_closing(ui);
         let commands = std::mem::take(&mut self.commands);
         if !commands.is_empty() {
             // What a command changes was drawn already, in its old state.

@@ -9,11 +9,13 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::app;
+use crate::app::{self, WindowError};
 use crate::data::{ColumnMap, Media, Pairing, ReadSettings};
 use crate::demo;
+use crate::hub::HubError;
+use crate::interrupt::{self, Cause};
 use crate::run::{FolderError, Job, RecipeError, RunError, new_folder};
 use crate::text::ChatStyle;
 
@@ -34,7 +36,7 @@ Examples:
 
 What models said of pairs is kept for later runs in the user's cache folder; the environment variable CONFIDE_CACHE names another folder, or none where it is empty.
 
-Exit codes: 0 done, 1 failed, 2 bad arguments or recipe, 130 interrupted (a checkpoint is written first).";
+Exit codes: 0 done, 1 failed, 2 bad arguments or recipe; 130 interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP or a closed console. A run that is interrupted writes a checkpoint first; Ctrl-C or SIGTERM once more ends it at once.";
 
 #[derive(Debug, Parser)]
 #[command(name = "confide", version, about = ABOUT, after_help = GUIDE)]
@@ -207,10 +209,13 @@ struct ReportArgs {
     json: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 struct WindowArgs {
     /// Preference files, one recipe, or one run folder
     paths: Vec<PathBuf>,
+    /// Press Run at once: begin a run of the recipe, or of the demonstration
+    #[arg(long)]
+    run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -241,16 +246,22 @@ const RUNS: &str = "runs";
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const BAD_ARGUMENTS: u8 = 2;
-const INTERRUPTED: u8 = 130;
 
-/// Run the program; returns its exit code.
-pub fn main() -> u8 {
-    main_from(std::env::args_os())
+/// Run the program; returns its exit code. `commit` tells of what it was built, as in “abc1234
+/// 2026-01-31”, where that is known.
+pub fn main(commit: Option<&str>) -> u8 {
+    main_from(std::env::args_os(), commit)
 }
 
 /// As [`main`], with these words in place of the command line's; the first is the program's name.
-pub fn main_from(words: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>) -> u8 {
-    let cli = Cli::parse_from(words);
+pub fn main_from(
+    words: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
+    commit: Option<&str>,
+) -> u8 {
+    let number = env!("CARGO_PKG_VERSION");
+    let version = commit.map_or(number.to_owned(), |commit| format!("{number} ({commit})"));
+    let matches = Cli::command().version(version).get_matches_from(words);
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     crate::run::keep_passes_in(crate::run::passes_folder());
     match dispatch(cli.command) {
         Ok(code) => code,
@@ -275,10 +286,15 @@ fn causes(error: &anyhow::Error) -> String {
     text
 }
 
+/// The code of an interruption, by whom it was.
+fn interrupted() -> u8 {
+    interrupt::requested().unwrap_or(Cause::Interrupt).exit_code()
+}
+
 fn code_of(error: &anyhow::Error) -> u8 {
     let occupied = |e: &FolderError| matches!(e, FolderError::Occupied(_));
     match error.downcast_ref::<RunError>() {
-        Some(RunError::Stopped) => INTERRUPTED,
+        Some(RunError::Stopped | RunError::Hub(HubError::Cancelled { .. })) => interrupted(),
         Some(RunError::Recipe(_)) => BAD_ARGUMENTS,
         Some(RunError::Folder(e)) if occupied(e) => BAD_ARGUMENTS,
         Some(RunError::Device(crate::device::DeviceError::Unknown { .. })) => BAD_ARGUMENTS,
@@ -291,8 +307,8 @@ fn code_of(error: &anyhow::Error) -> u8 {
 
 fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
     match command {
-        None => window(Vec::new()),
-        Some(Command::Window(args)) => window(args.paths),
+        None => window(WindowArgs::default()),
+        Some(Command::Window(args)) => window(args),
         Some(Command::Demo(args)) => demo_run(&args.common),
         Some(Command::Run(args)) => {
             let recipe = crate::run::Recipe::load(&args.recipe, &args.common.set)?;
@@ -331,7 +347,7 @@ fn fresh(mut recipe: crate::run::Recipe, common: &Common) -> anyhow::Result<u8> 
     run::run(Job::Fresh { recipe: Box::new(recipe), folder, download }, common.json)
 }
 
-fn window(paths: Vec<PathBuf>) -> anyhow::Result<u8> {
+fn window(args: WindowArgs) -> anyhow::Result<u8> {
     if !has_display() {
         tell(
             "No display was found, so the demonstration runs here in the terminal (`confide --help` lists the commands).",
@@ -344,9 +360,12 @@ fn window(paths: Vec<PathBuf>) -> anyhow::Result<u8> {
             json: false,
         });
     }
-    match app::run(start_with(paths)?) {
-        Ok(()) => Ok(DONE),
-        Err(error) => {
+    match app::run(start_with(args)?) {
+        Ok(()) => Ok(interrupt::requested().map_or(DONE, Cause::exit_code)),
+        // Whoever ended the session took the window away.
+        Err(WindowError::Lost(_)) if interrupt::requested().is_some() => Ok(interrupted()),
+        Err(error @ WindowError::Lost(_)) => Err(error.into()),
+        Err(WindowError::Closed(error)) => {
             tell(&format!(
                 "The window could not be opened ({error}), so the demonstration runs here in the terminal."
             ));
@@ -363,9 +382,9 @@ fn window(paths: Vec<PathBuf>) -> anyhow::Result<u8> {
 
 /// The demonstration's recipe, unless a recipe is among the paths; a run folder is shown, any
 /// other path counts as dropped.
-fn start_with(paths: Vec<PathBuf>) -> anyhow::Result<app::Start> {
-    let mut start = app::Start { recipe: demo::recipe(), open: None, files: Vec::new() };
-    for path in paths {
+fn start_with(args: WindowArgs) -> anyhow::Result<app::Start> {
+    let mut start = app::Start { recipe: demo::recipe(), run: args.run, ..app::Start::default() };
+    for path in args.paths {
         if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("toml")) {
             start.recipe = crate::run::Recipe::load(&path, &[])?;
         } else if path.join("events.jsonl").is_file() {
@@ -373,6 +392,11 @@ fn start_with(paths: Vec<PathBuf>) -> anyhow::Result<app::Start> {
         } else {
             start.files.push(path);
         }
+    }
+    if start.run && (start.open.is_some() || !start.files.is_empty()) {
+        anyhow::bail!(
+            "--run begins a run of a recipe; expected a recipe or nothing beside it, found data or a run folder (open it without --run, or use `confide resume`)"
+        );
     }
     Ok(start)
 }

@@ -7,6 +7,7 @@ use std::io::IsTerminal;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{DONE, say, show, tell};
+use crate::interrupt::{self, Cause};
 use crate::run::{Control, Event, Job, Metrics, Recipe, RunView, Stage, execute};
 
 /// Every setting of a recipe with default and meaning, for `run --help`.
@@ -29,20 +30,20 @@ pub(super) fn recipe_help() -> String {
     text
 }
 
-/// Run a job to its end, stopping at Ctrl-C with a checkpoint.
+/// Run a job to its end; who interrupts it gets a checkpoint first.
 pub(super) fn run(job: Job, json: bool) -> anyhow::Result<u8> {
     let control = Control::default();
-    let commands = control.clone();
-    // A second Ctrl-C does not wait for the step under way.
-    let interrupted = ctrlc::set_handler(move || {
-        if commands.is_stopped() {
-            std::process::exit(i32::from(super::INTERRUPTED));
-        }
-        tell("Stopping after this step; press Ctrl-C again to end at once.");
+    let (commands, computing) = (control.clone(), control.clone());
+    let stop = move |cause| {
         commands.stop();
-    });
-    if let Err(error) = interrupted {
-        log::warn!("Ctrl-C will not write a checkpoint: {error}");
+        tell(match cause {
+            _ if !commands.at_stake() => "Stopping.",
+            Cause::Interrupt => "Stopping after this step; press Ctrl-C again to end at once.",
+            Cause::HangUp | Cause::Terminate => "Told to end: stopping after this step.",
+        });
+    };
+    if let Err(error) = interrupt::watch(stop, move || computing.at_stake()) {
+        tell(&format!("warning: interrupting this run will not write a checkpoint: {error}"));
     }
     let mut screen = Screen::new();
     let report = execute(job, control, &mut |event| screen.show(event))?;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::{Event, Stage};
+
 /// Commands to a run; cheap to clone, safe to use from any thread.
 ///
 /// The run looks at them between two steps, so that each takes effect at the next one.
@@ -13,6 +15,7 @@ pub struct Control(Arc<State>);
 struct State {
     paused: AtomicBool,
     stopped: AtomicBool,
+    at_stake: AtomicBool,
     /// Bits of the wanted threshold; NaN while nobody asked.
     threshold: AtomicU64,
 }
@@ -22,6 +25,7 @@ impl Default for State {
         Self {
             paused: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
+            at_stake: AtomicBool::new(false),
             threshold: AtomicU64::new(f64::NAN.to_bits()),
         }
     }
@@ -56,6 +60,31 @@ impl Control {
     /// Whether a stop was asked for.
     pub fn is_stopped(&self) -> bool {
         self.0.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Whether something would be lost if the process ended now: what was computed since the run's
+    /// last checkpoint. Before the first stage that computes there is nothing, and nothing after
+    /// the last event.
+    pub fn at_stake(&self) -> bool {
+        self.0.at_stake.load(Ordering::Acquire)
+    }
+
+    /// Take note of what the run tells.
+    pub(super) fn observe(&self, event: &Event) {
+        let at_stake = match event {
+            Event::Finished { .. } | Event::Stopped | Event::Failed { .. } => false,
+            Event::StageStarted { stage, .. } | Event::Progress { stage, .. }
+                if *stage == Stage::Data =>
+            {
+                return;
+            }
+            Event::StageStarted { .. }
+            | Event::Progress { .. }
+            | Event::Planned { .. }
+            | Event::Step { .. } => true,
+            _ => return,
+        };
+        self.0.at_stake.store(at_stake, Ordering::Release);
     }
 
     /// The threshold asked for since the last call, if any.

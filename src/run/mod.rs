@@ -39,7 +39,7 @@ pub use report::{
 pub(crate) use session::Session;
 pub(crate) use stages::normal;
 pub use stages::{lengths_in, written};
-pub use view::{Curves, Level, LogLine, RunView, StageState, Status};
+pub use view::{Curves, Level, LogLine, MOST_POINTS, RunView, StageState, Status};
 pub use worker::{Job, RunHandle, execute, spawn};
 
 pub use crate::evaluate::{GoldReport, GoldSample};

@@ -65,7 +65,11 @@ pub struct LogLine {
     pub text: String,
 }
 
-/// Curves of one stage: metric name → points (step, value), NaN included.
+/// Points that a curve holds at most: some for each pixel of a wide screen. The file has them all.
+pub const MOST_POINTS: usize = 20_000;
+
+/// Curves of one stage: metric name → points (step, value), NaN included. Of long curves the older part
+/// is thinned; the newest half of [`MOST_POINTS`] is whole.
 pub type Curves = BTreeMap<String, Vec<[f64; 2]>>;
 
 /// Everything that events told of a run.
@@ -105,6 +109,26 @@ pub struct RunView {
     pub log: Vec<LogLine>,
     /// What came out.
     pub report: Option<Box<Report>>,
+}
+
+/// Thin the older half of a curve: of each four points the least and the greatest stay, so that spikes
+/// stay where they are, and the first that is no finite number.
+fn thin(curve: &mut Vec<[f64; 2]>) {
+    let old = curve.len() / 2;
+    let mut kept = 0;
+    for first in (0..old).step_by(4) {
+        let four = first..(first + 4).min(old);
+        let finite = four.clone().filter(|at| curve[*at][1].is_finite());
+        let by_value = |a: &usize, b: &usize| curve[*a][1].total_cmp(&curve[*b][1]);
+        let least = finite.clone().min_by(by_value);
+        let greatest = finite.max_by(by_value);
+        let odd = four.clone().find(|at| !curve[*at][1].is_finite());
+        for at in four.filter(|at| [least, greatest, odd].contains(&Some(*at))) {
+            curve[kept] = curve[at];
+            kept += 1;
+        }
+    }
+    curve.drain(kept..old);
 }
 
 /// A plan in a sentence.
@@ -231,6 +255,9 @@ impl RunView {
                 curve.pop();
             }
             curve.push([step as f64, value]);
+            if curve.len() >= MOST_POINTS {
+                thin(curve);
+            }
         }
         self.latest.insert(stage, (step, metrics));
     }

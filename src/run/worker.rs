@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::error::RunError;
 use super::estimate::stage_limit;
@@ -64,10 +64,13 @@ impl RunHandle {
 
 impl Drop for RunHandle {
     fn drop(&mut self) {
-        // Leaving the program must not lose what was computed: wait for the last checkpoint.
+        // Leaving the program must not lose what was computed: wait for the last checkpoint. A
+        // thread that only reads yet has a moment to end.
+        const MOMENT: Duration = Duration::from_secs(2);
         self.control.stop();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let begun = Instant::now();
+        while !self.is_finished() && (self.control.at_stake() || begun.elapsed() < MOMENT) {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
@@ -99,6 +102,11 @@ pub fn execute(
     control: Control,
     listener: &mut dyn FnMut(Event),
 ) -> Result<Report, RunError> {
+    let noting = control.clone();
+    let listener = &mut |event: Event| {
+        noting.observe(&event);
+        listener(event);
+    };
     let mut opened = match catch_unwind(AssertUnwindSafe(|| open(job, control, listener))) {
         Ok(Ok(session)) => session,
         Ok(Err(error)) => return Err(error),

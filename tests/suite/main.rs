@@ -14,6 +14,8 @@ mod faults;
 mod file_annotator;
 mod folder;
 mod hub;
+#[cfg(unix)]
+mod interrupts;
 mod lengths;
 mod memory;
 mod models;
@@ -24,6 +26,7 @@ mod resume;
 mod reward;
 mod sampling;
 mod trl;
+mod view;
 mod vocabulary;
 mod window;
 mod world;

@@ -364,6 +364,55 @@ fn a_run_started_from_the_button_ends() {
     assert!(std::fs::read_dir(folder.path()).unwrap().count() == 1);
 }
 
+/// A close button is answered at once where nothing is lost; else the window waits, says for what, and
+/// closes when the checkpoint is whole.
+#[test]
+fn closing_the_window_during_a_run_waits_for_its_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().to_owned();
+    let mut recipe = demo::recipe();
+    recipe.device = "cpu".to_owned();
+    recipe.checkpoint_seconds = 1000.0;
+    recipe.annotator.training.epochs = 50.0;
+    let start = Start { recipe, run: true, ..Start::default() };
+    let mut window: Window = Harness::builder()
+        .with_size(vec2(1280.0, 720.0))
+        .with_max_steps(32)
+        .build_eframe(move |cc| App::new(cc, start).with_runs_folder(runs));
+    let trains = |w: &Window| {
+        let steps = w.state().state().view.latest.get(&Stage::Annotator);
+        steps.is_some_and(|(step, _)| *step >= 3)
+    };
+    until(&mut window, 120, "the third step", trains);
+    let commands =
+        |window: &Window| window.output().viewport_output[&egui::ViewportId::ROOT].commands.clone();
+    let close = |window: &mut Window| {
+        let root = window.input_mut().viewports.entry(egui::ViewportId::ROOT).or_default();
+        root.events.push(egui::ViewportEvent::Close);
+        window.step();
+    };
+    close(&mut window);
+    assert!(commands(&window).contains(&egui::ViewportCommand::CancelClose));
+    let begun = Instant::now();
+    while !commands(&window).contains(&egui::ViewportCommand::Close) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the window never closes");
+        let at_work = window.state().state().at_work;
+        assert!(!at_work || shows(&window, "a checkpoint is written"), "it waits without a word");
+        std::thread::sleep(Duration::from_millis(5));
+        window.step();
+    }
+    until(&mut window, 10, "the last event", |w| !w.state().state().at_work);
+    let view = &window.state().state().view;
+    assert_eq!(
+        (view.status, view.checkpoint.map(|c| c.0)),
+        (Status::Stopped, Some(Stage::Annotator))
+    );
+
+    let mut idle = open(demo());
+    close(&mut idle);
+    assert!(!commands(&idle).contains(&egui::ViewportCommand::CancelClose));
+}
+
 #[test]
 fn an_error_event_becomes_a_toast_and_a_log_line() {
     let mut window = open(demo());
