@@ -9,6 +9,7 @@ mod memory;
 
 pub(crate) use limits::largest_tensor;
 pub use limits::{Limits, open_with_least_limits};
+pub(crate) use memory::free_memory;
 pub use memory::{Memory, peak_memory};
 
 /// What kind of hardware stands behind a device.

@@ -1,5 +1,6 @@
 //! The program `confide`: the window, or a command in the terminal.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use git_testament::{CommitKind, GitModification, GitTestament, git_testament};
@@ -7,9 +8,18 @@ use git_testament::{CommitKind, GitModification, GitTestament, git_testament};
 // Here and not in a build script, so that a commit does not compile the library again.
 git_testament!(REPOSITORY);
 
+/// A line of the log, as `env_logger` writes it, without what a terminal would obey.
+fn line(out: &mut env_logger::fmt::Formatter, record: &log::Record<'_>) -> std::io::Result<()> {
+    let (time, level, target) = (out.timestamp(), record.level(), record.target());
+    let style = out.default_level_style(level);
+    let words = confide::legible::message(&record.args().to_string());
+    writeln!(out, "[{time} {style}{level:<5}{style:#} {target}] {words}")
+}
+
 fn main() -> ExitCode {
     confide::allocator::keep_freed_memory();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error")).init();
+    let filter = env_logger::Env::default().default_filter_or("error");
+    env_logger::Builder::from_env(filter).format(line).init();
     let commit = option_env!("CONFIDE_COMMIT").map(str::to_owned).or_else(|| commit(&REPOSITORY));
     ExitCode::from(confide::cli::main(commit.as_deref()))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{DONE, Reading, say, tell};
+use super::{DONE, Reading, print, say, tell};
 use crate::data::{read_files, write_pairs};
 
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ pub(super) fn convert(args: &ConvertArgs) -> anyhow::Result<u8> {
     }
     if args.json {
         let value = json!({"written": written, "bad_rows": bad, "ties": ties});
-        say(&serde_json::to_string_pretty(&value)?);
+        print(&serde_json::to_string_pretty(&value)?);
         return Ok(DONE);
     }
     say(&format!(

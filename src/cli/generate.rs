@@ -1,11 +1,12 @@
 //! `generate`: sample a response from a model folder.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
-use super::{DONE, say, tell};
+use super::{DONE, print, say, tell};
 use crate::data::{Message, Prompt, Role};
 use crate::device;
 use crate::model::{Sampling, generate as sample, load};
@@ -75,9 +76,12 @@ pub(super) fn generate(args: &GenerateArgs) -> anyhow::Result<u8> {
     if args.json {
         let value =
             json!({"text": text, "tokens": response.tokens, "logprobs": response.log_probs});
-        say(&serde_json::to_string(&value)?);
-    } else {
+        print(&serde_json::to_string(&value)?);
+    } else if std::io::stdout().is_terminal() {
+        // A model writes what its data taught it, which a terminal might obey.
         say(&text);
+    } else {
+        print(&text);
     }
     Ok(DONE)
 }

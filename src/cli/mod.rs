@@ -12,10 +12,11 @@ use anyhow::Context;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::app::{self, WindowError};
-use crate::data::{ColumnMap, Media, Pairing, ReadSettings};
+use crate::data::{ColumnMap, Limits, Media, Pairing, ReadSettings};
 use crate::demo;
 use crate::hub::HubError;
 use crate::interrupt::{self, Cause};
+use crate::legible;
 use crate::run::{FolderError, Job, RecipeError, RunError, new_folder};
 use crate::text::ChatStyle;
 
@@ -169,12 +170,22 @@ struct Reading {
     /// Pictures and sounds: refuse or leave-out
     #[arg(long, default_value_t)]
     media: Media,
+    /// Most rows of one file, and pairs that come of them
+    #[arg(long, default_value_t = Limits::default().max_rows)]
+    max_rows: usize,
+    /// Most bytes of one row
+    #[arg(long, default_value_t = Limits::default().max_row_bytes)]
+    max_row_bytes: usize,
+    /// GiB of memory that the rows of one file may take; 0 for half of what is free
+    #[arg(long, default_value_t = 0.0)]
+    max_memory: f64,
 }
 
 impl Reading {
     fn settings(&self) -> ReadSettings {
-        let columns = self.columns.clone();
-        ReadSettings { pairing: self.pairing, media: self.media, columns }
+        let &Self { pairing, media, max_rows, max_row_bytes, max_memory, .. } = self;
+        let limits = Limits { max_rows, max_row_bytes, max_memory };
+        ReadSettings { pairing, media, columns: self.columns.clone(), limits }
     }
 }
 
@@ -417,12 +428,22 @@ fn pretrain(args: &PretrainArgs) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
-/// A line on stderr; a closed pipe is no failure.
+/// A message on stderr; a closed pipe is no failure.
 fn tell(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", legible::message(line));
 }
 
-/// A line on stdout; a closed pipe is no failure.
+/// Lines for a person on stdout; a closed pipe is no failure.
 fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = writeln!(std::io::stdout(), "{}", legible::lines(line));
+}
+
+/// As [`say`], a line of a table, which names and values from files could make of any length.
+fn say_short(line: &str) {
+    say(&legible::cut(line));
+}
+
+/// Text for another program on stdout, as it is; a closed pipe is no failure.
+fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -6,8 +6,9 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{DONE, say, show, tell};
+use super::{DONE, print, say, show, tell};
 use crate::interrupt::{self, Cause};
+use crate::legible;
 use crate::run::{Control, Event, Job, Metrics, Recipe, RunView, Stage, execute};
 
 /// Every setting of a recipe with default and meaning, for `run --help`.
@@ -49,7 +50,7 @@ pub(super) fn run(job: Job, json: bool) -> anyhow::Result<u8> {
     let report = execute(job, control, &mut |event| screen.show(event))?;
     screen.clear();
     if json {
-        say(&serde_json::to_string_pretty(&report)?);
+        print(&serde_json::to_string_pretty(&report)?);
     } else {
         say(&show::report_text(&report, &screen.view.folder));
     }
@@ -116,15 +117,15 @@ impl Screen {
             }
             bar
         });
-        bar.set_prefix(model.to_owned());
-        bar.set_message(file.to_owned());
+        bar.set_prefix(legible::quoted(model));
+        bar.set_message(legible::quoted(file));
         bar.set_length(total);
         bar.set_position(done);
     }
 
     fn line(&self, text: &str) {
         match self.bars.values().find(|bar| !bar.is_finished()) {
-            Some(bar) if self.interactive => bar.println(text),
+            Some(bar) if self.interactive => bar.println(legible::message(text)),
             _ => tell(text),
         }
     }

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::{DONE, FAILED, InspectArgs, RUNS, say, tell};
-use crate::data::inspect as inspect_files;
+use super::{DONE, FAILED, InspectArgs, RUNS, print, say, say_short, tell};
+use crate::data::{Pair, inspect as inspect_files};
 use crate::device;
 use crate::run::{Recipe, Report, lengths_in};
 use crate::text::{Chat, Encoder, Fit, Lengths};
@@ -18,7 +18,7 @@ const LISTED: usize = 10;
 pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<u8> {
     let inspection = inspect_files(&args.files, &args.reading.settings());
     let failed = inspection.files.iter().any(|file| file.error.is_some());
-    let (mut written, mut lengths) = (None, None);
+    let (mut written, mut lengths, mut controls) = (None, None, None);
     if let (Some(model), Some(pair)) = (&args.model, inspection.preview.first()) {
         let template = args.chat_template.clone();
         let chat = Chat { style: args.chat, template, ..Chat::default() };
@@ -34,35 +34,40 @@ pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<u8> {
             tell(&format!("warning: no end token follows the response: {why}"));
         }
         written = Some(crate::run::written(&encoder, pair)?);
-        lengths = Some(lengths_of(&encoder, args)?);
+        let pool = crate::data::read_files(&args.files, &args.reading.settings())?;
+        lengths = Some(lengths_of(&encoder, &pool.pairs, args.max_length)?);
+        controls = Some(encoder.controls_in(&pool.pairs));
     }
     if args.json {
         let mut value = serde_json::to_value(&inspection)?;
         if let (Some(written), Some(lengths)) = (&written, &lengths) {
             value["prompts"] = json!(written);
             value["lengths"] = json!(lengths);
+            value["control_tokens"] = json!(controls);
         }
-        say(&serde_json::to_string_pretty(&value)?);
+        print(&serde_json::to_string_pretty(&value)?);
         return Ok(if failed { FAILED } else { DONE });
     }
     for file in &inspection.files {
         say(&file.path.display().to_string());
         if let Some(error) = &file.error {
-            tell(&format!("  error: {error}"));
+            // The line before names the file.
+            let path = format!("{}: ", file.path.display());
+            tell(&format!("  error: {}", error.strip_prefix(&path).unwrap_or(error)));
             continue;
         }
-        say(&format!("  format      {}", file.format));
+        say_short(&format!("  format      {}", file.format));
         say(&format!("  pairs       {} ({} without a human label)", file.pairs, file.unlabelled));
         say(&format!("  duplicates  {}   ties dropped  {}", file.duplicates, file.ties));
         for note in &file.notes {
-            say(&format!("  note        {note}"));
+            say_short(&format!("  note        {note}"));
         }
         if !file.unread.is_empty() {
-            say(&format!("  not read    {}", file.unread.join(", ")));
+            say_short(&format!("  not read    {}", file.unread.join(", ")));
         }
         say(&format!("  bad rows    {}", file.bad.len()));
         for row in file.bad.iter().take(LISTED) {
-            say(&format!("    line {:<6} {}: {}", row.line, row.reason, row.detail));
+            say_short(&format!("    line {:<6} {}: {}", row.line, row.reason, row.detail));
         }
         if file.bad.len() > LISTED {
             say(&format!("    … and {} more", file.bad.len() - LISTED));
@@ -71,6 +76,9 @@ pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<u8> {
     if let Some(lengths) = lengths {
         say(&format!("as annotator's pairs, {}", lengths[0]));
         say(&format!("as a policy's, cut at their ends, {}", lengths[1]));
+    }
+    if let Some(found) = controls.filter(|found| found.pairs > 0) {
+        say(&found.to_string());
     }
     if let Some(written) = written {
         say(&format!("prompts are written so: {}", written.style));
@@ -81,10 +89,13 @@ pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<u8> {
 }
 
 /// What the limit on lengths loses for an annotator, which must see whole pairs, and for a policy.
-fn lengths_of(encoder: &Encoder, args: &InspectArgs) -> anyhow::Result<[Lengths; 2]> {
-    let pool = crate::data::read_files(&args.files, &args.reading.settings())?;
-    let all: Vec<usize> = (0..pool.pairs.len()).collect();
-    let lengths = |fit| lengths_in(encoder, &pool.pairs, &all, fit, args.max_length);
+fn lengths_of(
+    encoder: &Encoder,
+    pairs: &[Pair],
+    max_length: usize,
+) -> anyhow::Result<[Lengths; 2]> {
+    let all: Vec<usize> = (0..pairs.len()).collect();
+    let lengths = |fit| lengths_in(encoder, pairs, &all, fit, max_length);
     Ok([lengths(Fit::Whole)?, lengths(Fit::Start)?])
 }
 
@@ -105,7 +116,7 @@ pub(super) fn devices(request: &str, as_json: bool) -> anyhow::Result<u8> {
         };
         let devices: Vec<Value> = list.iter().map(with_facts).collect();
         let value = json!({"devices": devices, "chosen": choice.device.id, "why": choice.why});
-        say(&serde_json::to_string_pretty(&value)?);
+        print(&serde_json::to_string_pretty(&value)?);
         return Ok(DONE);
     }
     for candidate in &list {
@@ -125,7 +136,7 @@ pub(super) fn estimate(recipe: &Recipe, as_json: bool) -> anyhow::Result<u8> {
         let mut value = serde_json::to_value(&estimate)?;
         value["total"] = json!(estimate.total());
         value["fits"] = json!(estimate.fits());
-        say(&serde_json::to_string_pretty(&value)?);
+        print(&serde_json::to_string_pretty(&value)?);
         return Ok(code);
     }
     say(&format!("device     {}", estimate.device));
@@ -193,7 +204,7 @@ fn gib(bytes: u64) -> String {
 
 pub(super) fn report(folder: &Path, as_json: bool) -> anyhow::Result<u8> {
     let path = folder.join("report.json");
-    let text = std::fs::read_to_string(&path).with_context(|| {
+    let text = crate::input::read_text(&path, crate::input::RUN).with_context(|| {
         format!(
             "{}: expected a finished run (a stopped one goes on with `confide resume {}`)",
             path.display(),
@@ -202,7 +213,11 @@ pub(super) fn report(folder: &Path, as_json: bool) -> anyhow::Result<u8> {
     })?;
     let report: Report =
         serde_json::from_str(&text).with_context(|| format!("{}", path.display()))?;
-    say(&if as_json { text } else { report_text(&report, folder) });
+    if as_json {
+        print(&text);
+    } else {
+        say(&report_text(&report, folder));
+    }
     Ok(DONE)
 }
 

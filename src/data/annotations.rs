@@ -1,7 +1,6 @@
 //! What the annotator said of each pair, as a Parquet table that other programs read too.
 
 use std::cmp::Ordering;
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -153,9 +152,17 @@ fn write_table(
 ///
 /// The file is missing or damaged.
 pub fn read_annotations(path: &Path) -> Result<Vec<AnnotatedPair>, DataError> {
+    // The reader asserts what a damaged file need not keep.
+    std::panic::catch_unwind(|| read_table(path)).unwrap_or_else(|_| {
+        let found = "its Parquet data contradict themselves".to_owned();
+        Err(DataError::Damaged { path: path.to_owned(), found })
+    })
+}
+
+fn read_table(path: &Path) -> Result<Vec<AnnotatedPair>, DataError> {
     let damaged = |found: String| DataError::Damaged { path: path.to_owned(), found };
-    let file =
-        File::open(path).map_err(|source| DataError::Open { path: path.to_owned(), source })?;
+    let file = crate::input::open(path)
+        .map_err(|source| DataError::Open { path: path.to_owned(), source })?;
     let reader = SerializedFileReader::new(file).map_err(|e| damaged(e.to_string()))?;
     let rows = reader.get_row_iter(None).map_err(|e| damaged(e.to_string()))?;
     rows.map(|row| {

@@ -56,6 +56,16 @@ pub enum DataError {
         /// What to do about it.
         advice: String,
     },
+    /// The file holds more than is read.
+    #[error("{}: {found}; expected {expected}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What there is too much of.
+        found: String,
+        /// The limit, and what raises it.
+        expected: String,
+    },
     /// The shape is known, but no row is good.
     #[error("{}: no usable pair ({format}): {found}. Try: mend the rows, or choose another file", path.display())]
     NoPairs {
@@ -77,6 +87,8 @@ pub(super) enum Fault {
     Damaged(String),
     /// See [`DataError::Unknown`]: what was found, what to try.
     Unknown(String, String),
+    /// See [`DataError::TooLarge`]: what was found, what was expected.
+    TooLarge(String, String),
     /// See [`DataError::NoPairs`]: the format, what was found.
     NoPairs(String, String),
 }
@@ -91,6 +103,7 @@ impl Fault {
             Self::Open(source) => DataError::Open { path, source },
             Self::Damaged(found) => DataError::Damaged { path, found },
             Self::Unknown(found, advice) => DataError::Unknown { path, found, advice },
+            Self::TooLarge(found, expected) => DataError::TooLarge { path, found, expected },
             Self::NoPairs(format, found) => DataError::NoPairs { path, format, found },
         }
     }

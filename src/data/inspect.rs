@@ -106,10 +106,11 @@ fn inspect_file(
         Ok(read) => read,
         Err(error) => {
             let columns = match error {
-                DataError::Unknown { .. } => list_columns(path),
+                DataError::Unknown { .. } => list_columns(path, &settings.limits),
                 _ => Vec::new(),
             };
-            let (path, error) = (path.to_owned(), Some(error.to_string()));
+            let error = Some(crate::legible::cut(&error.to_string()).into_owned());
+            let path = path.to_owned();
             let file = FileInspection { path, error, columns, ..FileInspection::default() };
             return (file, Vec::new());
         }

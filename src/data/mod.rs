@@ -14,6 +14,7 @@ mod export;
 mod inspect;
 mod labels;
 mod left_out;
+mod limits;
 mod lists;
 mod messages;
 mod names;
@@ -36,6 +37,7 @@ pub use annotations::{AnnotatedPair, read_annotations, weak_label, write_annotat
 pub use error::DataError;
 pub use export::{Written, write_pairs};
 pub use inspect::{FileInspection, Inspection, inspect};
+pub use limits::Limits;
 pub use pair::{Label, Message, Pair, Pool, Prompt, PromptKey, Role, Side, Source};
 pub use read::{ColumnInfo, list_columns, read_file, read_files};
 pub use report::{BadReason, BadRow, FileReport};

@@ -10,6 +10,7 @@ use super::columns::{Columns, Row};
 use super::containers::{self, Table};
 use super::error::{DataError, Fault};
 use super::left_out;
+use super::limits::{Budget, Limits, size_of};
 use super::pair::{Pair, Pool, Prompt, Source};
 use super::prepare::{Done, prepare};
 use super::report::{BadRow, FileReport};
@@ -50,7 +51,8 @@ pub fn read_file(
     path: &Path,
     settings: &ReadSettings,
 ) -> Result<(Vec<Pair>, FileReport), DataError> {
-    let read = containers::open(path).and_then(|table| pairs(table, settings));
+    let budget = Budget::new(&settings.limits);
+    let read = containers::open(path, &budget).and_then(|table| pairs(table, settings, &budget));
     let (pairs, report) = read.map_err(|fault| fault.of(path.to_owned()))?;
     Ok((pairs, FileReport { path: path.to_owned(), ..report }))
 }
@@ -67,9 +69,12 @@ pub struct ColumnInfo {
 }
 
 /// The columns of a file, in the order of their names; none where it has no rows.
-pub fn list_columns(path: &Path) -> Vec<ColumnInfo> {
-    let Ok(Table { mut rows, flat, .. }) = containers::open(path) else { return Vec::new() };
-    let _ = prepare(&mut rows, flat, &ReadSettings::default());
+pub fn list_columns(path: &Path, limits: &Limits) -> Vec<ColumnInfo> {
+    let budget = Budget::new(limits);
+    let Ok(Table { mut rows, flat, .. }) = containers::open(path, &budget) else {
+        return Vec::new();
+    };
+    let _ = prepare(&mut rows, flat, &ReadSettings::default(), &budget);
     let columns = Columns::of(&rows);
     let example = |name: &str| {
         let values = columns.rows.iter().filter_map(|row| row.fields.get(name));
@@ -89,7 +94,11 @@ pub fn list_columns(path: &Path) -> Vec<ColumnInfo> {
     all
 }
 
-fn pairs(table: Table, settings: &ReadSettings) -> Result<(Vec<Pair>, FileReport), Fault> {
+fn pairs(
+    table: Table,
+    settings: &ReadSettings,
+    budget: &Budget,
+) -> Result<(Vec<Pair>, FileReport), Fault> {
     let Table { container, mut rows, mut bad, mut notes, no_numbers, flat, bytes } = table;
     if rows.is_empty() {
         let found = if bad.is_empty() { "no record".to_owned() } else { in_words(&bad) };
@@ -99,7 +108,7 @@ fn pairs(table: Table, settings: &ReadSettings) -> Result<(Vec<Pair>, FileReport
         notes.push(format!("{no_numbers} values that are NaN or Infinity count as absent"));
     }
     notes.extend(left_out::take_media_out(&mut rows, settings.media));
-    let done = prepare(&mut rows, flat, settings)?;
+    let done = prepare(&mut rows, flat, settings, budget)?;
     notes.extend(done.notes.iter().cloned());
     if rows.is_empty() {
         let how = [container].into_iter().chain(done.how).collect::<Vec<_>>().join(", ");
@@ -110,7 +119,7 @@ fn pairs(table: Table, settings: &ReadSettings) -> Result<(Vec<Pair>, FileReport
     notes.extend(more);
     bad.extend(dropped);
     let (mut pairs, mut ties, mut against) = (Vec::with_capacity(rows.len()), 0, 0);
-    for (line, weighed, found) in read_rows(shape.as_ref(), &weights, &media, rows) {
+    for (line, weighed, found) in read_rows(shape.as_ref(), &weights, &media, rows, budget)? {
         ties += found.ties;
         bad.extend(found.bad.into_iter().map(|Bad { reason, detail }| BadRow {
             line,
@@ -191,18 +200,26 @@ fn read_rows(
     weights: &Weights,
     media: &[String],
     rows: Vec<Row>,
-) -> Vec<(u64, Weighed, Found)> {
+    budget: &Budget,
+) -> Result<Vec<(u64, Weighed, Found)>, Fault> {
     let read = |mut row: Row| {
-        let mut found = Found::default();
+        // The pairs take the place of their row.
+        budget.release(size_of(&row.fields));
+        let mut found = Found::within(budget.pairs_of_row());
         let weighed = weights.of(&row.fields);
         let outcome = match &weighed {
             Err(bad) => Err(Bad::new(bad.reason, bad.detail.clone())),
             Ok(_) => left_out::media_in(&row.fields, media),
         };
         if let Err(bad) = outcome.and_then(|()| shape.read(&mut row.fields, &mut found)) {
-            found = Found { bad: vec![bad], ..Found::default() };
+            found = Found::of(bad);
         }
-        (row.line, weighed.unwrap_or_default(), found)
+        if found.full {
+            return Err(budget.pairs_take(row.line));
+        }
+        let many = found.pairs.len() as u64;
+        budget.add_pairs(many, found.bytes)?;
+        Ok((row.line, weighed.unwrap_or_default(), found))
     };
     rows.into_par_iter().map(read).collect()
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::Limits;
 use crate::settings::settings;
 
 /// Which of several ranked or rated responses to one prompt make pairs.
@@ -198,4 +199,6 @@ pub struct ReadSettings {
     pub media: Media,
     /// Which columns hold what.
     pub columns: ColumnMap,
+    /// How much of a file is read.
+    pub limits: Limits,
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::columns::Fields;
 use super::messages::is_message;
 use super::report::BadReason;
+use crate::legible::line;
 
 /// Longest excerpt of a value in a message.
 const EXCERPT: usize = 60;
@@ -108,11 +109,11 @@ pub(super) fn describe(value: &Value) -> String {
     }
 }
 
-/// The beginning of a text.
+/// The beginning of a text, on one line.
 pub(super) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(EXCERPT) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", line(&text[..end])),
+        None => line(text).into_owned(),
     }
 }
 

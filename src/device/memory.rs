@@ -27,6 +27,11 @@ impl Candidate {
     }
 }
 
+/// Bytes of the system's memory that this process can have, where the system tells.
+pub(crate) fn free_memory() -> Option<u64> {
+    system().map(|memory| memory.bytes)
+}
+
 /// What the system can give without swapping, within this process's own limits.
 fn system() -> Option<Memory> {
     let mut system = sysinfo::System::new();

@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use super::name::is_commit;
 use super::{HubError, HubName, HubSettings, Kind, Resolved};
+use crate::input::SETTINGS;
+use crate::legible::quoted;
 
 /// Weights in the order of preference: one file, or the index of several.
 pub(super) const WEIGHTS: [&str; 4] = [
@@ -63,7 +65,7 @@ impl Place {
             return Some(revision.to_owned());
         }
         let folder = self.cache.join(self.repo.folder_name());
-        let commit = std::fs::read_to_string(folder.join("refs").join(revision)).ok()?;
+        let commit = crate::input::read_text(&folder.join("refs").join(revision), 1024).ok()?;
         Some(commit.trim().to_owned()).filter(|commit| is_commit(commit))
     }
 
@@ -113,7 +115,8 @@ fn kind_of(snapshot: &Path) -> Result<Kind, String> {
         if WEIGHTS.iter().find(|file| has(file)) != Some(index) {
             continue;
         }
-        let bytes = std::fs::read(snapshot.join(index)).map_err(|e| format!("{index}: {e}"))?;
+        let bytes = crate::input::read(&snapshot.join(index), SETTINGS)
+            .map_err(|e| format!("{index}: {e}"))?;
         let absent = shards(&bytes)?.into_iter().find(|shard| !has(shard));
         if let Some(shard) = absent {
             return Err(format!("no {shard}"));
@@ -153,7 +156,7 @@ pub(super) fn shards(index: &[u8]) -> Result<BTreeSet<String>, String> {
     for file in map.values() {
         match file.as_str().filter(|file| is_plain(file)) {
             Some(file) => shards.insert(file.to_owned()),
-            None => return Err(format!("an index that names the file {file}")),
+            None => return Err(format!("an index that names the file {}", quoted(file))),
         };
     }
     Ok(shards)

@@ -167,7 +167,8 @@ impl Task<'_> {
             all_total_bytes: size,
         };
         let path = self.bring(index, &at)?;
-        let bytes = std::fs::read(&path).map_err(HubError::io(&path))?;
+        let bytes =
+            crate::input::read(&path, crate::input::SETTINGS).map_err(HubError::io(&path))?;
         let names = shards(&bytes).map_err(|found| {
             self.remote.strange(found, "an index that names files of the model's own folder")
         })?;

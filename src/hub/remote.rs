@@ -302,7 +302,8 @@ fn read_certificates(file: &Path) -> Result<RootCerts, HubError> {
             "{found}; expected certificates as PEM, since SSL_CERT_FILE or REQUESTS_CA_BUNDLE names this file"
         ),
     };
-    let bytes = std::fs::read(file).map_err(|e| fault(e.to_string()))?;
+    let bytes =
+        crate::input::read(file, crate::input::SETTINGS).map_err(|e| fault(e.to_string()))?;
     let certificates: Vec<_> = parse_pem(&bytes)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(one)) => Some(one),

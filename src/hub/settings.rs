@@ -84,7 +84,7 @@ fn expand(value: &str, home: Option<&Path>) -> PathBuf {
 }
 
 fn read_token(file: &Path) -> Option<String> {
-    let token = std::fs::read_to_string(file).ok()?.trim().to_owned();
+    let token = crate::input::read_text(file, 1 << 16).ok()?.trim().to_owned();
     (!token.is_empty()).then_some(token)
 }
 

@@ -1,15 +1,18 @@
 //! Which linear layers get a low-rank adapter, and of what rank.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
-use fancy_regex::Regex;
+use fancy_regex::{Regex, RegexBuilder};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::tensors::set_trained;
-use super::{Checkpoint, Decoder, Lora, ModelError};
+use super::{Checkpoint, Decoder, Family, Lora, ModelError, Parameter, ParameterKind};
+use crate::legible::quoted;
 use crate::settings::settings;
 
 settings! {
@@ -116,12 +119,21 @@ fn pairs<T: std::str::FromStr>(
         .map(|text| {
             parse(text).ok_or_else(|| ModelError::Adapter {
                 path: PathBuf::from(format!("{section}.{key}")),
-                found: format!("“{text}”"),
+                found: format!("“{}”", quoted(text)),
                 expected: "a text like \"layers.0.self_attn.q_proj=16\"".to_owned(),
             })
         })
         .collect()
 }
+
+/// Patterns that an adapter may have, names and layers that it may list: a model of 126 layers has
+/// some 900 modules.
+const MOST_LISTED: usize = 1 << 12;
+/// Those of the patterns that are more than a name: each is tried on every module.
+const MOST_EXPRESSIONS: usize = 128;
+/// Bytes of one compiled expression, and steps of it on one name.
+const EXPRESSION: usize = 1 << 20;
+const STEPS: usize = 10_000;
 
 impl Adapter {
     /// Whether its patterns are regular expressions and its numbers possible.
@@ -143,6 +155,7 @@ impl Adapter {
             let found = format!("dropout {}", self.dropout);
             return Err(error(found, "a share from 0 to below 1"));
         }
+        self.check_counts(&error)?;
         let whole = [Some(&self.targets), self.excluded.as_ref()].into_iter().flatten();
         let whole = whole.filter_map(|t| match t {
             Targets::Pattern(pattern) => Some(pattern),
@@ -150,9 +163,38 @@ impl Adapter {
         });
         let ends = self.rank_pattern.iter().map(|(p, _)| p);
         for pattern in whole.chain(ends).chain(self.alpha_pattern.iter().map(|(p, _)| p)) {
-            if let Err(e) = Regex::new(pattern) {
-                return Err(error(format!("pattern “{pattern}”: {e}"), "a regular expression"));
+            if let Err(e) = compiled(pattern) {
+                let found = format!("pattern “{}”: {}", quoted(pattern), quoted(e));
+                return Err(error(found, "a regular expression, of a size that compiles to 1 MiB"));
             }
+        }
+        Ok(())
+    }
+
+    /// Whether there are no more patterns, names and layers than modules can need.
+    fn check_counts(&self, error: &dyn Fn(String, &str) -> ModelError) -> Result<(), ModelError> {
+        let names = |targets: Option<&Targets>| match targets {
+            Some(Targets::Names(names)) => names.len(),
+            _ => 0,
+        };
+        let counts = [
+            ("names in target_modules", names(Some(&self.targets))),
+            ("names in exclude_modules", names(self.excluded.as_ref())),
+            ("layers in layers_to_transform", self.layers.as_ref().map_or(0, Vec::len)),
+            ("patterns in rank_pattern", self.rank_pattern.len()),
+            ("patterns in alpha_pattern", self.alpha_pattern.len()),
+        ];
+        if let Some((what, count)) = counts.into_iter().find(|(_, count)| *count > MOST_LISTED) {
+            return Err(error(format!("{count} {what}"), &format!("{MOST_LISTED} at most")));
+        }
+        let ranks = self.rank_pattern.iter().map(|(pattern, _)| pattern);
+        let patterns = ranks.chain(self.alpha_pattern.iter().map(|(pattern, _)| pattern));
+        let expressions = patterns.filter(|pattern| !is_name(pattern)).count();
+        if expressions > MOST_EXPRESSIONS {
+            return Err(error(
+                format!("{expressions} regular expressions in rank_pattern and alpha_pattern"),
+                &format!("{MOST_EXPRESSIONS} at most beside whole names of modules"),
+            ));
         }
         Ok(())
     }
@@ -179,6 +221,34 @@ impl Adapter {
             .then(|| first_match(&self.rank_pattern, name).copied().unwrap_or(self.rank))
     }
 
+    /// Whether one of a model's modules is a target; `path` names the settings.
+    ///
+    /// # Errors
+    ///
+    /// None is.
+    pub(crate) fn check_targets(
+        &self,
+        family: &Family,
+        parameters: &[Parameter],
+        path: &Path,
+    ) -> Result<(), ModelError> {
+        if parameters.iter().any(|parameter| parameter.rank(family, self).is_some()) {
+            return Ok(());
+        }
+        let linear = parameters.iter().filter(|p| p.kind == ParameterKind::Linear);
+        let names = linear.filter_map(|p| p.path.strip_suffix(".weight"));
+        let names: Vec<String> = names.map(|name| module_name(family, name)).collect();
+        Err(self.no_target(&names, path))
+    }
+
+    fn no_target(&self, names: &[String], path: &Path) -> ModelError {
+        ModelError::Adapter {
+            path: path.to_owned(),
+            found: format!("no module of this model is one of {:?}", self.targets),
+            expected: format!("targets among {}", last_parts(names)),
+        }
+    }
+
     /// α of a module.
     pub(crate) fn alpha_of(&self, name: &str) -> f64 {
         first_match(&self.alpha_pattern, name).copied().unwrap_or(self.alpha)
@@ -201,12 +271,48 @@ fn matches_whole(pattern: &str, name: &str) -> bool {
 
 /// A name that matches a pattern for ends of names, as PEFT reads its keys.
 fn first_match<'a, T>(patterns: &'a [(String, T)], name: &str) -> Option<&'a T> {
-    let matches = |pattern: &str| is_match(&format!("^(?:.*\\.)?(?:{pattern})$"), name);
+    let matches = |pattern: &str| {
+        if is_name(pattern) {
+            ends_like(name, pattern)
+        } else {
+            is_match(&format!("^(?:.*\\.)?(?:{pattern})$"), name)
+        }
+    };
     patterns.iter().find(|(pattern, _)| matches(pattern)).map(|(_, value)| value)
 }
 
+/// Whether a pattern has no sign but the dot, as the names have that most adapters list.
+fn is_name(pattern: &str) -> bool {
+    pattern.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))
+}
+
+/// As [`ends_in`], a dot of the target standing for any character.
+fn ends_like(name: &str, target: &str) -> bool {
+    let (name, target) = (name.as_bytes(), target.as_bytes());
+    let Some(at) = name.len().checked_sub(target.len()) else { return false };
+    let alike =
+        name[at..].iter().zip(target).all(|(byte, wanted)| *wanted == b'.' || byte == wanted);
+    alike && (at == 0 || name[at - 1] == b'.')
+}
+
+/// Expressions are tried on the names of many modules, and dear to compile.
 fn is_match(pattern: &str, name: &str) -> bool {
-    Regex::new(pattern).is_ok_and(|regex| regex.is_match(name).unwrap_or(false))
+    thread_local!(static COMPILED: RefCell<HashMap<String, Option<Regex>>> = RefCell::default());
+    COMPILED.with_borrow_mut(|known| {
+        // Those of other adapters.
+        if known.len() > 4 * MOST_EXPRESSIONS {
+            known.clear();
+        }
+        let regex = match known.get(pattern) {
+            Some(regex) => regex,
+            None => known.entry(pattern.to_owned()).or_insert(compiled(pattern).ok()),
+        };
+        regex.as_ref().is_some_and(|regex| regex.is_match(name).unwrap_or(false))
+    })
+}
+
+fn compiled(pattern: &str) -> Result<Regex, fancy_regex::Error> {
+    RegexBuilder::new(pattern).delegate_size_limit(EXPRESSION).backtrack_limit(STEPS).build()
 }
 
 /// The number behind `layers.` or `h.` in a name.
@@ -249,11 +355,7 @@ pub fn add_adapter(
         names.push(name);
     }
     if found == 0 {
-        return Err(ModelError::Adapter {
-            path: path.to_owned(),
-            found: format!("no module of this model is one of {:?}", adapter.targets),
-            expected: format!("targets among {}", last_parts(&names)),
-        });
+        return Err(adapter.no_target(&names, path));
     }
     checkpoint.decoder = train_adapters_only(checkpoint.decoder);
     checkpoint.adapter = Some(adapter);
@@ -282,7 +384,7 @@ pub(super) fn train_adapters_only(decoder: Decoder) -> Decoder {
 }
 
 /// The name of a module in the family's files, with prefix.
-pub(super) fn module_name(family: &super::Family, path: &str) -> String {
+pub(super) fn module_name(family: &Family, path: &str) -> String {
     format!("{}{}", family.prefixes[0], family.module(path).unwrap_or_else(|| path.to_owned()))
 }
 

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::legible::quoted;
+
 pub use crate::kernels::Activation;
 
 /// Why a model could not be read, built or written.
@@ -352,28 +354,26 @@ impl Fields<'_> {
     }
 
     fn to_size(&self, name: &str, value: &Value) -> Result<usize, ModelError> {
-        value
-            .as_u64()
-            .filter(|&n| n > 0 && n < 1 << 32)
-            .map(|n| n as usize)
-            .ok_or_else(|| self.error(format!("“{name}” is {value}"), "a positive whole number"))
+        value.as_u64().filter(|&n| n > 0 && n < 1 << 32).map(|n| n as usize).ok_or_else(|| {
+            self.error(format!("“{name}” is {}", quoted(value)), "a positive whole number")
+        })
     }
 
     pub(crate) fn number_or(&self, name: &str, default: f64) -> Result<f64, ModelError> {
         match self.json.get(name) {
             None | Some(Value::Null) => Ok(default),
-            Some(value) => {
-                value.as_f64().ok_or_else(|| self.error(format!("“{name}” is {value}"), "a number"))
-            }
+            Some(value) => value
+                .as_f64()
+                .ok_or_else(|| self.error(format!("“{name}” is {}", quoted(value)), "a number")),
         }
     }
 
     pub(crate) fn flag_or(&self, name: &str, default: bool) -> Result<bool, ModelError> {
         match self.json.get(name) {
             None | Some(Value::Null) => Ok(default),
-            Some(value) => value
-                .as_bool()
-                .ok_or_else(|| self.error(format!("“{name}” is {value}"), "true or false")),
+            Some(value) => value.as_bool().ok_or_else(|| {
+                self.error(format!("“{name}” is {}", quoted(value)), "true or false")
+            }),
         }
     }
 
@@ -385,7 +385,7 @@ impl Fields<'_> {
             "gelu" => Ok(Activation::Gelu),
             "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
             other => Err(self.error(
-                format!("“{name}” is “{other}”"),
+                format!("“{name}” is “{}”", quoted(other)),
                 "silu, relu, gelu, gelu_new or gelu_pytorch_tanh",
             )),
         }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::ModelError;
 use super::config::{Fields, SpecialTokens};
+use crate::input::SETTINGS;
 
 /// A model's files.
 #[derive(Clone, Debug)]
@@ -184,6 +185,13 @@ impl ModelFiles {
     /// The file exists but cannot be read or is not JSON.
     pub fn json(&self, file: &str) -> Result<Option<Value>, ModelError> {
         let Some(bytes) = self.bytes(file)? else { return Ok(None) };
+        if bytes.len() as u64 > SETTINGS {
+            return Err(ModelError::Config {
+                path: self.path(file),
+                found: format!("{} bytes", bytes.len()),
+                expected: format!("JSON of {SETTINGS} bytes at most"),
+            });
+        }
         serde_json::from_slice(&bytes).map(Some).map_err(|e| ModelError::Config {
             path: self.path(file),
             found: e.to_string(),
@@ -269,7 +277,7 @@ fn without_config(folder: &Path) -> String {
 /// Map a file, or `None` where there is none.
 pub(crate) fn map_file(path: &Path) -> Result<Option<Mmap>, ModelError> {
     let io = |source| ModelError::Io { path: path.to_owned(), source };
-    let file = match std::fs::File::open(path) {
+    let file = match crate::input::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io(e)),

@@ -13,6 +13,7 @@ use super::survey::{HEAD, Survey};
 use super::tensors::{SavedTensor, all_finite, to_tensor};
 use super::weights::Weights;
 use super::{Adapter, Decoder, Precision};
+use crate::legible::quoted;
 
 /// A decoder with what is needed to write it again.
 #[derive(Clone, Debug)]
@@ -107,9 +108,9 @@ fn describe(model_type: &str, json: &Value) -> String {
     } else if has("num_experts") || has("num_local_experts") || has("n_routed_experts") {
         "a mixture of experts"
     } else {
-        return format!("model_type “{model_type}”");
+        return format!("model_type “{}”", quoted(model_type));
     };
-    format!("model_type “{model_type}” ({kind})")
+    format!("model_type “{}” ({kind})", quoted(model_type))
 }
 
 /// Weights seen through their family's names.

@@ -14,6 +14,7 @@ use super::load::finite;
 use super::save::{transpose, write_json};
 use super::tensors::{Lazy, SavedTensor, Storage, load_named, to_tensor, write_lazily};
 use super::{Adapter, Checkpoint, ModelError, Targets};
+use crate::legible::quoted;
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -56,7 +57,8 @@ fn revision(json: &Value) -> Option<String> {
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, ModelError> {
-    std::fs::read(path).map_err(|source| ModelError::Io { path: path.to_owned(), source })
+    crate::input::read(path, crate::input::SETTINGS)
+        .map_err(|source| ModelError::Io { path: path.to_owned(), source })
 }
 
 fn read_json(path: &Path) -> Result<Value, ModelError> {
@@ -82,7 +84,7 @@ fn read_config(path: &Path) -> Result<Adapter, ModelError> {
     let fields = Fields { path, json: &json };
     let kind = json.get("peft_type").and_then(Value::as_str).unwrap_or("none given");
     if kind != "LORA" {
-        return Err(error(path, format!("peft_type “{kind}”"), "LORA"));
+        return Err(error(path, format!("peft_type “{}”", quoted(kind)), "LORA"));
     }
     refuse(path, &json)?;
     let patterns: Patterns = serde_json::from_slice(&bytes_of(path)?).map_err(|e| {
@@ -128,13 +130,14 @@ fn refuse(path: &Path, json: &Value) -> Result<(), ModelError> {
         let empty = found.as_array().is_some_and(Vec::is_empty);
         if !found.is_null() && !empty && *found != plain {
             let expected = format!("{plain}: {MERGE}");
-            return Err(error(path, format!("“{key}” is {found}"), &expected));
+            return Err(error(path, format!("“{key}” is {}", quoted(found)), &expected));
         }
     }
     // These begin by changing the base, which the file of an unconverted adapter does not tell.
     let init = json.get("init_lora_weights").and_then(Value::as_str).unwrap_or("gaussian");
     if !["gaussian", "eva", "orthogonal"].contains(&init) {
-        let found = format!("“init_lora_weights” is “{init}”, which changes the base's weights");
+        let found =
+            format!("“init_lora_weights” is “{}”, which changes the base's weights", quoted(init));
         return Err(error(path, found, &format!("true: {MERGE}")));
     }
     Ok(())
@@ -180,8 +183,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
 
 fn targets(path: &Path, json: &Value, key: &str) -> Result<Option<Targets>, ModelError> {
     let value = json.get(key).unwrap_or(&Value::Null);
-    let wrong =
-        || error(path, format!("“{key}” is {value}"), "names of modules, or a regular expression");
+    let wrong = || {
+        error(
+            path,
+            format!("“{key}” is {}", quoted(value)),
+            "names of modules, or a regular expression",
+        )
+    };
     match value {
         Value::Null => Ok(None),
         Value::String(word) if word == "all-linear" => Ok(Some(Targets::AllLinear)),
@@ -203,8 +211,13 @@ fn layers(path: &Path, json: &Value) -> Result<Option<Vec<usize>>, ModelError> {
         Value::Array(list) => list.iter().map(one).collect(),
         single => one(single).map(|layer| vec![layer]),
     };
-    let wrong =
-        || error(path, format!("“layers_to_transform” is {value}"), "numbers of layers, from 0");
+    let wrong = || {
+        error(
+            path,
+            format!("“layers_to_transform” is {}", quoted(value)),
+            "numbers of layers, from 0",
+        )
+    };
     list.map(Some).ok_or_else(wrong)
 }
 
@@ -240,7 +253,7 @@ pub(crate) fn attach(mut checkpoint: Checkpoint, folder: &Path) -> Result<Checkp
     let width = checkpoint.decoder.config().embedding;
     checkpoint.decoder = with_saved_head(checkpoint.decoder, &mut tensors, width, &path)?;
     if let Some(left) = tensors.keys().next() {
-        let found = format!("tensor “{left}”, which fits no linear layer of the base");
+        let found = format!("tensor “{}”, which fits no linear layer of the base", quoted(left));
         let expected = format!("lora_A and lora_B of linear layers, and score: {MERGE}");
         return Err(error(&path, found, &expected));
     }

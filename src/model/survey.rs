@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::load::read_config;
-use super::parameters::parameters;
+use super::parameters::{ParameterKind, parameters};
 use super::weights::Weights;
 use super::{DecoderConfig, Family, ModelError, ModelFiles};
 
@@ -71,6 +71,7 @@ impl Survey {
             ));
         }
         let found = Self { family, config, json, warnings: Vec::new(), prefix, scored };
+        found.check_shapes(weights)?;
         warnings.extend(found.unread(weights));
         Ok(Self { warnings, ..found })
     }
@@ -85,6 +86,26 @@ impl Survey {
                 format!("{}{name}", self.prefix)
             }
         }
+    }
+
+    /// Whether the file holds every parameter in the size that `config.json` gives it, before
+    /// anything is made of those sizes.
+    fn check_shapes(&self, weights: &Weights) -> Result<(), ModelError> {
+        for parameter in parameters(&self.config, false) {
+            let name = self.stored(&parameter.path);
+            let tensor = weights.get(&name)?;
+            let [rows, columns] = parameter.shape;
+            let expected = match parameter.kind {
+                ParameterKind::Vector => vec![columns],
+                ParameterKind::Linear if !self.family.stored_in_out => vec![columns, rows],
+                ParameterKind::Linear | ParameterKind::Table => vec![rows, columns],
+            };
+            if tensor.shape != expected {
+                let (path, found) = (tensor.file.to_owned(), tensor.shape.to_vec());
+                return Err(ModelError::Shape { path, name, found, expected });
+            }
+        }
+        Ok(())
     }
 
     /// A sentence on the tensors that no parameter is read from.

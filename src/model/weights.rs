@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::files::Bytes;
 use super::tensors::floats_of;
 use super::{ModelError, ModelFiles};
+use crate::legible::quoted;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -283,7 +284,7 @@ fn weight_map<'a>(path: &Path, index: &'a Value) -> Result<BTreeMap<&'a str, &'a
         .map(|(tensor, file)| {
             let name = file.as_str().filter(|name| is_plain(name)).ok_or_else(|| {
                 error(
-                    format!("tensor “{tensor}” is said to be in {file}"),
+                    format!("tensor “{}” is said to be in {}", quoted(tensor), quoted(file)),
                     "the name of a .safetensors file in the same folder",
                 )
             })?;

@@ -8,19 +8,22 @@ use serde::Serialize;
 
 use super::disk::Disk;
 use super::error::RunError;
+use super::stages::annotator::{nothing_to_learn, scores};
 use super::stages::check;
-use super::stages::confidence::for_policy;
+use super::stages::confidence::{for_policy, say_how_sure};
 use super::stages::data::{Prepared, prepare};
-use super::stages::encode::{encoder_at, max_length};
+use super::stages::encode::{encoder_at, max_length, none_is_left};
+use super::stages::gold;
 use super::stages::lengths;
+use super::stages::sft::no_pair_fits;
 use super::stages::stream;
 use super::{AnnotatorKind, Recipe};
 use super::{Stage, find_model};
 use crate::annotate::scoring_needs;
 use crate::device::{self, Memory};
 use crate::model::{
-    Adapter, Footprint, LoraSettings, ModelError, ModelFiles, Needs, Precision, read_adapter,
-    read_config, survey,
+    Adapter, DecoderConfig, Family, Footprint, LoraSettings, ModelError, ModelFiles, Needs,
+    Precision, is_reward_model, parameters, read_adapter, read_config, survey,
 };
 use crate::preference::Preference;
 use crate::text::{Encoder, Fit, Lengths, Sequence, encode_pairs};
@@ -95,10 +98,15 @@ pub fn estimate(recipe: &Recipe, runs: &Path) -> Result<Estimate, RunError> {
     let device = device::open(&choice.device)?;
     let memory = recipe.memory(&choice.device);
     let (prepared, _) = prepare(recipe)?;
+    // In the order of a run, so that both refuse in the same words.
+    gold::check_of(recipe)?;
+    let (lengths, warnings) = told(recipe, &prepared)?;
+    if recipe.annotator.kind == AnnotatorKind::File {
+        say_how_sure(recipe, &prepared)?;
+    }
     let process = beside_stages(&device);
     let mut inputs = Inputs { prepared: &prepared, device: &device, memory, process };
     let stages = inputs.stages(recipe)?;
-    let (lengths, warnings) = told(recipe, &prepared)?;
     let mut estimate = Estimate {
         device: choice.device.describe(),
         memory,
@@ -130,12 +138,19 @@ fn told(
     for (who, field) in check::readers(recipe) {
         let files = find_model(&field)?;
         let encoder = encoder_at(recipe, &files, jiff::Zoned::now())?;
+        warnings.extend(
+            encoder.tell_controls(&prepared.pairs).map(|told| format!("for the {who}, {told}")),
+        );
         match check::warnings(recipe, who, &files, &encoder) {
             Ok(found) => warnings.extend(found),
-            Err(RunError::Model(ModelError::NotAModel { .. })) => {}
+            // Told by its settings alone.
+            Err(RunError::Model(error @ ModelError::NotAModel { .. })) => {
+                warnings.push(format!("a run would not begin: {error}"));
+            }
             Err(error) => return Err(error),
         }
         let found = lengths::lengths(recipe, prepared, who, &files, &encoder)?;
+        found.iter().try_for_each(|found| lengths::allowed(recipe, who, found))?;
         lengths.extend(found.map(|found| (who.to_owned(), found)));
     }
     Ok((lengths, warnings))
@@ -172,7 +187,8 @@ impl Inputs<'_> {
             Model::open(recipe, &settings.model, settings.precision, &settings.lora, "annotator")?;
         let footprint = model.footprint(true, self.device)?;
         let split = &self.prepared.split;
-        let labelled = self.fitting(&model, &split.labelled, Fit::Whole, recipe)?;
+        let labelled =
+            self.training(&model, &split.labelled, Fit::Whole, recipe, ["annotator", "labelled"])?;
         let order = Order::new(
             labelled.len(),
             &settings.training,
@@ -180,6 +196,11 @@ impl Inputs<'_> {
             recipe.seed,
             stream::ANNOTATOR,
         );
+        if settings.training.epochs <= 0.0 {
+            scores(&model.files)?;
+        } else if order.total == 0 && !is_reward_model(&model.files)? {
+            return Err(nothing_to_learn());
+        }
         let task = BradleyTerryTask::new(labelled, None);
         let trained = self.trained(Stage::Annotator, &footprint, &task, &order, &settings.training);
         let rest = [&split.unlabelled[..], &split.held_out].concat();
@@ -200,8 +221,11 @@ impl Inputs<'_> {
             Model::open(recipe, &settings.model, settings.precision, &settings.lora, "policy")?;
         let footprint = model.footprint(false, self.device)?;
         let split = &self.prepared.split;
-        let pairs = for_policy(recipe, self.prepared);
-        let pairs = self.fitting(&model, &pairs, Fit::Start, recipe)?;
+        let indexes = for_policy(recipe, self.prepared);
+        let pairs = self.training(&model, &indexes, Fit::Start, recipe, ["policy", "training"])?;
+        if pairs.is_empty() && !indexes.is_empty() {
+            return Err(no_pair_fits(max_length(recipe, &model.files)?));
+        }
         let held_out = self.fitting(&model, &split.held_out, Fit::Start, recipe)?;
         let pad = model.encoder.tokenizer.pad;
         let order = |training: &Training, stream| {
@@ -233,6 +257,20 @@ impl Inputs<'_> {
         let evaluated =
             self.inferred(Stage::Evaluate, &footprint, Readout::LogProbs, &held_out, batch);
         Ok(vec![sft, reference, policy, evaluated])
+    }
+
+    /// As [`Inputs::fitting`], for pairs that a run trains on.
+    fn training(
+        &self,
+        model: &Model,
+        indexes: &[usize],
+        fit: Fit,
+        recipe: &Recipe,
+        names: [&str; 2],
+    ) -> Result<Vec<[Sequence; 2]>, RunError> {
+        let encoded = encode_pairs(&model.encoder, &self.prepared.pairs, indexes)?;
+        none_is_left(&encoded, self.prepared, indexes.len(), names)?;
+        self.fitting(model, indexes, fit, recipe)
     }
 
     fn fitting(
@@ -280,6 +318,8 @@ struct Model {
     encoder: Encoder,
     precision: Precision,
     adapter: Option<Adapter>,
+    /// The settings of its adapter.
+    section: String,
 }
 
 /// What the model of a section, `annotator` or `policy`, takes, by its settings.
@@ -310,6 +350,17 @@ fn adapter_of(
     }
 }
 
+/// The shape of a model, which its settings alone tell, too.
+fn shape_of(files: &ModelFiles) -> Result<(&'static Family, DecoderConfig), ModelError> {
+    match survey(files) {
+        Ok(found) => Ok((found.family, found.config)),
+        Err(ModelError::NotAModel { .. }) => {
+            read_config(files).map(|(family, config, _)| (family, config))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 fn footprint_of(
     files: &ModelFiles,
     adapter: Option<&Adapter>,
@@ -317,15 +368,7 @@ fn footprint_of(
     scored: bool,
     device: &Device,
 ) -> Result<Footprint, RunError> {
-    let (family, config) = match survey(files) {
-        Ok(found) => (found.family, found.config),
-        // Settings alone tell a shape, too.
-        Err(ModelError::NotAModel { .. }) => {
-            let (family, config, _) = read_config(files)?;
-            (family, config)
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let (family, config) = shape_of(files)?;
     Ok(Footprint::new(&config, family, adapter, scored, precision, device))
 }
 
@@ -339,11 +382,37 @@ impl Model {
     ) -> Result<Self, RunError> {
         let files = find_model(field)?;
         let adapter = adapter_of(&files, lora, section)?;
+        let section = format!("{section}.lora");
         let encoder = encoder_at(recipe, &files, jiff::Zoned::now())?;
-        Ok(Self { files, encoder, precision, adapter })
+        Ok(Self { files, encoder, precision, adapter, section })
+    }
+
+    /// Whether the device has the types and the room for each parameter, and the adapter a place.
+    fn fits_device(
+        &self,
+        family: &Family,
+        config: &DecoderConfig,
+        scored: bool,
+        device: &Device,
+    ) -> Result<(), RunError> {
+        self.precision.check(device)?;
+        let parameters = parameters(config, scored);
+        if let Some(most) = device::largest_tensor(device) {
+            let large = parameters.iter().find(|parameter| 4 * parameter.count() > most);
+            if let Some(parameter) = large {
+                let (tensor, bytes) = (parameter.path.clone(), 4 * parameter.count());
+                return Err(ModelError::Piece { tensor, bytes, most }.into());
+            }
+        }
+        if let Some(adapter) = self.adapter.as_ref().filter(|_| self.files.adapter().is_none()) {
+            adapter.check_targets(family, &parameters, self.section.as_ref())?;
+        }
+        Ok(())
     }
 
     fn footprint(&self, scored: bool, device: &Device) -> Result<Footprint, RunError> {
+        let (family, config) = shape_of(&self.files)?;
+        self.fits_device(family, &config, scored, device)?;
         footprint_of(&self.files, self.adapter.as_ref(), self.precision, scored, device)
     }
 }

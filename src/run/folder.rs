@@ -120,7 +120,8 @@ pub fn read_events(folder: &Path) -> Result<Vec<Event>, FolderError> {
     if !path.is_file() {
         return Err(not(format!("there is no {EVENTS}")));
     }
-    let bytes = std::fs::read(&path).map_err(|source| FolderError::Io { path, source })?;
+    let bytes = crate::input::read(&path, crate::input::EVENTS)
+        .map_err(|source| FolderError::Io { path, source })?;
     let (mut events, mut broken) = (Vec::new(), Vec::new());
     for (i, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         match serde_json::from_slice(line) {
@@ -137,6 +138,16 @@ pub fn read_events(folder: &Path) -> Result<Vec<Event>, FolderError> {
         events.push(Event::Warning { message });
     }
     Ok(events)
+}
+
+/// Whether the files of an interrupted run can be read; what the state does not name is dropped.
+///
+/// # Errors
+///
+/// There is no run, or a file of it is damaged.
+#[doc(hidden)]
+pub fn can_resume(folder: &Path) -> Result<(), FolderError> {
+    RunFolder::reopen(folder).map(drop)
 }
 
 /// A run folder that was opened to go on in it.
@@ -191,7 +202,7 @@ impl RunFolder {
         let lock = lock(path)?;
         let recipe = Recipe::load(&recipe_path, &[]).map_err(|e| not(e.to_string()))?;
         let mut notes = Vec::new();
-        let mut state = match std::fs::read(path.join(state::FILE)) {
+        let mut state = match crate::input::read(&path.join(state::FILE), crate::input::RUN) {
             Ok(bytes) => State::from_json(&bytes).map_err(not)?,
             Err(e) if e.kind() == ErrorKind::NotFound => State::unknown(path, &recipe)?,
             Err(source) => {
@@ -393,7 +404,7 @@ fn cut(path: &Path, events: &File, spoken_of: u64) -> Result<(u64, Option<String
             "{EVENTS} has {length} bytes, and {spoken_of} are expected: the curves of what is missing are not shown again"
         ));
         // A line that was cut in the middle would swallow the next one.
-        let bytes = std::fs::read(path.join(EVENTS)).map_err(io)?;
+        let bytes = crate::input::read(&path.join(EVENTS), crate::input::EVENTS).map_err(io)?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         keep = whole as u64;
     }

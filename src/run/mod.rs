@@ -25,9 +25,9 @@ pub use disk::Disk;
 pub use error::RunError;
 pub use estimate::{Advice, Estimate, StageEstimate, estimate};
 pub use event::{DataSummary, Event, FileSummary, Stage};
-pub use folder::{FolderError, new_folder, read_events};
+pub use folder::{FolderError, can_resume, new_folder, read_events};
 pub use models::{fetch_model, find_model};
-pub use passes::{keep_passes_in, passes_folder};
+pub use passes::{check_passes, keep_passes_in, passes_folder};
 pub use recipe::{
     AnnotatorKind, AnnotatorSettings, DataSettings, EvaluateSettings, Normalisation,
     PolicySettings, Recipe, SftSettings,

@@ -162,7 +162,7 @@ fn hash(sequence: &Sequence) -> [u8; HASH] {
 
 /// The numbers of a file; none where there is no file.
 fn read(path: &Path) -> Result<HashMap<[u8; HASH], f32>, String> {
-    let bytes = match std::fs::read(path) {
+    let bytes = match crate::input::read(path, LIMIT) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(HashMap::new()),
         Err(e) => return Err(e.to_string()),
@@ -182,6 +182,16 @@ fn read(path: &Path) -> Result<HashMap<[u8; HASH], f32>, String> {
         Some((*hash, f32::from_le_bytes(value.try_into().ok()?)))
     };
     Ok(records.iter().filter_map(record).collect())
+}
+
+/// Whether a file of passes can be read, and what is wrong with it otherwise.
+///
+/// # Errors
+///
+/// The file cannot be read or is damaged.
+#[doc(hidden)]
+pub fn check_passes(path: &Path) -> Result<(), String> {
+    read(path).map(drop)
 }
 
 /// Remove the oldest files until the others take `limit` bytes at most, and what interrupted

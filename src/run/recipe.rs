@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{ColumnMap, Media, Pairing, ReadSettings};
+use crate::data::{ColumnMap, Limits, Media, Pairing, ReadSettings};
 use crate::device::{Candidate, Memory};
 use crate::model::{LoraSettings, Precision};
 use crate::preference::{Objective, Weighting};
 use crate::settings::{Field, settings};
-use crate::text::ChatStyle;
+use crate::text::{ChatStyle, ControlWords};
 use crate::train::{PairSampling, Schedule, Training};
 
 /// Who labels the unlabelled split.
@@ -57,12 +57,20 @@ settings! {
         pub chat: ChatStyle = ChatStyle::Auto,
         /// File with a chat template (Jinja) for all models, in place of their own; empty means each model's own.
         pub chat_template: String = String::new(),
+        /// Words of the data that a model's tokenizer reads as control tokens (`</s>`, `<|im_end|>`). keep: they are control tokens, as in TRL. escape: a space behind their first character makes them words. refuse: such a pair is left out.
+        pub special_tokens: ControlWords = ControlWords::Keep,
         /// Longest prompt + response in tokens.
         pub max_length: usize = 512,
         /// Refuse to begin where max_length loses more than this share of the pairs (of 20 or more); 1 never refuses.
         pub max_lost: f64 = 0.5,
         /// Use only the first so many readable pairs; 0 means all.
         pub limit: usize = 0,
+        /// Most rows of one file, and pairs that come of them: a small packed file can unpack to any number.
+        pub max_rows: usize = Limits::default().max_rows,
+        /// Most bytes of one row.
+        pub max_row_bytes: usize = Limits::default().max_row_bytes,
+        /// GiB of memory that the rows of one file may take; 0 for half of what is free.
+        pub max_memory: f64 = 0.0,
         /// Draw batches in a seeded random order; false keeps the order of the files.
         pub shuffle: bool = true,
     }
@@ -71,7 +79,9 @@ settings! {
 impl DataSettings {
     /// How the files are read.
     pub fn reading(&self) -> ReadSettings {
-        ReadSettings { pairing: self.pairing, media: self.media, columns: self.columns.clone() }
+        let &Self { pairing, media, max_rows, max_row_bytes, max_memory, .. } = self;
+        let limits = Limits { max_rows, max_row_bytes, max_memory };
+        ReadSettings { pairing, media, columns: self.columns.clone(), limits }
     }
 
     /// The settings that are no section of their own, with their documentation.

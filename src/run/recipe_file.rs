@@ -8,6 +8,7 @@ use toml::{Spanned, Table, Value};
 
 use super::{AnnotatorKind, Recipe};
 use crate::hub::HubName;
+use crate::legible::quoted;
 use crate::model::{Precision, base_of};
 use crate::train::Training;
 
@@ -71,7 +72,7 @@ impl Recipe {
     ///
     /// Each names file, line and key, and what to write instead.
     pub fn load(path: &Path, set: &[(String, String)]) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path)
+        let text = crate::input::read_text(path, crate::input::RECIPE)
             .map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
         let mut recipe = Self::parse(&text, path, set)?;
         recipe.resolve_paths(path.parent().unwrap_or(Path::new("")));
@@ -181,6 +182,14 @@ impl Recipe {
         }
         d.columns.check().map_err(|e| invalid(format!("data.columns: {e}")))?;
         need(d.max_length >= 2, "data.max_length", d.max_length as f64, "at least 2 tokens")?;
+        need(d.max_rows >= 1, "data.max_rows", d.max_rows as f64, "at least 1")?;
+        need(d.max_row_bytes >= 1, "data.max_row_bytes", d.max_row_bytes as f64, "at least 1")?;
+        need(
+            d.max_memory >= 0.0 && d.max_memory.is_finite(),
+            "data.max_memory",
+            d.max_memory,
+            "0 or a number of GiB",
+        )?;
         need(
             (0.0..=1.0).contains(&d.max_lost),
             "data.max_lost",
@@ -342,16 +351,19 @@ fn fit(default: &Value, value: Value, key: &str, place: &str) -> Result<Value, R
         }
         (Value::Array(_), Value::String(one)) => Ok(Value::Array(vec![Value::String(one)])),
         (default, value) if default.same_type(&value) => Ok(value),
-        (default, value) => {
-            Err(wrong(place, key, &format!("{value} ({})", words(&value)), words(default)))
-        }
+        (default, value) => Err(wrong(
+            place,
+            key,
+            &format!("{} ({})", quoted(&value), words(&value)),
+            words(default),
+        )),
     }
 }
 
 fn wrong(place: &str, key: &str, found: &str, expected: &str) -> RecipeError {
     RecipeError::WrongType {
         place: place.to_owned(),
-        key: key.to_owned(),
+        key: quoted(key),
         found: found.to_owned(),
         expected: expected.to_owned(),
     }
@@ -369,6 +381,9 @@ fn words(value: &Value) -> &'static str {
     }
 }
 
+/// Bytes of a key that can be a misspelt one; distances between longer texts are dear.
+const LONGEST_KEY: usize = 100;
+
 fn unknown(place: &str, key: &str) -> RecipeError {
     let distance = |known: &String| {
         let last = |k: &str| k.rsplit('.').next().unwrap_or(k).to_owned();
@@ -377,9 +392,10 @@ fn unknown(place: &str, key: &str) -> RecipeError {
     };
     let nearest = known_keys()
         .into_iter()
+        .filter(|_| key.len() <= LONGEST_KEY)
         .min_by_key(distance)
         .map_or_else(String::new, |known| format!("; the nearest is “{known}”"));
-    RecipeError::UnknownKey { place: place.to_owned(), key: key.to_owned(), nearest }
+    RecipeError::UnknownKey { place: place.to_owned(), key: quoted(key), nearest }
 }
 
 fn known_keys() -> Vec<String> {
@@ -398,7 +414,7 @@ fn known_keys() -> Vec<String> {
 /// Lay `section.key = value` pairs over a table; values are TOML, or bare words.
 fn apply(table: &mut Table, set: &[(String, String)]) -> Result<(), RecipeError> {
     for (key, text) in set {
-        let place = format!("--set {key}={text}");
+        let place = format!("--set {key}={}", quoted(text));
         let value = parse_value(text);
         let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
         let mut sections = section.split('.').filter(|part| !part.is_empty());

@@ -225,15 +225,15 @@ impl RunView {
             Event::Checkpoint { stage, step } => self.checkpoint = Some((stage, step)),
             Event::Paused => self.status = Status::Paused,
             Event::Continued => self.status = Status::Running,
-            Event::Warning { message } => self.line(Level::Warning, message),
+            Event::Warning { message } => self.line(Level::Warning, &message),
             Event::Note { message } => self.info(message),
             Event::Stopped => {
                 self.status = Status::Stopped;
-                self.info("Stopped; the run can be resumed".to_owned());
+                self.info("Stopped; the run can be resumed");
             }
             Event::Failed { message } => {
                 self.status = Status::Failed;
-                self.line(Level::Error, message);
+                self.line(Level::Error, &message);
             }
             Event::Finished { report } => {
                 self.status = Status::Finished;
@@ -262,11 +262,12 @@ impl RunView {
         self.latest.insert(stage, (step, metrics));
     }
 
-    fn info(&mut self, text: String) {
-        self.line(Level::Info, text);
+    fn info(&mut self, text: impl AsRef<str>) {
+        self.line(Level::Info, text.as_ref());
     }
 
-    fn line(&mut self, level: Level, text: String) {
+    fn line(&mut self, level: Level, text: &str) {
+        let text = crate::legible::cut(text).into_owned();
         self.log.push(LogLine { level, text });
     }
 }

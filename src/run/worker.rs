@@ -14,7 +14,7 @@ use super::session::Session;
 use super::stages::run_all;
 use super::state::State;
 use super::{Control, Event, Recipe, Report};
-use crate::device;
+use crate::{device, legible};
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -119,7 +119,7 @@ pub fn execute(
     let last = match &outcome {
         Ok(report) => Event::Finished { report: Box::new(report.clone()) },
         Err(RunError::Stopped) => Event::Stopped,
-        Err(error) => Event::Failed { message: error.to_string() },
+        Err(error) => Event::Failed { message: legible::cut(&error.to_string()).into_owned() },
     };
     if let Err(error) = opened.emit(last.clone()) {
         log::error!("{error}");
@@ -173,7 +173,7 @@ fn open<'a>(
             Ok(session)
         }
         Err(error) => {
-            listener(Event::Failed { message: error.to_string() });
+            listener(Event::Failed { message: legible::cut(&error.to_string()).into_owned() });
             Err(error)
         }
     }

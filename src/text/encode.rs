@@ -110,7 +110,11 @@ pub fn encode_pairs(
     for (i, outcome) in each {
         match outcome {
             Ok(pair) => encoded.pairs.push(pair),
-            Err(error @ (TextError::Template { .. } | TextError::Refused { .. })) => {
+            Err(
+                error @ (TextError::Template { .. }
+                | TextError::Refused { .. }
+                | TextError::Control { .. }),
+            ) => {
                 encoded.refused.push((i, error));
             }
             Err(TextError::Beyond { path, token, id, rows, .. }) => {

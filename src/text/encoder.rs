@@ -7,9 +7,10 @@ use std::str::FromStr;
 use jiff::Zoned;
 use serde::{Deserialize, Serialize};
 
+use super::controls::Controls;
 use super::encode::common_prefix;
 use super::prompt::{after_transcript, is_transcript, transcript, turns};
-use super::{ChatTemplate, Sequence, TextError, Tokenizer};
+use super::{ChatTemplate, ControlWords, Sequence, TextError, Tokenizer};
 use crate::data::{Message, Prompt, Role};
 use crate::model::ModelFiles;
 
@@ -60,13 +61,16 @@ pub struct Chat {
     pub style: ChatStyle,
     /// A template in place of the model's own.
     pub template: Option<PathBuf>,
+    /// What happens to words of data that the tokenizer reads as control tokens.
+    pub words: ControlWords,
     /// What templates take for the present time.
     pub now: Zoned,
 }
 
 impl Default for Chat {
     fn default() -> Self {
-        Self { style: ChatStyle::Auto, template: None, now: Zoned::now() }
+        let words = ControlWords::Keep;
+        Self { style: ChatStyle::Auto, template: None, words, now: Zoned::now() }
     }
 }
 
@@ -88,6 +92,9 @@ pub struct Encoder {
     template: Option<ChatTemplate>,
     /// The token with which the template ends what the assistant says.
     turn_end: Option<u32>,
+    /// The words that the tokenizer reads as control tokens, and what happens to them in data.
+    pub(super) controls: Controls,
+    pub(super) words: ControlWords,
 }
 
 /// A prompt in the style that it will be written in.
@@ -100,7 +107,9 @@ enum Form<'a> {
 impl Encoder {
     /// A tokenizer without a chat template.
     pub fn plain(tokenizer: Tokenizer) -> Self {
-        Self { tokenizer, style: ChatStyle::Auto, template: None, turn_end: None }
+        let controls = Controls::new(tokenizer.controls());
+        let (style, words) = (ChatStyle::Auto, ControlWords::Keep);
+        Self { tokenizer, style, template: None, turn_end: None, controls, words }
     }
 
     /// The tokenizer and the chat template of a model.
@@ -119,7 +128,10 @@ impl Encoder {
             return Err(TextError::NoTemplate { path: files.name() });
         }
         let turn_end = template.as_ref().and_then(|template| turn_end(template, &tokenizer));
-        Ok(Self { tokenizer, style: chat.style, template, turn_end })
+        let end = turn_end.and_then(|id| tokenizer.text_of(id));
+        let controls = Controls::new(tokenizer.controls().into_iter().chain(end));
+        let Chat { style, words, .. } = *chat;
+        Ok(Self { tokenizer, style, template, turn_end, controls, words })
     }
 
     /// The chat template, where one is in use.
@@ -186,7 +198,7 @@ impl Encoder {
     ///
     /// The template's.
     pub fn prompt(&self, prompt: &Prompt) -> Result<Rendered, TextError> {
-        Ok(match self.form(prompt) {
+        Ok(match self.form(&*self.worded(prompt)?) {
             Form::Conversation(template, messages) => {
                 Rendered { text: template.render(&messages, true)?, complete: true }
             }
@@ -201,6 +213,8 @@ impl Encoder {
     ///
     /// The template's.
     pub fn whole(&self, prompt: &Prompt, response: &str) -> Result<Rendered, TextError> {
+        let (prompt, response) = (self.worded(prompt)?, self.worded_response(response)?);
+        let (prompt, response) = (&*prompt, &*response);
         let mut text = match self.form(prompt) {
             Form::Conversation(template, messages) => {
                 let mut messages = messages.into_owned();

@@ -3,6 +3,7 @@
 mod batch;
 mod byte_level;
 mod chat;
+mod controls;
 mod encode;
 mod encoder;
 mod guard;
@@ -13,6 +14,7 @@ mod vocabulary;
 
 pub use batch::{Batch, Segment, SegmentKind, Span, bucket};
 pub use chat::{ChatTemplate, Special, TEMPLATE_FILE, special_tokens};
+pub use controls::{ControlWords, ControlsFound};
 pub use encode::{Encoded, EncodedPair, Fit, Sequence, encode_pairs};
 pub use encoder::{Chat, ChatStyle, Encoder, Rendered};
 pub use lengths::{Lengths, QUANTILES};

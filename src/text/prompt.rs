@@ -69,6 +69,12 @@ pub enum TextError {
         /// The template's own words.
         words: String,
     },
+    /// A text holds a control token, and data.special_tokens refuses that.
+    #[error("a text holds “{token}”, which the tokenizer reads as a control token")]
+    Control {
+        /// The token.
+        token: String,
+    },
     /// A template is asked for, and there is none.
     #[error(
         "{path} has no chat template, which data.chat = \"template\" asks for; name one with data.chat_template, or set data.chat = \"auto\""

@@ -217,6 +217,15 @@ impl Tokenizer {
         self.byte_level.is_some()
     }
 
+    /// The texts of the tokens that control a model and are no text of its own: special ones, and those
+    /// that end texts.
+    pub(super) fn controls(&self) -> Vec<String> {
+        let added = self.inner.get_added_tokens_decoder().into_iter();
+        let special = added.filter(|(id, token)| token.special || self.stop.contains(id));
+        let ends = self.stop.iter().filter_map(|id| self.text_of(*id));
+        special.map(|(_, token)| token.content).chain(ends).collect()
+    }
+
     /// Whether a token is an added one, none that text of its own is cut into.
     pub fn is_added(&self, id: u32) -> bool {
         self.inner.get_added_tokens_decoder().contains_key(&id)

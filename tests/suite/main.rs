@@ -9,6 +9,7 @@ mod chat;
 mod checkpoints;
 mod cli;
 mod common;
+mod corpus;
 mod data;
 mod faults;
 mod file_annotator;
@@ -17,6 +18,7 @@ mod hub;
 #[cfg(unix)]
 mod interrupts;
 mod lengths;
+mod limits;
 mod memory;
 mod models;
 mod packing;

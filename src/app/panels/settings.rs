@@ -17,7 +17,7 @@ use crate::data::{Media, Pairing};
 use crate::hub::HubName;
 use crate::preference::{Objective, Scheme};
 use crate::run::{AnnotatorKind, Normalisation, Recipe};
-use crate::text::ChatStyle;
+use crate::text::{ChatStyle, ControlWords};
 use crate::train::{PairSampling, Recompute, Schedule, Training};
 
 /// All settings of the next run.
@@ -220,6 +220,14 @@ impl Form<'_> {
             let options =
                 [(Media::Refuse, "skip their rows"), (Media::LeaveOut, "leave them out, and tell")];
             choice(ui, "media", &mut d.media, &options);
+        });
+        line(ui, p, "data.special_tokens", "Control tokens in texts", |ui| {
+            let options = [
+                (ControlWords::Keep, "stay control tokens"),
+                (ControlWords::Escape, "become words"),
+                (ControlWords::Refuse, "leave their pairs out"),
+            ];
+            choice(ui, "special_tokens", &mut d.special_tokens, &options);
         });
         line(ui, p, "data.limit", "Use at most", |ui| {
             let text =

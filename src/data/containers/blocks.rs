@@ -4,6 +4,7 @@
 use std::io::Read;
 
 use super::super::error::Fault;
+use super::super::limits::Budget;
 use super::{LARGEST, too_large};
 
 /// Bytes of one block, unless a line is longer.
@@ -19,8 +20,9 @@ pub(super) struct Block {
 }
 
 /// The text of a file, unpacked where it is packed.
-pub(super) struct Blocks<R> {
+pub(super) struct Blocks<'a, R> {
     source: R,
+    budget: &'a Budget,
     packed: bool,
     /// Read, and not given yet.
     rest: Vec<u8>,
@@ -30,10 +32,10 @@ pub(super) struct Blocks<R> {
     given: u64,
 }
 
-impl<R: Read> Blocks<R> {
+impl<'a, R: Read> Blocks<'a, R> {
     /// `packed` says whether an error of the source is one of its gzip data.
-    pub(super) fn new(source: R, packed: bool) -> Self {
-        Self { source, packed, rest: Vec::new(), ended: false, lines: 0, given: 0 }
+    pub(super) fn new(source: R, packed: bool, budget: &'a Budget) -> Self {
+        Self { source, budget, packed, rest: Vec::new(), ended: false, lines: 0, given: 0 }
     }
 
     /// Whether the source has no more than was read of it.
@@ -49,7 +51,18 @@ impl<R: Read> Blocks<R> {
 
     /// All of the text that was not given yet.
     pub(super) fn whole(mut self) -> Result<Vec<u8>, Fault> {
-        self.fill(usize::MAX)?;
+        let most = usize::try_from(self.budget.left()).unwrap_or(usize::MAX).saturating_add(1);
+        let step = usize::try_from(self.budget.row_bytes()).unwrap_or(usize::MAX).max(BLOCK);
+        while !self.ended && self.rest.len() < most {
+            let known = self.rest.len();
+            self.fill(known.saturating_add(step).min(most))?;
+            // So much without the end of a text or of a line is one row.
+            let new = &self.rest[known..];
+            if new.len() == step && memchr::memchr2(b'"', b'\n', new).is_none() {
+                self.budget.check_row(1, step as u64 + 1)?;
+            }
+        }
+        self.budget.hold(self.rest.len() as u64)?;
         Ok(self.rest)
     }
 
@@ -74,7 +87,10 @@ impl<R: Read> Blocks<R> {
                 Some(last) => break last + 1,
                 None if self.ended => break self.rest.len(),
                 // A line that is longer than a block.
-                None => wanted = wanted.saturating_mul(2),
+                None => {
+                    self.budget.check_row(self.lines + 1, self.rest.len() as u64)?;
+                    wanted = wanted.saturating_mul(2);
+                }
             }
         };
         if end == 0 {

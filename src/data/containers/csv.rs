@@ -6,15 +6,16 @@ use serde_json::Value;
 
 use super::super::columns::{Fields, Row};
 use super::super::error::Fault;
+use super::super::limits::{Budget, size_of};
 use super::super::report::BadReason;
 use super::super::values::excerpt;
-use super::Table;
+use super::{BAD, Table};
 
 const SEPARATORS: [(u8, &str); 3] =
     [(b',', "CSV"), (b'\t', "tab-separated table"), (b';', "CSV with semicolons")];
 
 /// Read text as a table.
-pub(super) fn read(text: &str) -> Result<Table, Fault> {
+pub(super) fn read(text: &str, budget: &Budget) -> Result<Table, Fault> {
     let Some((separator, container)) = separator(text) else { return Err(prose(text)) };
     let mut reader =
         ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(text.as_bytes());
@@ -27,12 +28,16 @@ pub(super) fn read(text: &str) -> Result<Table, Fault> {
     while reader.read_record(&mut record).map_err(broken)? {
         last = record.position().map_or(0, csv::Position::byte) as usize;
         let line = line.of(last);
+        budget.check_row(line, record.as_slice().len() as u64)?;
         if record.len() == names.len() {
             let fields =
                 names.iter().zip(&record).map(|(name, cell)| (name.clone(), Value::from(cell)));
-            table.rows.push(Row { line, fields: fields.collect::<Fields>() });
+            let fields = fields.collect::<Fields>();
+            budget.add_rows(1, size_of(&fields))?;
+            table.rows.push(Row { line, fields });
         } else {
             let detail = format!("{} columns; the header has {}", record.len(), names.len());
+            budget.add_rows(1, BAD)?;
             table.bad(line, BadReason::WrongColumnCount, detail);
         }
     }

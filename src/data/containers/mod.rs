@@ -3,24 +3,28 @@
 mod blocks;
 mod csv;
 mod json;
+mod pages;
 mod parquet;
 mod record;
 mod wrappers;
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
 use self::blocks::Blocks;
-pub(super) use self::record::parse as parse_record;
+pub(super) use self::record::{Wrong, parse as parse_record};
 use super::columns::Row;
 use super::error::Fault;
+use super::limits::Budget;
 use super::report::{BadReason, BadRow};
 
 /// Files that are larger, packed or unpacked, are refused: all text is held in memory.
 const LARGEST: u64 = 4 << 30;
+
+/// Bytes that a bad row takes, about.
+const BAD: u64 = 256;
 
 /// How a gzip file begins.
 const GZIP: &[u8] = b"\x1f\x8b";
@@ -78,28 +82,31 @@ const OTHERS: &[(&[u8], &str, &str)] = &[
 ];
 
 /// Read all rows of a file.
-pub(super) fn open(path: &Path) -> Result<Table, Fault> {
-    let mut file = File::open(path).map_err(Fault::Open)?;
-    let facts = file.metadata().map_err(Fault::Open)?;
-    if facts.is_dir() {
+pub(super) fn open(path: &Path, budget: &Budget) -> Result<Table, Fault> {
+    if path.is_dir() {
         return Err(Fault::unknown("a folder", "name the files in it"));
     }
+    let mut file = crate::input::open_stream(path).map_err(Fault::Open)?;
+    let facts = file.metadata().map_err(Fault::Open)?;
     if facts.len() > LARGEST {
         return Err(too_large());
     }
     let mut start = Vec::new();
     file.by_ref().take(4).read_to_end(&mut start).map_err(Fault::Open)?;
     let mut table = if start == parquet::MAGIC {
-        parquet::read(path)?
+        if !facts.is_file() {
+            return Err(Fault::unknown("Parquet from a pipe", "save it as a file"));
+        }
+        parquet::read(file, budget)?
     } else if start.starts_with(GZIP) {
         // Of one member or several.
         let source = MultiGzDecoder::new(start.chain(file));
-        let mut table = from_text(Blocks::new(source, true))?;
+        let mut table = from_text(Blocks::new(source, true, budget), budget)?;
         table.container.push_str(" (gzip)");
         table
     } else {
         // Not by the size that the system reports: pipes have none.
-        from_text(Blocks::new(start.chain(file), false))?
+        from_text(Blocks::new(start.chain(file), false, budget), budget)?
     };
     table.bytes = facts.len();
     Ok(table)
@@ -110,7 +117,7 @@ fn too_large() -> Fault {
 }
 
 /// Records a line are read block by block; all else is held as a whole.
-fn from_text(mut blocks: Blocks<impl Read + Send>) -> Result<Table, Fault> {
+fn from_text(mut blocks: Blocks<impl Read + Send>, budget: &Budget) -> Result<Table, Fault> {
     let head = blocks.head()?;
     refuse(head)?;
     // A block may end inside a line, and even inside a character.
@@ -118,9 +125,9 @@ fn from_text(mut blocks: Blocks<impl Read + Send>) -> Result<Table, Fault> {
     let lines = std::str::from_utf8(lines.strip_prefix(BOM).unwrap_or(lines));
     let of_lines = lines.is_ok_and(json::are_lines);
     if of_lines && !blocks.has_ended() {
-        return json::read_lines(blocks);
+        return json::read_lines(blocks, budget);
     }
-    from_whole(&blocks.whole()?)
+    from_whole(&blocks.whole()?, budget)
 }
 
 /// What is no text.
@@ -142,14 +149,14 @@ fn refuse(bytes: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn from_whole(bytes: &[u8]) -> Result<Table, Fault> {
+fn from_whole(bytes: &[u8], budget: &Budget) -> Result<Table, Fault> {
     let text = utf8(bytes.strip_prefix(BOM).unwrap_or(bytes), 1)?;
     if text.trim().is_empty() {
         return Err(Fault::unknown("an empty file", "choose another file"));
     }
-    match json::read(text)? {
+    match json::read(text, budget)? {
         Some(table) => Ok(table),
-        None => csv::read(text),
+        None => csv::read(text, budget),
     }
 }
 

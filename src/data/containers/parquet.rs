@@ -1,8 +1,7 @@
 //! Parquet: texts, numbers, and lists of chat messages.
 
 use std::fs::File;
-use std::panic::catch_unwind;
-use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -11,42 +10,48 @@ use serde_json::{Number, Value};
 
 use super::super::columns::{Fields, Row};
 use super::super::error::Fault;
+use super::super::limits::{Budget, size_of};
+use super::super::values::length;
 use super::record::ORDERED;
-use super::{LARGEST, Table, too_large};
+use super::{Table, pages};
 
 /// How a Parquet file begins and ends.
 pub(super) const MAGIC: &[u8] = b"PAR1";
 
-/// More rows than any preference data have: a damaged file may claim any number.
-const MOST_ROWS: i64 = 100_000_000;
-
 /// Read a whole file.
-pub(super) fn read(path: &Path) -> Result<Table, Fault> {
-    let path = path.to_owned();
+pub(super) fn read(file: File, budget: &Budget) -> Result<Table, Fault> {
     // The reader asserts what a damaged file need not keep.
-    catch_unwind(move || rows(&path)).unwrap_or_else(|_| {
+    catch_unwind(AssertUnwindSafe(|| rows(file, budget))).unwrap_or_else(|_| {
         Err(Fault::Damaged("its Parquet data contradict themselves".to_owned()))
     })
 }
 
-fn rows(path: &Path) -> Result<Table, Fault> {
-    let file = File::open(path).map_err(Fault::Open)?;
+fn rows(file: File, budget: &Budget) -> Result<Table, Fault> {
+    let again = file.try_clone().map_err(Fault::Open)?;
     let reader = SerializedFileReader::new(file).map_err(|e| damaged(&e, 0))?;
     let groups = reader.metadata().row_groups();
     let size = groups
         .iter()
         .map(|group| group.total_byte_size().max(0) as u64)
         .fold(0, u64::saturating_add);
-    let claimed = groups.iter().map(|group| group.num_rows().max(0)).fold(0, i64::saturating_add);
-    if size > LARGEST || claimed > MOST_ROWS {
-        return Err(too_large());
+    let claimed =
+        groups.iter().map(|group| group.num_rows().max(0)).fold(0, i64::saturating_add) as u64;
+    // What the file says of itself, before anything is made of it.
+    if claimed > budget.rows() {
+        return Err(budget.too_many("rows"));
     }
+    if size > budget.left() {
+        return Err(budget.no_memory());
+    }
+    pages::check(&again, reader.metadata(), budget)?;
     let mut table = Table { container: "Parquet".to_owned(), ..Table::default() };
     let rows = reader.get_row_iter(None).map_err(|e| damaged(&e, 0))?;
     for (line, row) in (1..).zip(rows) {
         let columns = row.map_err(|e| damaged(&e, table.rows.len()))?.into_columns();
-        let fields = columns.into_iter().map(named);
-        table.rows.push(Row { line, fields: fields.collect::<Fields>() });
+        let fields = columns.into_iter().map(named).collect::<Fields>();
+        budget.check_row(line, fields.values().map(length).sum::<usize>() as u64)?;
+        budget.add_rows(1, size_of(&fields))?;
+        table.rows.push(Row { line, fields });
     }
     Ok(table)
 }

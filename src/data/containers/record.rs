@@ -1,10 +1,12 @@
 //! One JSON record, as Python writes it too.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::super::limits::{ENTRY, MAP, VALUE};
 use super::super::python;
 
 /// Values under these keys are kept as JSON text: a chat template writes them into the prompt,
@@ -14,25 +16,37 @@ pub(super) const ORDERED: [&str; 3] = ["tools", "tool_calls", "function_call"];
 /// What Python's `json` writes for numbers that JSON does not have.
 const NO_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
-/// Read a record; also how many numbers in it are none, which are null.
-pub(in crate::data) fn parse(text: &str) -> Result<(Value, usize), serde_json::Error> {
-    let error = match strict(text) {
+/// Why a record is not read.
+#[derive(Debug)]
+pub(in crate::data) enum Wrong {
+    /// It is no JSON.
+    Json(serde_json::Error),
+    /// It becomes more than it may.
+    Memory,
+}
+
+/// Read a record that becomes so many bytes in memory at most; also how many numbers in it are none,
+/// which are null.
+pub(in crate::data) fn parse(text: &str, most: u64) -> Result<(Value, usize), Wrong> {
+    let error = match strict(text, most) {
         Ok(value) => return Ok((value, 0)),
+        Err(Wrong::Memory) => return Err(Wrong::Memory),
         Err(error) => error,
     };
     if let Some((text, count)) = without_nan(text) {
-        return strict(&text).map(|value| (value, count));
+        return strict(&text, most).map(|value| (value, count));
     }
     // A line that Python printed without its `json`.
     let printed = text.trim_start().starts_with("{'").then(|| python::to_json(text)).flatten();
-    printed.map_or(Err(error), |json| strict(&json).map(|value| (value, 0)))
+    printed.map_or(Err(error), |json| strict(&json, most).map(|value| (value, 0)))
 }
 
-fn strict(text: &str) -> Result<Value, serde_json::Error> {
+fn strict(text: &str, most: u64) -> Result<Value, Wrong> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Record.deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    Ok(value)
+    let left = Cell::new(Some(most));
+    let value = Record { left: &left }.deserialize(&mut deserializer);
+    let value = value.and_then(|value| deserializer.end().map(|()| value));
+    value.map_err(|error| if left.get().is_none() { Wrong::Memory } else { Wrong::Json(error) })
 }
 
 /// The text with null for what is no number; `None` where all are.
@@ -62,9 +76,20 @@ fn without_nan(text: &str) -> Option<(String, usize)> {
 }
 
 /// Builds a value; see [`ORDERED`].
-struct Record;
+#[derive(Clone, Copy)]
+struct Record<'a> {
+    /// Bytes of memory that may still be taken; none once that was not enough.
+    left: &'a Cell<Option<u64>>,
+}
 
-impl<'de> DeserializeSeed<'de> for Record {
+impl Record<'_> {
+    fn take<E: Error>(self, bytes: u64) -> Result<(), E> {
+        self.left.set(self.left.get().and_then(|left| left.checked_sub(bytes)));
+        self.left.get().map(drop).ok_or_else(|| E::custom("it unpacks to too much"))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Record<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -72,7 +97,7 @@ impl<'de> DeserializeSeed<'de> for Record {
     }
 }
 
-impl<'de> Visitor<'de> for Record {
+impl<'de> Visitor<'de> for Record<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,17 +124,20 @@ impl<'de> Visitor<'de> for Record {
         Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        self.take(value.len() as u64 + ENTRY)?;
         Ok(value.into())
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+    fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
+        self.take(value.len() as u64 + ENTRY)?;
         Ok(value.into())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Self)? {
+        while let Some(item) = items.next_element_seed(self)? {
+            self.take(VALUE)?;
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -118,6 +146,9 @@ impl<'de> Visitor<'de> for Record {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
+            // A node of a map has room for eleven entries.
+            let node = if fields.len().is_multiple_of(6) { MAP } else { 0 };
+            self.take(node + key.len() as u64 + ENTRY)?;
             let value = if ORDERED.contains(&key.as_str()) {
                 // Its maps keep the order of their keys.
                 let value: minijinja::Value = entries.next_value()?;
@@ -129,7 +160,7 @@ impl<'de> Visitor<'de> for Record {
                     serde_json::to_string(&value).map_err(A::Error::custom)?.into()
                 }
             } else {
-                entries.next_value_seed(Self)?
+                entries.next_value_seed(self)?
             };
             fields.insert(key, value);
         }

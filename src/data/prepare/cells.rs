@@ -10,7 +10,9 @@ use rayon::prelude::*;
 use serde_json::Value;
 
 use super::super::columns::Row;
-use super::super::containers::parse_record;
+use super::super::containers::{Wrong, parse_record};
+use super::super::error::Fault;
+use super::super::limits::{Budget, size};
 use super::super::lists;
 use super::super::names::words;
 use super::super::python;
@@ -44,11 +46,20 @@ impl Decoded {
 
 /// Decode the columns of printed values; a `flat` table holds nothing but texts. Rows in which
 /// such a value breaks off are bad.
-pub(super) fn decode(rows: &mut Vec<Row>, flat: bool, done: &mut Done) {
+pub(super) fn decode(
+    rows: &mut Vec<Row>,
+    flat: bool,
+    budget: &Budget,
+    done: &mut Done,
+) -> Result<(), Fault> {
     let mut decoded: Vec<Decoded> = Vec::new();
     for (name, texts) in suspects(rows) {
         let text = |row: &Row| row.fields.get(&name)?.as_str().map(str::to_owned);
-        let values: Vec<Option<Value>> = rows.par_iter().map(|row| read(&text(row)?)).collect();
+        let values = rows.par_iter().map(|row| match text(row) {
+            Some(text) => read(&text, row.line, budget),
+            None => Ok(None),
+        });
+        let values = values.collect::<Result<Vec<Option<Value>>, Fault>>()?;
         let share = values.iter().flatten().count() as f64 / texts.max(1) as f64;
         let chat = rows.iter().filter(|row| text(row).is_some_and(|text| begins_as_chat(&text)));
         // All may be cut off.
@@ -79,6 +90,7 @@ pub(super) fn decode(rows: &mut Vec<Row>, flat: bool, done: &mut Done) {
     let mut index = 0..;
     rows.retain(|_| index.next().is_some_and(|i| !bad.contains_key(&i)));
     done.bad.extend(bad.into_values());
+    Ok(())
 }
 
 /// Whether a text begins as a list or an object does.
@@ -115,13 +127,22 @@ fn suspects(rows: &[Row]) -> Vec<(String, usize)> {
 }
 
 /// A printed list or object: JSON, or what Python prints.
-fn read(text: &str) -> Option<Value> {
+fn read(text: &str, line: u64, budget: &Budget) -> Result<Option<Value>, Fault> {
     let text = text.trim();
-    let value = match parse_record(text) {
-        Ok((value, _)) => value,
-        Err(_) => parse_record(&python::to_json(text)?).ok()?.0,
+    let most = budget.record(text.len() as u64);
+    let json = match parse_record(text, most) {
+        Err(Wrong::Json(_)) => match python::to_json(text) {
+            Some(json) => parse_record(&json, most),
+            None => return Ok(None),
+        },
+        parsed => parsed,
     };
-    (value.is_array() || value.is_object()).then_some(value)
+    let value = match json {
+        Ok((value, _)) if value.is_array() || value.is_object() => value,
+        Err(Wrong::Memory) => return Err(budget.unpacks(line, text.len() as u64)),
+        _ => return Ok(None),
+    };
+    budget.hold(size(&value)).map(|()| Some(value))
 }
 
 /// The columns whose values are to be read as such.

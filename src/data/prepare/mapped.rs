@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::super::columns::{Fields, Row};
 use super::super::error::Fault;
 use super::super::settings::ReadSettings;
+use super::super::values::excerpt;
 use super::Done;
 
 /// Columns named in a message.
@@ -53,11 +54,18 @@ fn absent(rows: &[Row], entry: &str, path: &str) -> Fault {
             names.push(name);
         }
     }
-    let nearest = names.iter().min_by_key(|name| strsim::damerau_levenshtein(name, path));
-    let nearest = nearest.map(|name| format!("; the nearest is `{name}`")).unwrap_or_default();
+    // Distances between longer texts are dear.
+    let short = |name: &&&str| name.len() <= 100 && path.len() <= 100;
+    let nearest =
+        names.iter().filter(short).min_by_key(|name| strsim::damerau_levenshtein(name, path));
+    let nearest =
+        nearest.map(|name| format!("; the nearest is `{}`", excerpt(name))).unwrap_or_default();
     Fault::unknown(
         format!("no row with `{path}`, which data.columns.{entry} names{nearest}"),
-        format!("name one of {}", names.join(", ")),
+        format!(
+            "name one of {}",
+            names.iter().map(|name| excerpt(name)).collect::<Vec<_>>().join(", ")
+        ),
     )
 }
 

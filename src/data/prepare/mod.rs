@@ -10,6 +10,7 @@ mod two;
 
 use super::columns::{Columns, Row};
 use super::error::Fault;
+use super::limits::Budget;
 use super::report::BadRow;
 use super::settings::ReadSettings;
 
@@ -29,9 +30,10 @@ pub(super) fn prepare(
     rows: &mut Vec<Row>,
     flat: bool,
     settings: &ReadSettings,
+    budget: &Budget,
 ) -> Result<Done, Fault> {
     let mut done = Done::default();
-    cells::decode(rows, flat, &mut done);
+    cells::decode(rows, flat, budget, &mut done)?;
     flatten::flatten(rows);
     let by_hand = mapped::materialise(rows, settings, &mut done)?;
     if by_hand {

@@ -70,6 +70,9 @@ impl Shape for AnswerLists {
         let [better, worse] = [texts(row, &self.names[0])?, texts(row, &self.names[1])?];
         for chosen in &better {
             for rejected in &worse {
+                if found.full {
+                    return Ok(());
+                }
                 let draft = Draft {
                     prompt: prompt.clone(),
                     responses: [chosen.clone(), rejected.clone()],

@@ -57,6 +57,9 @@ impl Shape for BestAnswers {
         let prompt = self.prompt.around(row, prompt)?;
         let best = take_text(row, &self.best)?;
         for wrong in self.incorrect(row)? {
+            if found.full {
+                break;
+            }
             let draft = Draft {
                 prompt: prompt.clone(),
                 responses: [best.clone(), wrong],

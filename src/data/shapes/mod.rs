@@ -16,6 +16,7 @@ mod unpaired;
 use std::cmp::Reverse;
 
 use super::columns::{Column, Columns, Fields};
+use super::limits::size_of_pair;
 use super::names::{Twins, names_a_response};
 use super::pair::{Label, Prompt};
 use super::prompts::PromptColumns;
@@ -86,12 +87,38 @@ pub(super) struct Found {
     pub(super) pairs: Vec<Draft>,
     pub(super) ties: usize,
     pub(super) bad: Vec<Bad>,
+    /// Bytes that the pairs take.
+    pub(super) bytes: u64,
+    /// Bytes that they may take: each two of many answers are more than any memory.
+    most: u64,
+    /// Whether they would take more.
+    pub(super) full: bool,
 }
 
+/// Bytes that a fault takes, about.
+const FAULT: u64 = 128;
+
 impl Found {
+    /// Nothing yet, and room for so many bytes.
+    pub(super) fn within(most: u64) -> Self {
+        Self { most, ..Self::default() }
+    }
+
+    /// A bad row.
+    pub(super) fn of(bad: Bad) -> Self {
+        Self { bad: vec![bad], ..Self::default() }
+    }
+
     /// Add a pair if it is sound; else say why not, with the names of its responses.
     fn add(&mut self, draft: Draft, names: [&str; 2]) {
-        match fault(&draft, names) {
+        let fault = fault(&draft, names);
+        self.bytes += match &fault {
+            Some(_) => FAULT,
+            None => size_of_pair(&draft.prompt, &draft.responses),
+        };
+        self.full |= self.bytes > self.most;
+        match fault {
+            _ if self.full => {}
             Some(bad) => self.bad.push(bad),
             None => self.pairs.push(draft),
         }

@@ -96,6 +96,9 @@ pub(super) fn pair_up(
     found: &mut Found,
 ) {
     let mut add = |better: usize, worse: usize| {
+        if found.full {
+            return;
+        }
         let ((best, chosen), (worst, rejected)) = (&answers[better], &answers[worse]);
         if best == worst {
             found.ties += 1;

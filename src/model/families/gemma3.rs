@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Family;
 use super::llama::{BASE, Biases, config, rotary_of, windowed_layers};
+use crate::legible::quoted;
 use crate::model::config::{DecoderConfig, Fields, ModelError, NormKind, Position, Window};
 
 /// Gemma 3's language model.
@@ -57,7 +58,7 @@ pub(super) static GEMMA3: Family = Family {
 fn plain_scores(fields: &Fields<'_>) -> Result<(), ModelError> {
     for name in ["attn_logit_softcapping", "final_logit_softcapping"] {
         if let Some(cap) = fields.json.get(name).filter(|cap| !cap.is_null()) {
-            return Err(fields.error(format!("“{name}” is {cap}"), "null, as in Gemma 3"));
+            return Err(fields.error(format!("“{name}” is {}", quoted(cap)), "null, as in Gemma 3"));
         }
     }
     if fields.flag_or("use_bidirectional_attention", false)? {

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::Family;
+use crate::legible::quoted;
 use crate::model::config::{
     DecoderConfig, Fields, ModelError, NormKind, Position, RotaryScaling, Window,
 };
@@ -137,7 +138,7 @@ pub(super) fn windowed_layers(
     });
     kinds.ok_or_else(|| {
         fields.error(
-            format!("“layer_types” is {types}"),
+            format!("“layer_types” is {}", quoted(types)),
             &format!("full_attention or sliding_attention for each of the {count} layers"),
         )
     })
@@ -204,7 +205,9 @@ pub(super) fn rotary_of(
             original: inner.number_or("original_max_position_embeddings", 8192.0)?,
         },
         other => {
-            return Err(fields.error(format!("rope type “{other}”"), "default, linear or llama3"));
+            return Err(
+                fields.error(format!("rope type “{}”", quoted(other)), "default, linear or llama3")
+            );
         }
     };
     Ok(Position::Rotary { theta, scaling })

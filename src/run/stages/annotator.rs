@@ -44,7 +44,7 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
             load_to_train(session, &files, "annotator", settings.precision, &settings.lora)?;
         if checkpoint.decoder.score.is_none() {
             if total == 0 {
-                return Err(RunError::Impossible("the annotator has no labelled pairs to learn from and no score.weight of its own; raise data.labelled, or name a trained annotator".to_owned()));
+                return Err(nothing_to_learn());
             }
             checkpoint = with_fresh_head(checkpoint, session);
         }
@@ -64,6 +64,11 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
         let export = Export { source: &files, pad, ends: Vec::new(), merge };
         session.export("annotator", &checkpoint, &export)
     })
+}
+
+/// An annotator without a head and without pairs.
+pub(crate) fn nothing_to_learn() -> RunError {
+    RunError::Impossible("the annotator has no labelled pairs to learn from and no score.weight of its own; raise data.labelled, or name a trained annotator".to_owned())
 }
 
 /// What is skipped where the annotator's score is read, after so many steps of training: a model
@@ -87,8 +92,18 @@ pub(crate) fn trained_files(session: &Session<'_>) -> Result<ModelFiles, RunErro
 
 /// Nothing to train: the model must be able to score already.
 fn as_it_is(session: &mut Session<'_>, files: &ModelFiles) -> Result<(), RunError> {
+    scores(files)?;
+    session.stage(Stage::Annotator, 0, |_| Ok(()))
+}
+
+/// Whether a model can score without having learnt it here.
+///
+/// # Errors
+///
+/// It cannot.
+pub(crate) fn scores(files: &ModelFiles) -> Result<(), RunError> {
     if is_reward_model(files)? || files.adapter().is_some() {
-        return session.stage(Stage::Annotator, 0, |_| Ok(()));
+        return Ok(());
     }
     Err(RunError::Impossible(format!(
         "annotator.epochs = 0, but {} is no reward model: it has no score.weight; name a sequence classifier with one label, or let it learn (annotator.epochs = 5, say)",

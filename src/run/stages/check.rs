@@ -37,7 +37,8 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
     let template = session.recipe.data.chat_template.clone();
     if !template.is_empty() {
         let path = PathBuf::from(&template);
-        let bytes = std::fs::read(&path).map_err(|source| ModelError::Io { path, source })?;
+        let bytes = crate::input::read(&path, crate::input::RECIPE);
+        let bytes = bytes.map_err(|source| ModelError::Io { path, source })?;
         session.same_input("data.chat_template", hex(&Sha256::digest(bytes)))?;
     }
     for (who, field) in readers(&session.recipe) {
@@ -48,6 +49,9 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
         let encoder = super::encode::encoder(session, &files)?;
         for warning in warnings(&session.recipe, who, &files, &encoder)? {
             session.warn(warning)?;
+        }
+        if let Some(told) = encoder.tell_controls(&prepared.pairs) {
+            session.warn(format!("for the {who}, {told}"))?;
         }
         if !encoder.tokenizer.beyond().is_empty() {
             // Only pairs that hold such a token are in its way.

@@ -63,18 +63,30 @@ pub(crate) fn for_policy(recipe: &Recipe, prepared: &Prepared) -> Vec<usize> {
 /// A probability of 1 has no finite margin; this is near enough to it.
 const SUREST: f64 = 0.9999;
 
+/// Whether the labels of the files have margins; else they have probabilities.
+///
+/// # Errors
+///
+/// They have neither.
+pub(crate) fn say_how_sure(recipe: &Recipe, prepared: &Prepared) -> Result<bool, RunError> {
+    let indexes = for_policy(recipe, prepared);
+    let labels = || indexes.iter().filter_map(|&i| prepared.pairs[i].label);
+    let by_margin = labels().any(|label| label.margin.is_some());
+    if !by_margin && labels().all(|label| label.agreement >= 1.0) {
+        return Err(RunError::Impossible("annotator.kind = \"file\", but the files do not say how sure their labels are; expected a column margin, agreement, confidence or probability, ratings, or one that data.columns.margin names; annotator.kind = \"human\" takes all labels alike".to_owned()));
+    }
+    Ok(by_margin)
+}
+
 /// The labels of the files, as sure as these say: by their margins, or by the probabilities of
 /// their labels where no pair has a margin.
 pub(crate) fn of_files(
     session: &mut Session<'_>,
     prepared: &Prepared,
 ) -> Result<Vec<Labelled>, RunError> {
+    let by_margin = say_how_sure(&session.recipe, prepared)?;
     let indexes = for_policy(&session.recipe, prepared);
     let labels = || indexes.iter().filter_map(|&i| Some((i, prepared.pairs[i].label?)));
-    let by_margin = labels().any(|(_, label)| label.margin.is_some());
-    if !by_margin && labels().all(|(_, label)| label.agreement >= 1.0) {
-        return Err(RunError::Impossible("annotator.kind = \"file\", but the files do not say how sure their labels are; expected a column margin, agreement, confidence or probability, ratings, or one that data.columns.margin names; annotator.kind = \"human\" takes all labels alike".to_owned()));
-    }
     let t = session.recipe.confidence.temperature;
     let margin = |label: &Label| {
         if by_margin {

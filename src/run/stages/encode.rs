@@ -11,7 +11,7 @@ use super::super::{PromptsReport, Recipe};
 use super::data::Prepared;
 use crate::data::Pair;
 use crate::model::{DecoderConfig, ModelFiles, Position, read_config};
-use crate::text::{Chat, EncodedPair, Encoder, TextError, encode_pairs};
+use crate::text::{Chat, Encoded, EncodedPair, Encoder, TextError, encode_pairs};
 
 /// The encoder of a model, in the recipe's style.
 pub(crate) fn encoder(session: &mut Session<'_>, files: &ModelFiles) -> Result<Encoder, RunError> {
@@ -29,7 +29,10 @@ pub(crate) fn encoder_at(
 ) -> Result<Encoder, RunError> {
     let own = Some(PathBuf::from(&recipe.data.chat_template));
     let template = own.filter(|path| !path.as_os_str().is_empty());
-    Ok(Encoder::load(files, &Chat { style: recipe.data.chat, template, now })?)
+    Ok(Encoder::load(
+        files,
+        &Chat { style: recipe.data.chat, template, words: recipe.data.special_tokens, now },
+    )?)
 }
 
 /// Tokens of the longest sequence of a model: what the recipe says, and no more than positions
@@ -65,13 +68,15 @@ pub(crate) fn encode(
     if let Some((first, error)) = encoded.refused.first() {
         let line = prepared.pairs[*first].source.line;
         let (refused, all) = (encoded.refused.len(), indexes.len());
-        if encoded.pairs.is_empty() && split != "held-out" {
-            return Err(RunError::Impossible(format!(
-                "all {all} {split} pairs are refused by the chat template of the {model}, the first (line {line} of its file) so: {error}; try data.chat = \"hh\", or another template by data.chat_template"
-            )));
+        if split != "held-out" {
+            none_is_left(&encoded, prepared, all, [model, split])?;
         }
         session.warn(format!(
-            "{refused} of {all} {split} pairs are left out, because the chat template of the {model} refuses them, the first (line {line} of its file) so: {error}"
+            "{refused} of {all} {split} pairs are left out, because {} of the {model} refuses them, the first (line {line} of its file) so: {error}",
+            match error {
+                TextError::Control { .. } => "data.special_tokens, for the tokenizer",
+                _ => "the chat template",
+            }
         ))?;
         session.refused.extend(encoded.refused.iter().map(|(i, _)| i));
     }
@@ -97,6 +102,31 @@ pub(crate) fn encode(
         told(session, encoder, &prepared.pairs[first.pair], model)?;
     }
     Ok(encoded.pairs)
+}
+
+/// Refuse pairs that are all refused themselves.
+pub(crate) fn none_is_left(
+    encoded: &Encoded,
+    prepared: &Prepared,
+    all: usize,
+    [model, split]: [&str; 2],
+) -> Result<(), RunError> {
+    let (true, Some((first, error))) = (encoded.pairs.is_empty(), encoded.refused.first()) else {
+        return Ok(());
+    };
+    let line = prepared.pairs[*first].source.line;
+    let (what, advice) = match error {
+        TextError::Control { .. } => {
+            ("data.special_tokens, for the tokenizer", "set it to \"keep\" or \"escape\"")
+        }
+        _ => (
+            "the chat template",
+            "try data.chat = \"hh\", or another template by data.chat_template",
+        ),
+    };
+    Err(RunError::Impossible(format!(
+        "all {all} {split} pairs are refused by {what} of the {model}, the first (line {line} of its file) so: {error}; {advice}"
+    )))
 }
 
 /// Tell whether what the policy learns to write ends, and ends once.

@@ -14,8 +14,8 @@ use crate::evaluate::{GoldReport, gold_report, sample};
 use crate::model::{
     Checkpoint, ModelFiles, Sampling, is_reward_model, load_as, read_config, score_pad,
 };
-use crate::run::find_model;
 use crate::run::stages::annotator::preferred_first;
+use crate::run::{Recipe, find_model};
 use crate::text::{Encoder, Sequence, TextError};
 
 /// Sequences that the gold model scores at once.
@@ -32,18 +32,26 @@ struct Asked {
 
 /// Refuse a gold model that cannot score, before hours are spent on what it shall judge.
 pub(crate) fn check(session: &mut Session<'_>) -> Result<(), RunError> {
-    let name = session.recipe.evaluate.gold.clone();
-    if name.is_empty() {
-        return Ok(());
+    match check_of(&session.recipe)? {
+        Some(files) => encoder(session, &files).map(drop),
+        None => Ok(()),
     }
-    let files = find_model(&name)?;
+}
+
+/// The files of the gold model that a recipe names, if it can score.
+pub(crate) fn check_of(recipe: &Recipe) -> Result<Option<ModelFiles>, RunError> {
+    let name = &recipe.evaluate.gold;
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let files = find_model(name)?;
     if !is_reward_model(&files)? {
         return Err(RunError::Impossible(format!(
             "evaluate.gold = \"{name}\" is no reward model: it has no score.weight; name a sequence classifier with one label, or \"\" for none"
         )));
     }
     read_config(&files)?;
-    encoder(session, &files).map(drop)
+    Ok(Some(files))
 }
 
 /// Sample base model, SFT model and policy, and report what the gold reward says.

@@ -59,6 +59,31 @@ pub fn lengths_in(
     Ok(Lengths::of(&encoded.pairs, indexes.len(), fit, limit))
 }
 
+/// What keeps more pairs.
+fn advice(recipe: &Recipe, lengths: &Lengths) -> String {
+    if lengths.limit < recipe.data.max_length {
+        "the model has learned no more positions; one with rotary positions has no such end"
+            .to_owned()
+    } else {
+        format!("data.max_length = {} keeps 95 %", lengths.keeps_most())
+    }
+}
+
+/// Whether a run may begin that loses so much.
+///
+/// # Errors
+///
+/// It is more than `data.max_lost`.
+pub(crate) fn allowed(recipe: &Recipe, who: &str, lengths: &Lengths) -> Result<(), RunError> {
+    if !lengths.exceeds(recipe.data.max_lost) {
+        return Ok(());
+    }
+    let advice = advice(recipe, lengths);
+    Err(RunError::Impossible(format!(
+        "for the {who}, {lengths}; {advice}, and data.max_lost = 1 trains on what is left"
+    )))
+}
+
 /// Tell what the limit loses for a model, once in a run; refuse to begin where that is more than
 /// `data.max_lost`.
 pub(super) fn tell(
@@ -71,20 +96,10 @@ pub(super) fn tell(
     if is_new {
         session.emit(Event::Lengths { model: who.to_owned(), lengths: lengths.clone() })?;
     }
-    let advice = if lengths.limit < session.recipe.data.max_length {
-        "the model has learned no more positions; one with rotary positions has no such end"
-            .to_owned()
-    } else {
-        format!("data.max_length = {} keeps 95 %", lengths.keeps_most())
-    };
-    let told = format!("for the {who}, {lengths}");
-    if lengths.exceeds(session.recipe.data.max_lost) {
-        return Err(RunError::Impossible(format!(
-            "{told}; {advice}, and data.max_lost = 1 trains on what is left"
-        )));
-    }
+    allowed(&session.recipe, who, lengths)?;
     if lengths.is_warned_of() {
-        session.warn(format!("{told}; those are left out ({advice})"))?;
+        let advice = advice(&session.recipe, lengths);
+        session.warn(format!("for the {who}, {lengths}; those are left out ({advice})"))?;
     }
     Ok(())
 }

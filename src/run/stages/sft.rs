@@ -58,12 +58,17 @@ impl Material {
             }
         }
         if pairs.is_empty() {
-            return Err(RunError::Impossible(format!(
-                "no pair fits into {max_length} tokens; raise data.max_length, as far as the policy's positions allow"
-            )));
+            return Err(no_pair_fits(max_length));
         }
         Ok(Self { files, encoder, max_length, pairs })
     }
+}
+
+/// Nothing is left to train on.
+pub(crate) fn no_pair_fits(max_length: usize) -> RunError {
+    RunError::Impossible(format!(
+        "no pair fits into {max_length} tokens; raise data.max_length, as far as the policy's positions allow"
+    ))
 }
 
 /// What SFT leaves: the trained weights of the reference.

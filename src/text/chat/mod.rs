@@ -89,11 +89,12 @@ impl ChatTemplate {
     ///
     /// The file cannot be read or is no Jinja.
     pub fn of_file(path: &Path, files: &ModelFiles, now: &Zoned) -> Result<Self, TextError> {
-        let bytes = std::fs::read(path).map_err(|e| TextError::Template {
-            path: path.to_owned(),
-            line: 0,
-            found: format!("{e}; expected a chat template in Jinja (data.chat_template)"),
-        })?;
+        let bytes =
+            crate::input::read(path, MAX_TEMPLATE as u64).map_err(|e| TextError::Template {
+                path: path.to_owned(),
+                line: 0,
+                found: format!("{e}; expected a chat template in Jinja (data.chat_template)"),
+            })?;
         Self::from_bytes(&bytes, path.to_owned(), special_tokens(files)?, now)
     }
 

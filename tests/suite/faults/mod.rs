@@ -2,11 +2,14 @@
 //! that are no numbers, training that diverges, turns without an end.
 
 mod broken;
+mod controls;
 mod divergence;
 mod ends;
+mod estimated;
 mod first_step;
 mod fuzz;
 mod ids;
+mod sizes;
 mod tensors;
 
 use std::path::{Path, PathBuf};
