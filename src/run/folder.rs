@@ -166,7 +166,9 @@ impl RunFolder {
     /// Something is in it, or it cannot be written.
     pub(crate) fn create(path: &Path, state: &mut State) -> Result<Self, FolderError> {
         let io = |source| FolderError::Io { path: path.to_owned(), source };
-        if path.join(RECIPE).exists() || path.join(EVENTS).exists() {
+        // Power may be cut after the file of events has its name, and before the recipe has.
+        let told = std::fs::metadata(path.join(EVENTS)).is_ok_and(|found| found.len() > 0);
+        if told || path.join(RECIPE).exists() {
             return Err(FolderError::Occupied(path.display().to_string()));
         }
         std::fs::create_dir_all(path).map_err(io)?;
