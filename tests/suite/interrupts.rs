@@ -83,7 +83,7 @@ fn a_run_that_is_told_to_end_goes_on_later_as_if_nothing_had_happened() {
     assert!(child.wait().unwrap().success());
 
     let told = folder.path().join("told");
-    let mut end = |mut command: Command, moment: &dyn Fn(&Value) -> bool, signal: i32| {
+    let end = |mut command: Command, moment: &dyn Fn(&Value) -> bool, signal: i32| {
         let mut child = command.spawn().unwrap();
         reach(&mut child, &told, moment);
         tell(&child, signal);
