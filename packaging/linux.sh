@@ -13,6 +13,8 @@ cd "$(dirname "$0")/.."
 out=$(realpath -m "${1:-$TARGET_DIR/packages}")
 arch=$(dpkg --print-architecture)
 name=confide-$VERSION-linux-$(uname -m)
+# 0 is quick, for a try.
+level=${XZ_LEVEL:-6}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$out"
@@ -38,7 +40,7 @@ which every desktop has. Without a display the demonstration runs in the termina
 TEXT
 # The same input makes the same archive.
 tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
-    -cf - "$name" | xz -T0 -6 > "$out/$name.tar.xz"
+    -cf - "$name" | xz -T0 "-$level" > "$out/$name.tar.xz"
 
 # The Debian package.
 root=$work/deb
@@ -96,7 +98,7 @@ Description: align a language model with preferences of a weaker one
  needs no data, no models and no network.
 TEXT
 (cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum > DEBIAN/md5sums)
-dpkg-deb --root-owner-group -Zxz --build "$root" "$out/confide_${VERSION}_$arch.deb" >/dev/null
+dpkg-deb --root-owner-group -Zxz "-z$level" --build "$root" "$out/confide_${VERSION}_$arch.deb" >/dev/null
 
 sums "$out"
 echo "glibc needed: $(objdump -T "$tree/confide" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)"

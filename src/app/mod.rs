@@ -29,6 +29,7 @@ mod top_bar;
 mod widgets;
 mod window;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use command::{Command, Dialog, Role};
@@ -42,11 +43,11 @@ pub use window::{App, Start};
 #[derive(Debug, thiserror::Error)]
 pub enum WindowError {
     /// It never opened.
-    #[error(transparent)]
-    Closed(eframe::Error),
+    #[error("{0}")]
+    Closed(String),
     /// It was open, and its display or graphics adapter went away.
     #[error("the window was lost: {0}; a run that was under way can go on with `confide resume`")]
-    Lost(eframe::Error),
+    Lost(String),
 }
 
 /// Open the window; returns when it is closed, by a person or because the program was told to end
@@ -78,7 +79,14 @@ pub fn run(start: Start) -> Result<(), WindowError> {
         opened.store(true, Ordering::Relaxed);
         Ok(Box::new(app) as Box<dyn eframe::App>)
     };
-    let ended = eframe::run_native("confide", options, Box::new(create));
+    // Where the display goes away, winit panics; a run that was under way is stopped meanwhile.
+    let ended =
+        catch_unwind(AssertUnwindSafe(|| eframe::run_native("confide", options, Box::new(create))));
+    let text = match ended {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => tasks::panic_text(&*panic),
+    };
     let lost = opened.load(Ordering::Relaxed);
-    ended.map_err(|error| if lost { WindowError::Lost(error) } else { WindowError::Closed(error) })
+    Err(if lost { WindowError::Lost(text) } else { WindowError::Closed(text) })
 }
