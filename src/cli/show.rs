@@ -51,9 +51,7 @@ pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<u8> {
     for file in &inspection.files {
         say(&file.path.display().to_string());
         if let Some(error) = &file.error {
-            // The line before names the file.
-            let path = format!("{}: ", file.path.display());
-            tell(&format!("  error: {}", error.strip_prefix(&path).unwrap_or(error)));
+            tell(&format!("  error: {error}"));
             continue;
         }
         say_short(&format!("  format      {}", file.format));

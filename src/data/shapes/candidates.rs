@@ -115,7 +115,8 @@ impl Shape for Candidates {
         let (prompt, responses) = replies::take(row, &self.twins.names, asked)?;
         let prompt = self.prompt.around(row, prompt)?;
         let names = [self.twins.names[0].as_str(), self.twins.names[1].as_str()];
-        let mut sound = Found::default();
+        // One pair is no more than its row.
+        let mut sound = Found::within(u64::MAX);
         sound.add(Draft { prompt, responses, label: None }, names);
         if sound.bad.is_empty() {
             let label = match verdict? {
@@ -129,6 +130,7 @@ impl Shape for Candidates {
             };
             sound.pairs.iter_mut().for_each(|pair| pair.label = label);
         }
+        found.bytes += sound.bytes;
         found.pairs.append(&mut sound.pairs);
         found.bad.append(&mut sound.bad);
         Ok(())

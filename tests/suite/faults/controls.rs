@@ -31,7 +31,7 @@ fn pairs(model: &Model) -> Vec<Pair> {
         &[
             ["How?", " So.", " No."],
             ["What is <|end|>?", " A token.", " None."],
-            ["Why?", " <|endoftext|> is one.", " <|end|> <|end|>"],
+            ["Why?", " <|endoftext|> is one.", " <|end|> or <|end|> it"],
             ["And?", " Whole.<|endoftext|>", " Cut."],
         ],
     );
