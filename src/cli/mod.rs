@@ -37,6 +37,8 @@ Examples:
 
 What models said of pairs is kept for later runs in the user's cache folder; the environment variable CONFIDE_CACHE names another folder, or none where it is empty.
 
+Tokenizers and chat templates of models run in a process of their own, which may take 4 GiB and some seconds for each text; the environment variable CONFIDE_TEXT_LIMITS, a number, multiplies what they may take.
+
 Exit codes: 0 done, 1 failed, 2 bad arguments or recipe; 130 interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP or a closed console. A run that is interrupted writes a checkpoint first; Ctrl-C or SIGTERM once more ends it at once.";
 
 #[derive(Debug, Parser)]
@@ -83,6 +85,9 @@ enum Command {
     Window(WindowArgs),
     /// Make the models of the built-in demonstration again, from nothing
     Pretrain(PretrainArgs),
+    /// Tokenizers and chat templates run in this command, which the others start
+    #[command(name = crate::text::PROCESS_COMMAND, hide = true)]
+    TextProcess,
 }
 
 /// What `demo` and `run` share.
@@ -261,7 +266,19 @@ const BAD_ARGUMENTS: u8 = 2;
 /// Run the program; returns its exit code. `commit` tells of what it was built, as in “abc1234
 /// 2026-01-31”, where that is known.
 pub fn main(commit: Option<&str>) -> u8 {
+    if let Ok(program) = own_program() {
+        crate::text::isolate_in(program);
+    }
     main_from(std::env::args_os(), commit)
+}
+
+/// The file of this program; on Linux by a name that holds when the file is replaced meanwhile.
+fn own_program() -> std::io::Result<PathBuf> {
+    const ITSELF: &str = "/proc/self/exe";
+    match std::fs::exists(ITSELF) {
+        Ok(true) => Ok(PathBuf::from(ITSELF)),
+        _ => std::env::current_exe(),
+    }
 }
 
 /// As [`main`], with these words in place of the command line's; the first is the program's name.
@@ -341,6 +358,7 @@ fn dispatch(command: Option<Command>) -> anyhow::Result<u8> {
         Some(Command::Report(args)) => show::report(&args.folder, args.json),
         Some(Command::Generate(args)) => generate::generate(&args),
         Some(Command::Pretrain(args)) => pretrain(&args),
+        Some(Command::TextProcess) => Ok(crate::text::serve()),
     }
 }
 

@@ -84,6 +84,15 @@ impl Prompt {
         PromptKey(key)
     }
 
+    /// Bytes of its text, and of the JSON beside it.
+    pub fn bytes(&self) -> usize {
+        let beside = |m: &Message| m.fields.iter().map(|(_, json)| json.len()).sum::<usize>();
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Messages(messages) => messages.iter().map(|m| m.content.len() + beside(m)).sum(),
+        }
+    }
+
     /// Whether nothing is asked: no message, or white space only.
     pub fn is_blank(&self) -> bool {
         match self {

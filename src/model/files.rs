@@ -1,6 +1,8 @@
 //! The files of a model: a folder on disk, or a model that is compiled in.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use memmap2::Mmap;
 use serde_json::Value;
@@ -22,6 +24,22 @@ enum Place {
     /// The folder of an adapter, and the model it belongs to.
     Adapted(PathBuf, Box<ModelFiles>),
     BuiltIn(&'static str, &'static [(&'static str, &'static [u8])]),
+    Given(Arc<Given>),
+}
+
+/// Files whose bytes somebody else has read.
+#[derive(Debug)]
+pub(crate) struct Given {
+    /// What the model is called.
+    pub(crate) name: String,
+    /// The folder in which a file would be that there is none of.
+    pub(crate) folder: PathBuf,
+    /// All files that there are beside the weights, whether they were given or not.
+    pub(crate) listed: Vec<String>,
+    /// Those given: name, path for messages, and where their bytes stand.
+    pub(crate) files: Vec<(String, PathBuf, Range<usize>)>,
+    /// Their bytes, one after the other.
+    pub(crate) bytes: Arc<Vec<u8>>,
 }
 
 /// Bytes of one file.
@@ -31,6 +49,8 @@ pub enum Bytes {
     Mapped(Mmap),
     /// Compiled in.
     Static(&'static [u8]),
+    /// A part of what another process has sent.
+    Given(Arc<Vec<u8>>, Range<usize>),
 }
 
 impl std::ops::Deref for Bytes {
@@ -40,6 +60,7 @@ impl std::ops::Deref for Bytes {
         match self {
             Self::Mapped(map) => map,
             Self::Static(bytes) => bytes,
+            Self::Given(bytes, range) => &bytes[range.clone()],
         }
     }
 }
@@ -95,11 +116,22 @@ impl ModelFiles {
         Self { place: Place::BuiltIn(name, files) }
     }
 
+    /// Files that another process has read.
+    pub(crate) fn given(given: Given) -> Self {
+        Self { place: Place::Given(Arc::new(given)) }
+    }
+
+    /// Whether every file is compiled in, and so none of anybody else's making.
+    pub fn is_built_in(&self) -> bool {
+        matches!(self.place, Place::BuiltIn(..))
+    }
+
     /// The model's folder, or the name that it is compiled in under.
     pub fn name(&self) -> String {
         match &self.place {
             Place::Folder(folder) | Place::Adapted(folder, _) => folder.display().to_string(),
             Place::BuiltIn(name, _) => (*name).to_owned(),
+            Place::Given(given) => given.name.clone(),
         }
     }
 
@@ -108,6 +140,10 @@ impl ModelFiles {
         match &self.place {
             Place::Folder(folder) => folder.join(file),
             Place::BuiltIn(name, _) => Path::new(name).join(file),
+            Place::Given(given) => match given.files.iter().find(|(name, ..)| name == file) {
+                Some((_, path, _)) => path.clone(),
+                None => given.folder.join(file),
+            },
             Place::Adapted(folder, base) => {
                 let own = folder.join(file);
                 if own.is_file() { own } else { base.path(file) }
@@ -131,6 +167,11 @@ impl ModelFiles {
                 Some(map) => Ok(Some(Bytes::Mapped(map))),
                 None => base.bytes(file),
             },
+            Place::Given(given) => {
+                let range = |(_, _, range): &(_, _, Range<usize>)| range.clone();
+                let found = given.files.iter().find(|(name, ..)| name == file).map(range);
+                Ok(found.map(|range| Bytes::Given(given.bytes.clone(), range)))
+            }
         }
     }
 
@@ -141,6 +182,7 @@ impl ModelFiles {
             Place::BuiltIn(_, files) => {
                 return files.iter().map(|(n, _)| (*n).to_owned()).collect();
             }
+            Place::Given(given) => return given.listed.clone(),
         };
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let mut names: Vec<String> =

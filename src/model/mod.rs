@@ -32,6 +32,7 @@ pub use config::{
 };
 pub use decoder::{Decoder, DecoderInput, LayerStack};
 pub use families::{FAMILIES, Family, family_of};
+pub(crate) use files::Given;
 pub use files::{Bytes, ModelFiles};
 pub use footprint::{BatchShape, Footprint, Needs, PassKind};
 pub use generate::{Generated, Sampling, generate};

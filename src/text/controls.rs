@@ -65,6 +65,11 @@ impl Controls {
         Self { words, finder }
     }
 
+    /// The words.
+    pub(super) fn words(&self) -> &[String] {
+        &self.words
+    }
+
     /// The first word in a text.
     fn first(&self, text: &str) -> Option<&str> {
         let found = self.finder.as_ref()?.find(text)?;
@@ -177,9 +182,8 @@ impl Encoder {
 
     /// What is said in a response, without the end that it brings along.
     fn body<'a>(&self, response: &'a str) -> &'a str {
-        let ends = self.stop().into_iter().filter_map(|id| self.tokenizer.text_of(id));
-        let ends = ends.chain([self.tokenizer.eos_text.clone()]);
-        let cut = |end: String| response.trim_end().strip_suffix(end.as_str());
+        let ends = self.ends.iter().chain([&self.tokenizer.eos_text]);
+        let cut = |end: &String| response.trim_end().strip_suffix(end.as_str());
         ends.filter(|end| !end.is_empty()).find_map(cut).unwrap_or(response)
     }
 

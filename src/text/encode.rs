@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::{Encoder, TextError};
-use crate::data::Pair;
+use super::{Encoder, Rendered, TextError};
+use crate::data::{Pair, Prompt};
 
 /// A prompt and one response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,8 +104,10 @@ pub fn encode_pairs(
     pairs: &[Pair],
     indexes: &[usize],
 ) -> Result<Encoded, TextError> {
-    let each: Vec<_> =
-        indexes.par_iter().map(|&i| (i, encode_pair(encoder, i, &pairs[i]))).collect();
+    let each: Vec<(usize, Result<EncodedPair, TextError>)> = match encoder.process() {
+        Some(process) => process.pairs(pairs, indexes)?,
+        None => indexes.par_iter().map(|&i| (i, encode_pair(encoder, i, &pairs[i]))).collect(),
+    };
     let mut encoded = Encoded::default();
     for (i, outcome) in each {
         match outcome {
@@ -128,9 +130,27 @@ pub fn encode_pairs(
 }
 
 fn encode_pair(encoder: &Encoder, index: usize, pair: &Pair) -> Result<EncodedPair, TextError> {
-    let alone = encoder.encode(&encoder.prompt(&pair.prompt)?)?;
-    let whole = |response: &str| encoder.encode(&encoder.whole(&pair.prompt, response)?);
-    let both = [whole(&pair.responses[0])?, whole(&pair.responses[1])?];
+    cut_pair(encoder, index, &write_pair(encoder, &pair.prompt, &pair.responses)?)
+}
+
+/// The prompt alone, and with either response.
+pub(super) fn write_pair(
+    encoder: &Encoder,
+    prompt: &Prompt,
+    responses: &[String; 2],
+) -> Result<[Rendered; 3], TextError> {
+    let [first, second] = responses;
+    Ok([encoder.prompt(prompt)?, encoder.whole(prompt, first)?, encoder.whole(prompt, second)?])
+}
+
+/// The tokens of what [`write_pair`] wrote.
+pub(super) fn cut_pair(
+    encoder: &Encoder,
+    index: usize,
+    [alone, first, second]: &[Rendered; 3],
+) -> Result<EncodedPair, TextError> {
+    let alone = encoder.encode(alone)?;
+    let both = [encoder.encode(first)?, encoder.encode(second)?];
     let shared = both.iter().map(|all| common_prefix(&alone, all)).min().unwrap_or(0);
     let head: Arc<[u32]> = alone[..shared].into();
     let sides = both.map(|all| Sequence { prompt: head.clone(), response: all[shared..].to_vec() });

@@ -3,14 +3,19 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use jiff::Zoned;
 use serde::{Deserialize, Serialize};
 
 use super::controls::Controls;
 use super::encode::common_prefix;
+use super::isolate::{Apart, Part};
 use super::prompt::{after_transcript, is_transcript, transcript, turns};
-use super::{ChatTemplate, ControlWords, Sequence, TextError, Tokenizer};
+use super::tokenizer::TokenizerFacts;
+use super::{
+    ChatTemplate, ControlWords, Isolation, Sequence, TextError, Tokenizer, special_tokens,
+};
 use crate::data::{Message, Prompt, Role};
 use crate::model::ModelFiles;
 
@@ -33,6 +38,11 @@ pub enum ChatStyle {
 impl ChatStyle {
     /// All styles.
     pub const ALL: [Self; 4] = [Self::Auto, Self::Template, Self::Hh, Self::Plain];
+
+    /// Whether a template writes anything in this style.
+    fn has_template(self) -> bool {
+        matches!(self, Self::Auto | Self::Template)
+    }
 
     /// The name, as a recipe spells it.
     pub fn name(self) -> &'static str {
@@ -74,6 +84,18 @@ impl Default for Chat {
     }
 }
 
+impl Chat {
+    /// Path and bytes of the template in place of the model's own, where the style has one.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub(super) fn own_template(&self) -> Result<Option<(PathBuf, Vec<u8>)>, TextError> {
+        let own = self.template.as_ref().filter(|_| self.style.has_template());
+        own.map(|path| Ok((path.clone(), super::chat::read(path)?))).transpose()
+    }
+}
+
 /// A text on its way to a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
@@ -95,6 +117,21 @@ pub struct Encoder {
     /// The words that the tokenizer reads as control tokens, and what happens to them in data.
     pub(super) controls: Controls,
     pub(super) words: ControlWords,
+    /// The texts of the tokens that end what it says.
+    pub(super) ends: Vec<String>,
+    /// Where tokenizer and template work, if not in this process.
+    process: Option<Arc<Apart>>,
+}
+
+/// What is known of an encoder, wherever it works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct EncoderFacts {
+    pub(super) tokenizer: TokenizerFacts,
+    /// Path and source of the chat template.
+    pub(super) template: Option<(PathBuf, String)>,
+    pub(super) turn_end: Option<u32>,
+    pub(super) ends: Vec<String>,
+    pub(super) controls: Vec<String>,
 }
 
 /// A prompt in the style that it will be written in.
@@ -109,29 +146,127 @@ impl Encoder {
     pub fn plain(tokenizer: Tokenizer) -> Self {
         let controls = Controls::new(tokenizer.controls());
         let (style, words) = (ChatStyle::Auto, ControlWords::Keep);
-        Self { tokenizer, style, template: None, turn_end: None, controls, words }
+        let ends = tokenizer.texts_of(&tokenizer.stop);
+        Self {
+            tokenizer,
+            style,
+            template: None,
+            turn_end: None,
+            ends,
+            process: None,
+            controls,
+            words,
+        }
     }
 
-    /// The tokenizer and the chat template of a model.
+    /// The tokenizer and the chat template of a model. They are programs of whoever made the
+    /// model: unless they are compiled in, they run in a process of their own, where
+    /// [`isolate_in`] has named one.
+    ///
+    /// # Errors
+    ///
+    /// A file is damaged; a template is asked for and there is none; loading them takes more than
+    /// it may.
+    ///
+    /// [`isolate_in`]: super::isolate_in
+    pub fn load(files: &ModelFiles, chat: &Chat) -> Result<Self, TextError> {
+        let known = files.is_built_in() && (chat.template.is_none() || !chat.style.has_template());
+        match Isolation::of_program()?.filter(|_| !known) {
+            Some(isolation) => Self::load_apart(files, chat, isolation),
+            None => Self::load_here(files, chat),
+        }
+    }
+
+    /// As [`Encoder::load`], in a process of this kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`Encoder::load`]; the process does not start.
+    pub fn load_apart(
+        files: &ModelFiles,
+        chat: &Chat,
+        isolation: Isolation,
+    ) -> Result<Self, TextError> {
+        let (process, facts) = Apart::open(files, chat, isolation)?;
+        let apart = |(path, source)| ChatTemplate::apart(process.clone(), path, source);
+        Ok(Self {
+            tokenizer: Tokenizer::apart(process.clone(), facts.tokenizer),
+            style: chat.style,
+            template: facts.template.map(apart),
+            turn_end: facts.turn_end,
+            ends: facts.ends,
+            controls: Controls::new(facts.controls),
+            words: chat.words,
+            process: Some(process),
+        })
+    }
+
+    /// As [`Encoder::load`], in this process.
     ///
     /// # Errors
     ///
     /// A file is damaged; a template is asked for and there is none.
-    pub fn load(files: &ModelFiles, chat: &Chat) -> Result<Self, TextError> {
+    pub fn load_here(files: &ModelFiles, chat: &Chat) -> Result<Self, TextError> {
+        let own = chat.own_template()?;
+        Self::of(files, chat, own, &|_| ())
+    }
+
+    /// The tokenizer and the template, `own` or the model's, which are told when they begin to work.
+    pub(super) fn of(
+        files: &ModelFiles,
+        chat: &Chat,
+        own: Option<(PathBuf, Vec<u8>)>,
+        begins: &dyn Fn(Part),
+    ) -> Result<Self, TextError> {
+        let Chat { style, words, ref now, .. } = *chat;
         let tokenizer = Tokenizer::load(files)?;
-        let template = match (chat.style, &chat.template) {
-            (ChatStyle::Hh | ChatStyle::Plain, _) => None,
-            (_, Some(path)) => Some(ChatTemplate::of_file(path, files, &chat.now)?),
-            (_, None) => ChatTemplate::of_model(files, &chat.now)?,
+        begins(Part::Template);
+        let template = match (style.has_template(), own) {
+            (false, _) => None,
+            (true, Some((path, bytes))) => {
+                Some(ChatTemplate::from_bytes(&bytes, path, special_tokens(files)?, now)?)
+            }
+            (true, None) => ChatTemplate::of_model(files, now)?,
         };
-        if chat.style == ChatStyle::Template && template.is_none() {
+        if style == ChatStyle::Template && template.is_none() {
             return Err(TextError::NoTemplate { path: files.name() });
         }
-        let turn_end = template.as_ref().and_then(|template| turn_end(template, &tokenizer));
-        let end = turn_end.and_then(|id| tokenizer.text_of(id));
+        let behind = template.as_ref().and_then(behind_what_is_said);
+        begins(Part::Tokenizer);
+        let inner = tokenizer.inner();
+        let turn_end = behind.zip(inner).and_then(|(behind, inner)| {
+            let mut ids = tokenizer.encode_bare(&behind).ok()?.into_iter();
+            ids.find(|id| inner.is_added(*id) || tokenizer.stop.contains(id))
+        });
+        let end = turn_end.map_or_else(Vec::new, |id| tokenizer.texts_of(&[id]));
         let controls = Controls::new(tokenizer.controls().into_iter().chain(end));
-        let Chat { style, words, .. } = *chat;
-        Ok(Self { tokenizer, style, template, turn_end, controls, words })
+        let plain = Self::plain(tokenizer);
+        let mut found = Self { style, template, turn_end, controls, words, ..plain };
+        found.ends = found.tokenizer.texts_of(&found.stop());
+        Ok(found)
+    }
+
+    /// What another process is told.
+    pub(super) fn facts(&self) -> EncoderFacts {
+        let template = self.template.as_ref();
+        EncoderFacts {
+            tokenizer: self.tokenizer.facts(),
+            template: template.map(|t| (t.path().to_owned(), t.source().to_owned())),
+            turn_end: self.turn_end,
+            ends: self.ends.clone(),
+            controls: self.controls.words().to_vec(),
+        }
+    }
+
+    /// Where tokenizer and template work, if not in this process.
+    pub(super) fn process(&self) -> Option<&Apart> {
+        self.process.as_deref()
+    }
+
+    /// The number of the process in which tokenizer and template work, if not in this one.
+    #[doc(hidden)]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref()?.id()
     }
 
     /// The chat template, where one is in use.
@@ -244,9 +379,8 @@ impl Encoder {
         if self.turn_end.is_none() {
             return content;
         }
-        let ends = self.stop().into_iter().filter_map(|id| self.tokenizer.text_of(id));
-        let cut = |end: String| content.trim_end().strip_suffix(end.as_str());
-        ends.filter(|end| !end.is_empty()).find_map(cut).unwrap_or(content)
+        let cut = |end: &String| content.trim_end().strip_suffix(end.as_str());
+        self.ends.iter().find_map(cut).unwrap_or(content)
     }
 
     fn without_ends<'a>(&self, messages: &'a [Message]) -> Cow<'a, [Message]> {
@@ -325,13 +459,11 @@ impl Encoder {
     }
 }
 
-/// The token, an added one or one that ends texts, that follows what the assistant says.
-fn turn_end(template: &ChatTemplate, tokenizer: &Tokenizer) -> Option<u32> {
+/// What the template writes behind what the assistant says.
+fn behind_what_is_said(template: &ChatTemplate) -> Option<String> {
     const SAID: &str = "word";
     let turn = |role, content: &str| Message::new(role, content);
     let talk = [turn(Role::User, "question"), turn(Role::Assistant, SAID)];
     let text = template.render(&talk, false).ok()?;
-    let after = &text[text.rfind(SAID)? + SAID.len()..];
-    let ids = tokenizer.encode_bare(after).ok()?;
-    ids.into_iter().find(|id| tokenizer.is_added(*id) || tokenizer.stop.contains(id))
+    Some(text[text.rfind(SAID)? + SAID.len()..].to_owned())
 }

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::data::{Message, Prompt, Role};
 use crate::model::ModelError;
 
 /// Why text could not become tokens.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum TextError {
     /// The tokenizer is missing or damaged.
     #[error("{path}: {found}; expected a Hugging Face tokenizer.json with an end-of-text token")]
@@ -44,8 +46,10 @@ pub enum TextError {
         line: u64,
     },
     /// A text could not be encoded or decoded.
-    #[error("the tokenizer failed: {found}; is tokenizer.json from the same model?")]
+    #[error("{path}: the tokenizer failed: {found}; is it from the same model?")]
     Encode {
+        /// The tokenizer's file.
+        path: PathBuf,
         /// The tokenizer's words.
         found: String,
     },
@@ -83,9 +87,27 @@ pub enum TextError {
         /// The model.
         path: String,
     },
+    /// A tokenizer or a chat template took more than it may, or broke the process that it runs in.
+    #[error("{path}: {found}")]
+    Exceeded {
+        /// The file.
+        path: PathBuf,
+        /// What was exceeded, by what, and what to try.
+        found: String,
+    },
+    /// Tokenizers and chat templates have no process to run in.
+    #[error("{found}")]
+    Process {
+        /// Why, and what to try.
+        found: String,
+    },
     /// A model file could not be read.
     #[error(transparent)]
-    Model(#[from] ModelError),
+    Model(
+        #[from]
+        #[serde(with = "super::isolate::model_error")]
+        ModelError,
+    ),
 }
 
 fn in_data(line: u64) -> String {

@@ -414,6 +414,46 @@ fn closing_the_window_during_a_run_waits_for_its_checkpoint() {
     assert!(!commands(&idle).contains(&egui::ViewportCommand::CancelClose));
 }
 
+/// A template that overflows the stack: the Memory panel and a run tell of it, and the window goes on.
+/// In a process of its own, since it decides for the whole process where templates are rendered.
+#[test]
+fn a_template_that_breaks_its_process_leaves_the_window_open() {
+    const ALONE: &str = "CONFIDE_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let name = "window::a_template_that_breaks_its_process_leaves_the_window_open";
+        let mut test = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = test.args(["--exact", name]).env(ALONE, "1").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    confide::text::isolate_in(env!("CARGO_BIN_EXE_confide").into());
+    let folder = tempfile::tempdir().unwrap();
+    let template = folder.path().join("own.jinja");
+    let itself = "{% set n = namespace(a=1) %}{% set n.x = n %}{% set m = namespace(a=1) %}{% set m.x = m %}{{ n == m }}";
+    std::fs::write(&template, itself).unwrap();
+    let mut recipe = demo::recipe();
+    recipe.device = "cpu".to_owned();
+    recipe.data.limit = 60;
+    recipe.data.chat_template = template.display().to_string();
+    let (start, runs) = (Start { recipe, ..Start::default() }, folder.path().join("runs"));
+    let mut window: Window = Harness::builder()
+        .with_size(vec2(1280.0, 720.0))
+        .with_max_steps(32)
+        .build_eframe(move |cc| App::new(cc, start).with_runs_folder(runs));
+    let words = format!("{}: the chat template overflowed the stack", template.display());
+    send(&mut window, Command::Show("Memory"));
+    until(&mut window, 30, "an estimate", |w| w.state().state().estimate.is_some());
+    let estimate = window.state().state().estimate.as_ref().unwrap();
+    assert!(estimate.as_ref().unwrap_err().contains(&words), "{estimate:?}");
+    assert!(shows(&window, &words));
+    window.get_by_label("Run").click();
+    window.run_steps(2);
+    until(&mut window, 60, "the end of the run", |w| !w.state().state().at_work);
+    let state = window.state().state();
+    assert_eq!(state.view.status, Status::Failed, "{:?}", state.view.log);
+    assert!(state.log.iter().any(|entry| entry.text.contains(&words)), "{:?}", state.log);
+}
+
 #[test]
 fn an_error_event_becomes_a_toast_and_a_log_line() {
     let mut window = open(demo());

@@ -88,7 +88,7 @@ pub(crate) fn warnings(
 ) -> Result<Vec<String>, RunError> {
     let found = survey(files)?;
     let mut warnings = found.warnings;
-    if let [(id, text), rest @ ..] = encoder.tokenizer.beyond().as_slice() {
+    if let [(id, text), rest @ ..] = encoder.tokenizer.beyond() {
         warnings.push(format!(
             "the {who}'s tokenizer has {} tokens that the model has no row for (“{text}”, id {id}, is the first; vocab_size is {}): they cannot stand in a text",
             1 + rest.len(),

@@ -1,14 +1,17 @@
 //! Chat templates: a model's own way of writing a conversation, in Jinja.
 //!
 //! Rendered as transformers' `apply_chat_template` renders them, but under limits: a template
-//! is a program from somewhere else. It sees no file, and fuel bounds its time and memory. What
-//! fuel does not bound is `~` beside a value that was nested in itself on purpose.
+//! is a program from somewhere else. It sees no file, and fuel bounds what ordinary loops take.
+//! What fuel does not bound (comparing a value that is nested in itself, say) the process does in
+//! which templates of strangers are rendered.
 
 mod python;
 mod special;
 mod syntax;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Zoned;
 use minijinja::syntax::SyntaxConfig;
@@ -16,6 +19,7 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 
 use super::TextError;
 use super::guard::guarded;
+use super::isolate::Apart;
 use crate::data::{Message, Role};
 use crate::model::ModelFiles;
 
@@ -32,26 +36,41 @@ const FUEL: u64 = 200_000;
 const FUEL_PER_MESSAGE: u64 = 500;
 /// Steps of the longest conversation.
 const MAX_FUEL: u64 = 1_000_000;
-/// Stack for compiling and rendering: an expression can be nested once for each byte of the
+/// Bytes of stack for compiling and rendering: an expression can be nested once for each byte of the
 /// template, a value in itself once for a few steps, and both are walked and dropped by
 /// recursion. Pages that are not touched cost nothing.
-const STACK: usize = 512 << 20;
+pub(super) const STACK: usize = 512 << 20;
 /// Longest rendered text in bytes, beyond sixteen times the conversation.
 const MAX_OUTPUT: usize = 1 << 20;
 /// Calls within calls.
 const MAX_DEPTH: usize = 100;
 /// The name of the one template in its environment.
 const NAME: &str = "chat";
+/// The thread that renders, by which a stack that overflowed is known.
+pub(super) const THREAD: &str = "chat template";
 
 /// Names such as `eos_token`, with the texts of those tokens.
 pub type Special = Vec<(String, String)>;
 
+/// What stands for [`STACK`] in a process whose limits are others.
+static STACK_HERE: AtomicUsize = AtomicUsize::new(STACK);
+
+/// Render on stacks of so many bytes in this process from here on.
+pub(super) fn set_stack(bytes: usize) {
+    STACK_HERE.store(bytes, Ordering::Relaxed);
+}
+
 /// A compiled chat template with the special tokens and the time that it may ask for.
 pub struct ChatTemplate {
-    environment: Environment<'static>,
+    place: Place,
     path: PathBuf,
     source: String,
-    special: Special,
+}
+
+/// Where it is rendered.
+enum Place {
+    Here(Environment<'static>, Special),
+    Apart(Arc<Apart>),
 }
 
 impl std::fmt::Debug for ChatTemplate {
@@ -61,6 +80,11 @@ impl std::fmt::Debug for ChatTemplate {
 }
 
 impl ChatTemplate {
+    /// A template that another process has compiled.
+    pub(super) fn apart(process: Arc<Apart>, path: PathBuf, source: String) -> Self {
+        Self { place: Place::Apart(process), path, source }
+    }
+
     /// The template of a model, if it has one: `chat_template.jinja`, else `chat_template` of
     /// `tokenizer_config.json`, a text or a list of named ones, of which `default` counts.
     ///
@@ -89,16 +113,10 @@ impl ChatTemplate {
     ///
     /// The file cannot be read or is no Jinja.
     pub fn of_file(path: &Path, files: &ModelFiles, now: &Zoned) -> Result<Self, TextError> {
-        let bytes =
-            crate::input::read(path, MAX_TEMPLATE as u64).map_err(|e| TextError::Template {
-                path: path.to_owned(),
-                line: 0,
-                found: format!("{e}; expected a chat template in Jinja (data.chat_template)"),
-            })?;
-        Self::from_bytes(&bytes, path.to_owned(), special_tokens(files)?, now)
+        Self::from_bytes(&read(path)?, path.to_owned(), special_tokens(files)?, now)
     }
 
-    fn from_bytes(
+    pub(super) fn from_bytes(
         bytes: &[u8],
         path: PathBuf,
         special: Special,
@@ -153,7 +171,7 @@ impl ChatTemplate {
             Ok(environment)
         };
         let environment = with_large_stack(&path, compile)?.map_err(|e| failure(&path, &e))?;
-        Ok(Self { environment, path, source: source.to_owned(), special })
+        Ok(Self { place: Place::Here(environment, special), path, source: source.to_owned() })
     }
 
     /// The file that it was read from.
@@ -177,11 +195,23 @@ impl ChatTemplate {
         messages: &[Message],
         add_generation_prompt: bool,
     ) -> Result<String, TextError> {
+        let (environment, special) = match &self.place {
+            Place::Here(environment, special) => (environment, special),
+            Place::Apart(process) => return process.render(messages, add_generation_prompt),
+        };
         let beside = |m: &Message| m.fields.iter().map(|(_, json)| json.len()).sum::<usize>();
         let length: usize = messages.iter().map(|m| m.content.len() + beside(m)).sum();
         // Long conversations may cost more: every message may be handled a few times.
         let fuel = FUEL + FUEL_PER_MESSAGE * messages.len() as u64 + length as u64 / 2;
-        let work = || self.render_here(messages, add_generation_prompt, fuel.min(MAX_FUEL));
+        let work = || {
+            let variables = self.variables(messages, add_generation_prompt, special)?;
+            let mut environment = environment.clone();
+            environment.set_fuel(Some(fuel.min(MAX_FUEL)));
+            let template = environment.get_template(NAME);
+            template
+                .and_then(|template| template.render(Value::from_pairs(variables)))
+                .map_err(|e| failure(&self.path, &e))
+        };
         let rendered = with_large_stack(&self.path, work)??;
         let limit = MAX_OUTPUT + 16 * length;
         if rendered.len() > limit {
@@ -193,12 +223,13 @@ impl ChatTemplate {
         Ok(rendered)
     }
 
-    fn render_here(
+    /// What a template sees.
+    fn variables(
         &self,
         messages: &[Message],
         add_generation_prompt: bool,
-        fuel: u64,
-    ) -> Result<String, TextError> {
+        special: &Special,
+    ) -> Result<Vec<(String, Value)>, TextError> {
         // The functions that may be called are no turn.
         let (tools, messages) = match messages {
             [first, turns @ ..] if first.role == Role::Tools => {
@@ -216,18 +247,13 @@ impl ChatTemplate {
         };
         let turns = messages.iter().map(turn).collect::<Result<Vec<Value>, TextError>>()?;
         let text = |(name, token): &(String, String)| (name.clone(), Value::from(token.as_str()));
-        let mut variables: Vec<(String, Value)> = self.special.iter().map(text).collect();
+        let mut variables: Vec<(String, Value)> = special.iter().map(text).collect();
         let mut set = |name: &str, value: Value| variables.push((name.to_owned(), value));
         set("messages", turns.into());
         set("add_generation_prompt", add_generation_prompt.into());
         set("tools", tools);
         set("documents", Value::from(()));
-        let mut environment = self.environment.clone();
-        environment.set_fuel(Some(fuel));
-        environment
-            .get_template(NAME)
-            .and_then(|template| template.render(Value::from_pairs(variables)))
-            .map_err(|e| failure(&self.path, &e))
+        Ok(variables)
     }
 
     /// JSON as a value whose keys keep their order.
@@ -240,6 +266,15 @@ impl ChatTemplate {
     fn wrong(&self, found: String) -> TextError {
         TextError::Template { path: self.path.clone(), line: 0, found }
     }
+}
+
+/// A template file of the user's own.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, TextError> {
+    crate::input::read(path, MAX_TEMPLATE as u64).map_err(|e| TextError::Template {
+        path: path.to_owned(),
+        line: 0,
+        found: format!("{e}; expected a chat template in Jinja (data.chat_template)"),
+    })
 }
 
 /// `chat_template` of `tokenizer_config.json`: a text, or the default of a list of named ones.
@@ -277,7 +312,10 @@ fn named_default(
 fn with_large_stack<T: Send>(path: &Path, work: impl FnOnce() -> T + Send) -> Result<T, TextError> {
     let ended = std::thread::scope(|scope| {
         let work = || guarded(work);
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        let thread = std::thread::Builder::new()
+            .name(THREAD.to_owned())
+            .stack_size(STACK_HERE.load(Ordering::Relaxed));
+        let thread = thread.spawn_scoped(scope, work);
         thread.map(std::thread::ScopedJoinHandle::join)
     });
     let found = match ended {

@@ -240,7 +240,7 @@ fn altered_settings_never_panic() {
 }
 
 /// A small tokenizer of every kind: byte-level BPE, and as others are made.
-fn tokenizers() -> Vec<Value> {
+pub(super) fn tokenizers() -> Vec<Value> {
     let added = json!([
         {"id": 0, "content": "<|endoftext|>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},
         {"id": 9, "content": "<x>", "single_word": false, "lstrip": true, "rstrip": true, "normalized": true, "special": false},

@@ -10,6 +10,7 @@ mod first_step;
 mod fuzz;
 mod ids;
 mod sizes;
+mod strangers;
 mod tensors;
 
 use std::path::{Path, PathBuf};
