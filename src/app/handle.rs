@@ -1,5 +1,6 @@
 //! What commands and background tasks change.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -109,7 +110,8 @@ impl App {
                     Err(error) => self.tell(Level::Error, error),
                 }
             }
-            Done::Estimated(found) => {
+            Done::Estimated(found, lengths) => {
+                self.state.lengths = lengths;
                 self.state.estimating = false;
                 self.state.estimate = Some(found);
             }
@@ -161,6 +163,7 @@ impl App {
         if self.state.problem.is_some() {
             // What is known is of another recipe.
             self.state.estimate = None;
+            self.state.lengths = BTreeMap::new();
             self.estimated = None;
         }
         if recipe.confidence != before.confidence {

@@ -1,5 +1,6 @@
 //! What all panels see.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use super::prefs::Prefs;
 use crate::device::Candidate;
 use crate::hub::CachedModel;
 use crate::run::{Estimate, Level, Recipe, RunView, Status};
+use crate::text::Lengths;
 
 /// Preference files: not chosen, being read, or read.
 #[derive(Debug, Default)]
@@ -94,6 +96,8 @@ pub struct State {
     pub models: Option<Vec<CachedModel>>,
     /// What the recipe will take of the device's memory, or why nobody knows.
     pub estimate: Option<Result<Estimate, String>>,
+    /// What the limit on lengths will lose for each model, once that is known.
+    pub lengths: BTreeMap<String, Lengths>,
     /// Whether that is being found out.
     pub estimating: bool,
     /// The log of the window, over all runs.

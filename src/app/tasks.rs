@@ -1,5 +1,6 @@
 //! Work that must not hold back a frame: each on a thread of its own, each ending in a message.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use super::inspection::Preview;
 use super::pairs::{PairTable, Query, Weights};
 use crate::device::Candidate;
 use crate::hub::CachedModel;
-use crate::run::{Estimate, Recipe, RunView, estimate, fetch_model};
+use crate::run::{Estimate, Recipe, RunView, estimate, fetch_model, lengths_of};
+use crate::text::Lengths;
 
 /// How a background task ended.
 pub(crate) enum Done {
@@ -40,7 +42,7 @@ pub(crate) enum Done {
     /// A model was fetched from the hub, or why not.
     Fetched(String, Result<(), String>),
     /// What a recipe will take of its device's memory, or why nobody knows.
-    Estimated(Result<Estimate, String>),
+    Estimated(Result<Estimate, String>, BTreeMap<String, Lengths>),
     /// A file was written.
     Saved(PathBuf, Result<(), String>),
     /// The task ended with a panic.
@@ -103,7 +105,13 @@ impl Tasks {
     /// Estimate the memory of a recipe in the background.
     pub(crate) fn estimate(&self, recipe: Recipe, runs: PathBuf) {
         self.spawn("estimating memory", move || {
-            Done::Estimated(estimate(&recipe, &runs).map_err(|error| error.to_string()))
+            let found = estimate(&recipe, &runs).map_err(|error| error.to_string());
+            // A limit on lengths that loses too much is refused, and shown all the same.
+            let lengths = match &found {
+                Ok(estimate) => estimate.lengths.clone(),
+                Err(_) => lengths_of(&recipe).unwrap_or_default(),
+            };
+            Done::Estimated(found, lengths)
         });
     }
 

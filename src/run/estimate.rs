@@ -156,6 +156,24 @@ fn told(
     Ok((lengths, warnings))
 }
 
+/// What the limit on lengths loses for each model, `annotator` and `policy`, of a recipe that an
+/// estimate may refuse for it.
+///
+/// # Errors
+///
+/// Data or models cannot be read.
+pub fn lengths_of(recipe: &Recipe) -> Result<BTreeMap<String, Lengths>, RunError> {
+    let (prepared, _) = prepare(recipe)?;
+    let mut all = BTreeMap::new();
+    for (who, field) in check::readers(recipe) {
+        let files = find_model(&field)?;
+        let encoder = encoder_at(recipe, &files, jiff::Zoned::now())?;
+        let found = lengths::lengths(recipe, &prepared, who, &files, &encoder)?;
+        all.extend(found.map(|found| (who.to_owned(), found)));
+    }
+    Ok(all)
+}
+
 /// What estimates of a recipe and of its variants share.
 struct Inputs<'a> {
     prepared: &'a Prepared,

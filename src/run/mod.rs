@@ -23,7 +23,7 @@ mod worker;
 pub use control::Control;
 pub use disk::Disk;
 pub use error::RunError;
-pub use estimate::{Advice, Estimate, StageEstimate, estimate};
+pub use estimate::{Advice, Estimate, StageEstimate, estimate, lengths_of};
 pub use event::{DataSummary, Event, FileSummary, Stage};
 pub use folder::{FolderError, can_resume, new_folder, read_events};
 pub use models::{fetch_model, find_model};

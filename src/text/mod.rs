@@ -9,6 +9,7 @@ mod encoder;
 mod guard;
 mod isolate;
 mod lengths;
+pub(crate) mod moment;
 mod prompt;
 mod tokenizer;
 mod vocabulary;

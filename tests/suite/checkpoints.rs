@@ -110,12 +110,16 @@ fn unfit_tensors_are_named() {
     for (found, size) in [("F64", 8), ("I32", 4)] {
         let folder = copy("llama");
         let shape = [64 * 4 / size, 16];
-        let header = format!(
-            r#"{{"model.embed_tokens.weight":{{"dtype":"{found}","shape":{shape:?},"data_offsets":[0,4096]}},"lm_head.weight":{{"dtype":"F32","shape":[0],"data_offsets":[4096,4096]}}}}"#
-        );
-        let length = (header.len() as u64).to_le_bytes();
-        let file = [&length[..], header.as_bytes(), &[0; 4096]].concat();
-        std::fs::write(folder.path().join("model.safetensors"), file).unwrap();
+        let path = folder.path().join("model.safetensors");
+        let bytes = std::fs::read(&path).unwrap();
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let mut header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+        header["model.embed_tokens.weight"]["dtype"] = found.into();
+        header["model.embed_tokens.weight"]["shape"] = shape.to_vec().into();
+        let header = header.to_string();
+        let start = (header.len() as u64).to_le_bytes();
+        let file = [&start[..], header.as_bytes(), &bytes[8 + length..]].concat();
+        std::fs::write(&path, file).unwrap();
         write_config(folder.path(), "vocab_size", shape[0].into());
         refused(folder.path(), &["model.embed_tokens.weight", found, "float32"]);
     }

@@ -136,12 +136,7 @@ fn drop_zone(ui: &mut Ui, scene: &mut Scene<'_>) {
 /// How many pairs the limit on lengths loses, of the run on show or of the next one.
 fn lengths(ui: &mut Ui, scene: &mut Scene<'_>) {
     let state = scene.state;
-    let estimated = state.estimate.as_ref().and_then(|estimate| estimate.as_ref().ok());
-    let found = match estimated {
-        _ if !state.view.lengths.is_empty() => &state.view.lengths,
-        Some(estimate) => &estimate.lengths,
-        None => return,
-    };
+    let found = if state.view.lengths.is_empty() { &state.lengths } else { &state.view.lengths };
     let (palette, limit) = (Palette::get(ui), state.recipe.data.max_lost);
     let worst = found.values().max_by(|a, b| a.share_lost().total_cmp(&b.share_lost()));
     let Some(worst) = worst.filter(|lengths| lengths.lost > 0) else { return };

@@ -11,13 +11,17 @@ use super::super::{PromptsReport, Recipe};
 use super::data::Prepared;
 use crate::data::Pair;
 use crate::model::{DecoderConfig, ModelFiles, Position, read_config};
-use crate::text::{Chat, Encoded, EncodedPair, Encoder, TextError, encode_pairs};
+use crate::text::{Chat, Encoded, EncodedPair, Encoder, TextError, encode_pairs, moment};
 
 /// The encoder of a model, in the recipe's style.
 pub(crate) fn encoder(session: &mut Session<'_>, files: &ModelFiles) -> Result<Encoder, RunError> {
-    let began = session.state.began.parse::<Zoned>();
-    let now = began.unwrap_or_else(|_| Zoned::now());
-    session.state.began = now.to_string();
+    if session.state.began.is_empty() {
+        session.state.began = moment::to_text(&Zoned::now());
+    }
+    let began = &session.state.began;
+    let now = moment::from_text(began).map_err(|e| {
+        RunError::Impossible(format!("state.json: began is “{began}” ({e}); expected a time"))
+    })?;
     encoder_at(&session.recipe, files, now)
 }
 

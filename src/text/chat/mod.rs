@@ -166,7 +166,7 @@ impl ChatTemplate {
             let rules = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?;
             environment.set_syntax(rules);
             environment.set_recursion_limit(MAX_DEPTH);
-            python::add(&mut environment, now.clone());
+            python::add(&mut environment, super::moment::nameless(now));
             environment.add_template_owned(NAME, plain)?;
             Ok(environment)
         };

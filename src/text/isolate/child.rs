@@ -12,7 +12,7 @@ use super::wire::{Answer, Frame, Opening, Part, Request, Shape, VERSION, receive
 use crate::data::Prompt;
 use crate::model::{Given, ModelFiles};
 use crate::text::encode::{cut_pair, write_pair};
-use crate::text::{Chat, Encoder, Rendered, TextError, chat};
+use crate::text::{Chat, Encoder, Rendered, TextError, chat, moment};
 
 /// Stack of the threads that work, in bytes; a template gets a thread of its own.
 const STACK: u64 = 64 << 20;
@@ -46,8 +46,7 @@ fn work() -> io::Result<()> {
     let Request::Load(opening) = first.read::<Request<'static>>()? else {
         return Err(io::Error::other("expected a tokenizer first"));
     };
-    // Time zones are files.
-    let now: Zoned = opening.now.parse().map_err(io::Error::other)?;
+    let now = moment::from_text(&opening.now).map_err(io::Error::other)?;
     // The most that a thread may have on a machine of 64 bits.
     let stack = opening.stack.min(1 << 36);
     chat::set_stack(stack as usize);

@@ -18,7 +18,7 @@ use crate::model::{Bytes, ModelFiles};
 use crate::text::encode::{EncodedPair, Sequence};
 use crate::text::encoder::{Chat, EncoderFacts};
 use crate::text::tokenizer::{Around, TOKENIZER_FILE};
-use crate::text::{TEMPLATE_FILE, TextError};
+use crate::text::{TEMPLATE_FILE, TextError, moment};
 
 /// The files that tokenizers and chat templates are made of.
 const FILES: [&str; 9] = [
@@ -266,7 +266,7 @@ impl Live {
             template: own.as_ref().map(|(path, bytes)| (shown(path.clone()), bytes.len())),
             style: chat.style,
             words: chat.words,
-            now: chat.now.to_string(),
+            now: moment::to_text(&chat.now),
             memory: isolation.limits.memory,
             stack: isolation.limits.stack,
         };

@@ -274,7 +274,7 @@ fn all_weights_can_be_trained_in_f32_only() {
         ("policy.lora.rank_pattern", "[\"q_proj\"]", "q_proj"),
         ("policy.lora.rank_pattern", "[\"q_proj=0\"]", "rank 0"),
         ("policy.lora.alpha_pattern", "[\"(=2\"]", "regular expression"),
-        ("policy.lora.alpha", "inf", "alpha inf"),
+        ("policy.lora.alpha", "inf", "alpha = inf"),
         ("policy.lora.rank", "100000", "rank 100000"),
     ] {
         let set: Vec<_> = [

@@ -11,8 +11,8 @@ use confide::text::{Chat, Encoder, Isolation, Limits, TextError, encode_pairs};
 use super::*;
 use crate::common::{program, repository, shared};
 
-/// What nothing here may take on the slowest machine that runs the tests.
-const LONGEST: Duration = Duration::from_secs(10);
+/// What nothing here may take on the slowest machine that runs the tests, all others beside it.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Two namespaces, each in itself.
 const ITSELF: &str =
@@ -168,9 +168,9 @@ fn tokenizers_that_take_more_than_they_may_are_stopped() {
     let path = model.path().join("tokenizer.json").display().to_string();
     assert_says(&words, &[&path, "the tokenizer took more than 0.59 GiB of memory"]);
 
-    let model = with_tokenizer(|t| t["normalizer"] = doubling("x"));
+    let model = with_tokenizer(|t| t["normalizer"] = doubling("q"));
     let encoder = apart(&model).unwrap();
-    let words = stopped("doubling", || encoder.tokenizer.encode("x").map(drop));
+    let words = stopped("doubling", || encoder.tokenizer.encode("q").map(drop));
     assert_says(&words, &["the tokenizer took more than 0.59 GiB of memory"]);
     assert!(encoder.tokenizer.encode("Hi").is_ok(), "the next one is read again");
 
@@ -214,6 +214,7 @@ fn a_process_that_ends_by_itself_is_told_of_and_started_again() {
     };
     // Between two requests nobody is any the wiser.
     kill("-KILL");
+    std::thread::sleep(Duration::from_millis(300));
     assert_eq!(encoder.tokenizer.encode("a story").unwrap(), before);
     // In the middle of one, it is an error like any other.
     kill("-STOP");
