@@ -14,8 +14,11 @@ use confide::run::{Event, Recipe, Report, RunView, read_events};
 use confide::text::{Chat, ChatStyle, Encoder};
 use sha2::{Digest, Sha256};
 
+/// What is done with any bytes.
+pub(crate) type Target = fn(&[u8]);
+
 /// Name and function of every target.
-pub(crate) const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("recipe", recipe),
     ("jsonl", data),
     ("json", data),

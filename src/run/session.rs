@@ -157,9 +157,9 @@ impl Session<'_> {
     }
 
     /// Hold something that the run reads from outside against what it was when the run began.
-    pub(crate) fn same_input(&mut self, name: &str, fingerprint: String) -> Result<(), RunError> {
+    pub(crate) fn same_input(&mut self, name: &str, fingerprint: &str) -> Result<(), RunError> {
         let known = self.state.inputs.entry(name.to_owned());
-        let known = known.or_insert_with(|| fingerprint.clone());
+        let known = known.or_insert_with(|| fingerprint.to_owned());
         if *known == fingerprint {
             return Ok(());
         }

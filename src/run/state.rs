@@ -167,12 +167,12 @@ impl State {
     /// The first name that would lead out of the run folder, or elsewhere in it.
     fn strange_name(&self) -> Option<&str> {
         let checkpoints = self.under_way.iter().flat_map(|u| &u.checkpoints);
-        let folders = checkpoints.clone().map(|c| c.folder.as_str());
+        let mut folders = checkpoints.clone().map(|c| c.folder.as_str());
         let of_checkpoints = checkpoints.flat_map(|c| c.files.keys());
         let files = self.done.iter().flat_map(|d| d.files.keys()).chain(of_checkpoints);
         let plain = |name: &&str| !is_plain(name);
         let parts = |name: &&str| !name.split('/').all(is_plain);
-        folders.filter(plain).next().or_else(|| files.map(String::as_str).find(parts))
+        folders.find(plain).or_else(|| files.map(String::as_str).find(parts))
     }
 }
 

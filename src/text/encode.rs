@@ -7,6 +7,9 @@ use rayon::prelude::*;
 use super::{Encoder, Rendered, TextError};
 use crate::data::{Pair, Prompt};
 
+/// Pairs by their index, as tokens or refused.
+pub(super) type EachPair = Vec<(usize, Result<EncodedPair, TextError>)>;
+
 /// A prompt and one response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
@@ -104,7 +107,7 @@ pub fn encode_pairs(
     pairs: &[Pair],
     indexes: &[usize],
 ) -> Result<Encoded, TextError> {
-    let each: Vec<(usize, Result<EncodedPair, TextError>)> = match encoder.process() {
+    let each: EachPair = match encoder.process() {
         Some(process) => process.pairs(pairs, indexes)?,
         None => indexes.par_iter().map(|&i| (i, encode_pair(encoder, i, &pairs[i]))).collect(),
     };

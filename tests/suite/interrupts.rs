@@ -54,12 +54,12 @@ fn step(stage: &'static str, step: u64) -> impl Fn(&Value) -> bool {
 fn checkpoint(out: &Path) -> Option<String> {
     let events = events(out);
     let told = events.iter().rev().find(|e| e["event"] == "checkpoint")?;
-    let folders = std::fs::read_dir(out.join("checkpoints")).into_iter().flatten();
+    let mut folders = std::fs::read_dir(out.join("checkpoints")).into_iter().flatten();
     let weights = |folder: std::io::Result<std::fs::DirEntry>| {
         folder.unwrap().path().join("model.safetensors").is_file()
     };
     // One of a stage that ended is gone.
-    let there = folders.map(weights).any(|there| there);
+    let there = folders.any(weights);
     there.then(|| told["stage"].as_str().unwrap().to_owned())
 }
 

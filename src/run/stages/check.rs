@@ -39,13 +39,13 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
         let path = PathBuf::from(&template);
         let bytes = crate::input::read(&path, crate::input::RECIPE);
         let bytes = bytes.map_err(|source| ModelError::Io { path, source })?;
-        session.same_input("data.chat_template", hex(&Sha256::digest(bytes)))?;
+        session.same_input("data.chat_template", &hex(&Sha256::digest(bytes)))?;
     }
     for (who, field) in readers(&session.recipe) {
         let files = find_model(&field)?;
         let section =
             if who == "gold" { "evaluate.gold".to_owned() } else { format!("{who}.model") };
-        session.same_input(&section, files.fingerprint()?)?;
+        session.same_input(&section, &files.fingerprint()?)?;
         let encoder = super::encode::encoder(session, &files)?;
         for warning in warnings(&session.recipe, who, &files, &encoder)? {
             session.warn(warning)?;

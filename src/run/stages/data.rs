@@ -26,7 +26,7 @@ pub(crate) struct Prepared {
 
 pub(crate) fn run(session: &mut Session<'_>) -> Result<Prepared, RunError> {
     let (prepared, summary) = prepare(&session.recipe)?;
-    session.same_input("data.files", fingerprint(&prepared.pairs))?;
+    session.same_input("data.files", &fingerprint(&prepared.pairs))?;
     session.stage(Stage::Data, summary.pairs as u64, |session| {
         for file in &summary.files {
             for note in &file.notes {

@@ -69,7 +69,7 @@ pub struct ChatTemplate {
 
 /// Where it is rendered.
 enum Place {
-    Here(Environment<'static>, Special),
+    Here(Box<Environment<'static>>, Special),
     Apart(Arc<Apart>),
 }
 
@@ -171,7 +171,11 @@ impl ChatTemplate {
             Ok(environment)
         };
         let environment = with_large_stack(&path, compile)?.map_err(|e| failure(&path, &e))?;
-        Ok(Self { place: Place::Here(environment, special), path, source: source.to_owned() })
+        Ok(Self {
+            place: Place::Here(Box::new(environment), special),
+            path,
+            source: source.to_owned(),
+        })
     }
 
     /// The file that it was read from.

@@ -15,7 +15,7 @@ use super::wire::{Answer, Frame, Opening, Part, Request, VERSION, receive, send}
 use super::{COMMAND, FACTOR, Isolation, Limits, system};
 use crate::data::{Message, Pair};
 use crate::model::{Bytes, ModelFiles};
-use crate::text::encode::{EncodedPair, Sequence};
+use crate::text::encode::{EachPair, EncodedPair, Sequence};
 use crate::text::encoder::{Chat, EncoderFacts};
 use crate::text::tokenizer::{Around, TOKENIZER_FILE};
 use crate::text::{TEMPLATE_FILE, TextError, moment};
@@ -65,6 +65,9 @@ impl std::fmt::Debug for Apart {
         f.debug_struct("Apart").field("path", &self.path).finish_non_exhaustive()
     }
 }
+
+/// Pairs of one request, and their bytes.
+type Chunk = (Range<usize>, usize);
 
 /// What one process is asked, and at which part it begins.
 struct Asked<'a> {
@@ -164,7 +167,7 @@ impl Apart {
         &self,
         pairs: &[Pair],
         indexes: &[usize],
-    ) -> Result<Vec<(usize, Result<EncodedPair, TextError>)>, TextError> {
+    ) -> Result<EachPair, TextError> {
         let template = self.facts.template.is_some();
         let most = if template { CHUNK_RENDERED } else { usize::MAX };
         let part = if template { Part::Template } else { Part::Tokenizer };
@@ -354,7 +357,7 @@ impl Live {
         indexes: &[usize],
         (most, part): (usize, Part),
         limits: &Limits,
-    ) -> io::Result<Vec<(usize, Result<EncodedPair, TextError>)>> {
+    ) -> io::Result<EachPair> {
         let chunks = chunks(pairs, indexes, most);
         let ids: Vec<u32> = chunks.iter().map(|_| self.number()).collect();
         let at_once = 2 * rayon::current_num_threads() + 2;
@@ -426,7 +429,7 @@ fn shown(path: PathBuf) -> String {
 }
 
 /// Stretches of the pairs that are asked for at once, with the bytes of their text.
-fn chunks(pairs: &[Pair], indexes: &[usize], most: usize) -> Vec<(Range<usize>, usize)> {
+fn chunks(pairs: &[Pair], indexes: &[usize], most: usize) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     let (mut begin, mut bytes) = (0, 0);
     for (at, &i) in indexes.iter().enumerate() {
@@ -462,9 +465,9 @@ fn hear(
 fn gather(
     output: &mut BufReader<ChildStdout>,
     watch: &Watch,
-    (indexes, chunks, ids): (&[usize], &[(Range<usize>, usize)], &[u32]),
+    (indexes, chunks, ids): (&[usize], &[Chunk], &[u32]),
     permits: &Receiver<()>,
-) -> io::Result<Vec<(usize, Result<EncodedPair, TextError>)>> {
+) -> io::Result<EachPair> {
     let largest = chunks.iter().map(|(_, bytes)| *bytes as u64).max().unwrap_or(0);
     let mut found: Vec<Option<Vec<_>>> = chunks.iter().map(|_| None).collect();
     let mut frame = Frame::default();
