@@ -109,7 +109,7 @@ pub fn new_folder(parent: &Path, name: &str) -> PathBuf {
 }
 
 /// The events of a run, oldest first. Lines that cannot be read are skipped, and a warning at the
-/// end says so; a torn last line is one that is being written.
+/// end says so; a torn last line is one that is being written. A run with a report is finished.
 ///
 /// # Errors
 ///
@@ -136,6 +136,11 @@ pub fn read_events(folder: &Path) -> Result<Vec<Event>, FolderError> {
             broken.len()
         );
         events.push(Event::Warning { message });
+    }
+    // Power may be cut between the report and the event that tells it.
+    let finished = matches!(events.last(), Some(Event::Finished { .. }));
+    if let Some(report) = report_of(folder).filter(|_| !finished) {
+        events.push(Event::Finished { report: Box::new(report) });
     }
     Ok(events)
 }
@@ -322,8 +327,13 @@ impl Keeper {
 
 /// Whether the run in a folder is complete: its report can be read.
 pub(crate) fn is_complete(path: &Path) -> bool {
-    let report = std::fs::read(path.join(REPORT)).unwrap_or_default();
-    serde_json::from_slice::<Report>(&report).is_ok()
+    report_of(path).is_some()
+}
+
+/// The report of a run, if there is one that can be read.
+fn report_of(path: &Path) -> Option<Report> {
+    let bytes = crate::input::read(&path.join(REPORT), crate::input::RUN).ok()?;
+    serde_json::from_slice(&bytes).ok()
 }
 
 fn open_events(path: &Path) -> Result<File, FolderError> {

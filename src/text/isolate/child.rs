@@ -47,8 +47,8 @@ fn work() -> io::Result<()> {
         return Err(io::Error::other("expected a tokenizer first"));
     };
     let now = moment::from_text(&opening.now).map_err(io::Error::other)?;
-    // The most that a thread may have on a machine of 64 bits.
-    let stack = opening.stack.min(1 << 36);
+    // However many times the limits are asked for: more than this, systems refuse a thread.
+    let stack = opening.stack.min(4 << 30);
     chat::set_stack(stack as usize);
     let stacks = (1 + rayon::current_num_threads() as u64) * (STACK + stack + 2 * RESERVED);
     system::confine(opening.memory, stacks);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use confide::run::{RunView, read_events};
+use confide::run::RunView;
 
 use super::*;
 

@@ -2,8 +2,6 @@
 
 use std::sync::mpsc::channel;
 
-use confide::run::read_events;
-
 use super::*;
 
 #[test]

@@ -12,10 +12,10 @@ mod recipes;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use confide::run::{Control, Event, Job, Recipe, Stage, execute};
+use confide::run::{Control, Event, Job, Recipe, Stage, execute, read_events};
 use serde_json::Value;
 
-use crate::common::{events, trace};
+use crate::common::trace;
 
 /// A demonstration of a second, with a checkpoint after every step.
 fn tiny() -> Recipe {
@@ -127,7 +127,11 @@ fn same_as_calm(run: &Path) {
     }
     let kinds = |folder: &Path| -> Vec<String> {
         let not = ["started", "stopped", "warning", "checkpoint"];
-        let all = events(folder).into_iter().map(|e| e["event"].as_str().unwrap().to_owned());
+        let all = read_events(folder).unwrap();
+        let kind = |event: &Event| {
+            serde_json::to_value(event).unwrap()["event"].as_str().unwrap().to_owned()
+        };
+        let all = all.iter().map(kind);
         all.filter(|kind| !not.contains(&kind.as_str())).collect()
     };
     assert_eq!(kinds(run), kinds(calm()), "events");
