@@ -6,8 +6,8 @@
 # PACK is a folder that benches/gpu_pack.sh filled. Every part runs under a time limit of its own, the
 # most telling first; a part that fails or hangs is noted and the next one runs. What is measured
 # goes to OUT/runs.jsonl line by line as it comes, what programs print to OUT/log.txt, the table to
-# OUT/section.md and, between its markers, to benches/RESULTS.md. --quick takes tiny shapes, for a
-# software adapter; --hang makes a part hang. BUDGET is the seconds that all may take (530), DEVICE
+# OUT/section.md and, between its markers, to benches/RESULTS.md. --quick takes tiny shapes, for a rehearsal on a
+# software adapter, and leaves that file alone; --hang makes a part hang. BUDGET is the seconds that all may take (530), DEVICE
 # the device (gpu), PYTHON a Python that has torch and transformers for the rows beside Confide's.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -185,6 +185,9 @@ for shape in ${shapes#"$first"}; do torch dpo "$shape" dpo --batch "$batches" --
 
 cd "$repository" || exit 1
 if command -v "$python" >/dev/null; then
-    "$python" benches/gpu_table.py "$out/runs.jsonl" benches/RESULTS.md >"$out/section.md" && say "the table is in $out/section.md and benches/RESULTS.md"
+    # A rehearsal on tiny shapes is no result.
+    results=benches/RESULTS.md
+    [ -z "$quick" ] || results=
+    "$python" benches/gpu_table.py "$out/runs.jsonl" "$results" >"$out/section.md" && say "the table is in $out/section.md${results:+ and $results}"
 fi
 say "all took $SECONDS s"

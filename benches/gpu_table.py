@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Turn the runs of gpu.sh into a section, print it, and put it into RESULTS.md.
 
-    gpu_table.py RUNS RESULTS       the section between its markers
+    gpu_table.py RUNS [RESULTS]     the section between its markers
     gpu_table.py --kernels SHORT LONG STEPS
                                     where the time of STEPS steps goes that LONG has more than
                                     SHORT, both logs of CubeCL, by what kernels do; a line of JSON
@@ -122,6 +122,8 @@ def main(runs, results):
     lines += ["", END]
     text = "\n".join(lines)
     print(text)
+    if not results:
+        return
     before = open(results, encoding="utf-8").read()
     head, rest = before.split(BEGIN, 1)
     open(results, "w", encoding="utf-8").write(head + text + rest.split(END, 1)[1])
@@ -130,4 +132,4 @@ def main(runs, results):
 if sys.argv[1] == "--kernels":
     kernels(sys.argv[2], sys.argv[3], int(sys.argv[4]))
 else:
-    main(sys.argv[1], sys.argv[2])
+    main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "")
