@@ -63,6 +63,17 @@ fn checkpoint(out: &Path) -> Option<String> {
     there.then(|| told["stage"].as_str().unwrap().to_owned())
 }
 
+/// With SIGHUP as it is by itself, should whoever runs the tests ignore it.
+fn hearing(command: &mut Command) -> &mut Command {
+    // SAFETY: `signal` may be called between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(SIGHUP, libc::SIG_DFL);
+            Ok(())
+        })
+    }
+}
+
 fn last_event(out: &Path) -> String {
     events(out).last().unwrap()["event"].as_str().unwrap().to_owned()
 }
@@ -87,7 +98,7 @@ fn a_run_that_is_told_to_end_goes_on_later_as_if_nothing_had_happened() {
 
     let told = folder.path().join("told");
     let end = |mut command: Command, moment: &dyn Fn(&Value) -> bool, signal: i32| {
-        let mut child = command.spawn().unwrap();
+        let mut child = hearing(&mut command).spawn().unwrap();
         reach(&mut child, &told, moment);
         tell(&child, signal);
         assert_eq!(child.wait().unwrap().code(), Some(128 + signal));
@@ -130,7 +141,7 @@ fn a_closed_terminal_ends_a_run_with_a_checkpoint() {
             Ok(())
         });
     }
-    let mut child = command.spawn().unwrap();
+    let mut child = hearing(&mut command).spawn().unwrap();
     drop((command, slave));
     // What nobody reads would fill the terminal, and the run would wait for it.
     // SAFETY: only changes how the file is read.
