@@ -376,7 +376,7 @@ impl Part {
     /// Check the content and give it its place.
     fn finish(mut self, target: &Target<'_>) -> Result<(), HubError> {
         self.check_length()?;
-        let found = self.hash.take().map(|hash| hex(&hash.finalize()));
+        let found = self.hash.take().map(|hash| crate::files::hex(&hash.finalize()));
         if found != target.details.sha256 {
             drop(self.file);
             std::fs::remove_file(&self.path).map_err(HubError::io(&self.path))?;
@@ -391,8 +391,4 @@ impl Part {
         drop(self.file);
         std::fs::rename(&self.path, &target.blob).map_err(HubError::io(&target.blob))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -135,13 +135,11 @@ fn told(
     prepared: &Prepared,
 ) -> Result<(BTreeMap<String, Lengths>, Vec<String>), RunError> {
     let (mut lengths, mut warnings) = (BTreeMap::new(), Vec::new());
-    for (who, field) in check::readers(recipe) {
-        let files = find_model(&field)?;
-        let encoder = encoder_at(recipe, &files, jiff::Zoned::now())?;
+    for_readers(recipe, |who, files, encoder| {
         warnings.extend(
             encoder.tell_controls(&prepared.pairs).map(|told| format!("for the {who}, {told}")),
         );
-        match check::warnings(recipe, who, &files, &encoder) {
+        match check::warnings(recipe, who, files, encoder) {
             Ok(found) => warnings.extend(found),
             // Told by its settings alone.
             Err(RunError::Model(error @ ModelError::NotAModel { .. })) => {
@@ -149,11 +147,23 @@ fn told(
             }
             Err(error) => return Err(error),
         }
-        let found = lengths::lengths(recipe, prepared, who, &files, &encoder)?;
+        let found = lengths::lengths(recipe, prepared, who, files, encoder)?;
         found.iter().try_for_each(|found| lengths::allowed(recipe, who, found))?;
         lengths.extend(found.map(|found| (who.to_owned(), found)));
-    }
+        Ok(())
+    })?;
     Ok((lengths, warnings))
+}
+
+/// Look at each model that reads in a run of a recipe.
+fn for_readers(
+    recipe: &Recipe,
+    mut look: impl FnMut(&str, &ModelFiles, &Encoder) -> Result<(), RunError>,
+) -> Result<(), RunError> {
+    check::readers(recipe).into_iter().try_for_each(|(who, field)| {
+        let files = find_model(&field)?;
+        look(who, &files, &encoder_at(recipe, &files, jiff::Zoned::now())?)
+    })
 }
 
 /// What the limit on lengths loses for each model, `annotator` and `policy`, of a recipe that an
@@ -165,12 +175,11 @@ fn told(
 pub fn lengths_of(recipe: &Recipe) -> Result<BTreeMap<String, Lengths>, RunError> {
     let (prepared, _) = prepare(recipe)?;
     let mut all = BTreeMap::new();
-    for (who, field) in check::readers(recipe) {
-        let files = find_model(&field)?;
-        let encoder = encoder_at(recipe, &files, jiff::Zoned::now())?;
-        let found = lengths::lengths(recipe, &prepared, who, &files, &encoder)?;
+    for_readers(recipe, |who, files, encoder| {
+        let found = lengths::lengths(recipe, &prepared, who, files, encoder)?;
         all.extend(found.map(|found| (who.to_owned(), found)));
-    }
+        Ok(())
+    })?;
     Ok(all)
 }
 

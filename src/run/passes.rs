@@ -146,7 +146,7 @@ fn key(decoder: &Decoder, reads: &str) -> String {
             hasher.update(digest);
         }
     });
-    hasher.finalize().iter().take(HASH).map(|byte| format!("{byte:02x}")).collect()
+    crate::files::hex(&hasher.finalize()[..HASH])
 }
 
 /// A hash of a sequence's tokens and of where its response begins.
