@@ -4,9 +4,12 @@ use burn::tensor::wgpu::{WgpuBackend, wgpu};
 use burn::tensor::{Device, DeviceKind};
 use serde::Serialize;
 
+mod fault;
 mod limits;
 mod memory;
 
+pub use fault::Fault;
+pub(crate) use fault::{fault_of, restart};
 pub(crate) use limits::largest_tensor;
 pub use limits::{Limits, open_with_least_limits};
 pub(crate) use memory::free_memory;
@@ -267,16 +270,34 @@ fn is_numbered_gpu(request: &str) -> bool {
 ///
 /// What the driver says; a software adapter in a build with native shaders.
 pub fn open(candidate: &Candidate) -> Result<Device, DeviceError> {
-    let Selector::Adapter(backend, kind, index) = candidate.selector else {
+    let Selector::Adapter(backend, ..) = candidate.selector else {
         return Ok(Device::flex());
     };
     if cfg!(feature = "native-shaders") && candidate.class == Class::SoftwareGpu {
         return Err(DeviceError::SoftwareAdapter { name: candidate.name.clone() });
     }
-    let mut started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // Nobody starts what another thread is starting.
+    let _one = STARTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(known) = started.iter().find(|known| known.selector == candidate.selector) {
         return Ok(known.device.clone());
     }
+    drop(started);
+    let api = match backend {
+        wgpu::Backend::Vulkan => WgpuBackend::Vulkan,
+        wgpu::Backend::Metal => WgpuBackend::Metal,
+        wgpu::Backend::Dx12 => WgpuBackend::Dx12,
+        _ => WgpuBackend::Auto,
+    };
+    start(candidate, api)
+}
+
+/// Start an adapter under one of the names that the runtime has for its interface.
+fn start(candidate: &Candidate, api: WgpuBackend) -> Result<Device, DeviceError> {
+    let failed = |reason: String| DeviceError::Start { name: candidate.name.clone(), reason };
+    let Selector::Adapter(backend, kind, index) = candidate.selector else {
+        return Ok(Device::flex());
+    };
     let kind = match kind {
         wgpu::DeviceType::DiscreteGpu => DeviceKind::DiscreteGpu(index),
         wgpu::DeviceType::IntegratedGpu => DeviceKind::IntegratedGpu(index),
@@ -284,19 +305,25 @@ pub fn open(candidate: &Candidate) -> Result<Device, DeviceError> {
         wgpu::DeviceType::Cpu => DeviceKind::Cpu,
         wgpu::DeviceType::Other => DeviceKind::DefaultDevice,
     };
-    let api = match backend {
-        wgpu::Backend::Vulkan => WgpuBackend::Vulkan,
-        wgpu::Backend::Metal => WgpuBackend::Metal,
-        wgpu::Backend::Dx12 => WgpuBackend::Dx12,
-        _ => WgpuBackend::Auto,
-    };
     let options = Device::wgpu_options().device_kind(kind).graphics_api(api);
-    let (device, setup) = options
-        .init_with_setup()
-        .map_err(|e| DeviceError::Start { name: candidate.name.clone(), reason: e.to_string() })?;
-    let binding_bytes = setup.device.limits().max_storage_buffer_binding_size;
-    started.push(Started { selector: candidate.selector, device: device.clone(), binding_bytes });
-    Ok(device)
+    let (device, setup) = options.init_with_setup().map_err(|e| failed(e.to_string()))?;
+    let found = setup.adapter.get_info();
+    if (found.name.as_str(), found.backend) != (candidate.name.as_str(), backend) {
+        return Err(failed(format!("{} ({:?}) started in its place", found.name, found.backend)));
+    }
+    Ok(note_started(candidate, device, &setup.device))
+}
+
+/// Remember a device, and listen to what befalls it.
+fn note_started(candidate: &Candidate, device: Device, raw: &wgpu::Device) -> Device {
+    let mut started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    started.push(Started {
+        selector: candidate.selector,
+        device: device.clone(),
+        binding_bytes: raw.limits().max_storage_buffer_binding_size,
+        told: fault::Told::by(raw),
+    });
+    device
 }
 
 /// A device that was started.
@@ -304,9 +331,11 @@ struct Started {
     selector: Selector,
     device: Device,
     binding_bytes: u64,
+    told: fault::Told,
 }
 
 /// A runtime can be configured once per process, so what was started is kept.
+static STARTING: std::sync::Mutex<()> = std::sync::Mutex::new(());
 static STARTED: std::sync::Mutex<Vec<Started>> = std::sync::Mutex::new(Vec::new());
 
 /// Whether tensors of a device live in the process's own memory.

@@ -1,9 +1,10 @@
 //! What a device allows of one buffer and of one kernel.
 
 use burn::tensor::Device;
+use burn::tensor::wgpu::WgpuSetup;
 use serde::Serialize;
 
-use super::{Candidate, DeviceError, STARTED, Selector, Started, wgpu};
+use super::{Candidate, DeviceError, STARTED, Selector, note_started, wgpu};
 
 /// What a graphics adapter allows and can do, by its driver's word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,30 +81,42 @@ pub(crate) fn largest_tensor(device: &Device) -> Option<u64> {
 ///
 /// What the driver says.
 pub fn open_with_least_limits(candidate: &Candidate) -> Result<Device, DeviceError> {
+    let setup = own_setup(candidate, |own| wgpu::Limits {
+        // Kernels bind more buffers than the eight that are guaranteed, as all devices allow.
+        max_storage_buffers_per_shader_stage: own.max_storage_buffers_per_shader_stage,
+        ..wgpu::Limits::default()
+    })?;
+    register(candidate, setup)
+}
+
+/// A device beside those that the runtime starts by itself, with limits made of the adapter's own.
+pub(super) fn own_setup(
+    candidate: &Candidate,
+    limits: impl FnOnce(wgpu::Limits) -> wgpu::Limits,
+) -> Result<WgpuSetup, DeviceError> {
     let failed = |reason: String| DeviceError::Start { name: candidate.name.clone(), reason };
     let (instance, adapter) = adapter_of(candidate.selector)
-        .ok_or_else(|| failed("it has no limits to lower, or is gone".to_owned()))?;
+        .ok_or_else(|| failed("its interface does not find it".to_owned()))?;
     let backend = adapter.get_info().backend;
-    let own = adapter.limits();
-    let least = wgpu::Limits::default();
-    let binding_bytes = least.max_storage_buffer_binding_size;
     let descriptor = wgpu::DeviceDescriptor {
         // The runtime asks the adapter, not the device, what shaders can do.
         required_features: adapter.features().difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS),
         // SAFETY: as the runtime itself does; the features are used by its shaders alone.
         experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
-        // Kernels bind more buffers than the eight that are guaranteed, as all devices allow.
-        required_limits: wgpu::Limits {
-            max_storage_buffers_per_shader_stage: own.max_storage_buffers_per_shader_stage,
-            ..least
-        },
+        required_limits: limits(adapter.limits()),
+        memory_hints: wgpu::MemoryHints::MemoryUsage,
         ..wgpu::DeviceDescriptor::default()
     };
     let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
         .map_err(|error| failed(error.to_string()))?;
-    let setup = burn::tensor::wgpu::WgpuSetup { instance, adapter, device, queue, backend };
-    let device = Device::wgpu_options().setup(setup).init().map_err(|e| failed(e.to_string()))?;
-    let mut started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    started.push(Started { selector: candidate.selector, device: device.clone(), binding_bytes });
-    Ok(device)
+    Ok(WgpuSetup { instance, adapter, device, queue, backend })
+}
+
+/// Give such a device to the runtime.
+pub(super) fn register(candidate: &Candidate, setup: WgpuSetup) -> Result<Device, DeviceError> {
+    let raw = setup.device.clone();
+    let device = Device::wgpu_options().setup(setup).init().map_err(|error| {
+        DeviceError::Start { name: candidate.name.clone(), reason: error.to_string() }
+    })?;
+    Ok(note_started(candidate, device, &raw))
 }

@@ -52,6 +52,17 @@ impl Control {
         self.0.threshold.store(value.to_bits(), Ordering::Relaxed);
     }
 
+    /// Use this threshold from the next step on, unless another one was asked for meanwhile.
+    pub(super) fn restore_threshold(&self, value: f64) {
+        let (nothing, wanted) = (f64::NAN.to_bits(), value.to_bits());
+        let _ = self.0.threshold.compare_exchange(
+            nothing,
+            wanted,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+    }
+
     /// Whether a pause was asked for.
     pub fn is_paused(&self) -> bool {
         self.0.paused.load(Ordering::Relaxed)

@@ -67,6 +67,16 @@ pub enum RunError {
     /// The recipe cannot work on these data.
     #[error("{0}")]
     Impossible(String),
+    /// The device failed, and the run cannot go on with it by itself.
+    #[error("{device}: {found}; {advice}")]
+    Fault {
+        /// The device.
+        device: String,
+        /// What befell it.
+        found: String,
+        /// What to do.
+        advice: String,
+    },
     /// A defect: the worker thread panicked.
     #[error("the worker ended unexpectedly: {0}; please report this with the recipe")]
     Panic(String),

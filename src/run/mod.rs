@@ -7,6 +7,7 @@ mod error;
 mod estimate;
 mod event;
 mod export;
+mod fault;
 mod folder;
 mod models;
 mod passes;

@@ -29,6 +29,8 @@ pub(crate) struct Session<'a> {
     pub(crate) folder: RunFolder,
     pub(crate) state: State,
     pub(crate) device: Device,
+    /// The hardware behind it.
+    pub(crate) hardware: device::Candidate,
     /// Bytes that a stage may take of the device's memory, where that is known.
     pub(crate) memory: Option<u64>,
     pub(crate) control: Control,
@@ -216,7 +218,10 @@ impl Session<'_> {
         order: &Order,
         training: &Training,
     ) -> Result<Plan, RunError> {
-        self.plan_once(stage, |limit| Plan::choose(footprint, task, order, training, limit))
+        self.plan_once(stage, |limit, reduced| match reduced {
+            Some(plan) => (plan, plan.needs(footprint, task, order, training)),
+            None => Plan::choose(footprint, task, order, training, limit),
+        })
     }
 
     /// How many sequences a stage without training computes at once.
@@ -228,7 +233,8 @@ impl Session<'_> {
         sequences: &[&Sequence],
         wanted: usize,
     ) -> Result<usize, RunError> {
-        let plan = self.plan_once(stage, |limit| {
+        let plan = self.plan_once(stage, |limit, reduced| {
+            let wanted = reduced.map_or(wanted, |plan| plan.micro_batch);
             let (size, needs) = scoring_needs(footprint, scores, sequences, wanted, limit);
             (Plan { micro_batch: size, ..Plan::default() }, needs)
         })?;
@@ -238,12 +244,12 @@ impl Session<'_> {
     fn plan_once(
         &mut self,
         stage: Stage,
-        choose: impl FnOnce(Option<u64>) -> (Plan, Needs),
+        choose: impl FnOnce(Option<u64>, Option<Plan>) -> (Plan, Needs),
     ) -> Result<Plan, RunError> {
         if let Some(plan) = self.state.now.plans.get(&stage) {
             return Ok(*plan);
         }
-        let (plan, needs) = choose(self.memory);
+        let (plan, needs) = choose(self.memory, self.state.now.reduced.get(&stage).copied());
         let plan = Plan { seed: self.recipe.seed ^ (stage as u64) << 32, ..plan };
         if let Some(limit) = self.memory.filter(|limit| *limit < needs.total()) {
             let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
@@ -288,9 +294,10 @@ impl Session<'_> {
         };
         let ended = crate::train::train(start, task, order, training, &mut observer);
         let written = observer.finish_checkpoint();
-        if let Some(error) = observer.error {
+        if let Some(error) = observer.error.take() {
             return Err(error);
         }
+        drop(observer);
         let ended = match ended {
             Err(TrainError::Diverged { found, sound }) => {
                 written?;
@@ -452,6 +459,15 @@ impl StageObserver<'_, '_> {
         self.session.state.add_checkpoint(checkpoint);
         self.cost = seconds;
         Ok(())
+    }
+}
+
+impl Drop for StageObserver<'_, '_> {
+    /// Where training panics, nobody else may write the state of the run meanwhile.
+    fn drop(&mut self) {
+        if let Err(error) = self.finish_checkpoint() {
+            log::warn!("{error}");
+        }
     }
 }
 

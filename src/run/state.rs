@@ -56,6 +56,9 @@ pub(crate) struct Moment {
     pub threshold: f64,
     /// How stages are computed, once that is decided.
     pub plans: BTreeMap<Stage, Plan>,
+    /// How stages have to be computed instead, because the device had no room for the plan.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reduced: BTreeMap<Stage, Plan>,
     /// What is known of the outcome.
     pub report: Report,
 }
@@ -124,6 +127,19 @@ impl State {
         under_way.checkpoints.push(fresh);
         let surplus = under_way.checkpoints.len().saturating_sub(KEPT);
         under_way.checkpoints.drain(..surplus).collect()
+    }
+
+    /// Compute a stage in another way from now on, wherever the run goes on from.
+    pub(crate) fn reduce(&mut self, stage: Stage, plan: Plan) {
+        let done = self.done.iter_mut().map(|done| &mut done.began);
+        let under_way = self.under_way.iter_mut().flat_map(|under_way| {
+            let checkpoints = under_way.checkpoints.iter_mut().map(|c| &mut c.moment);
+            std::iter::once(&mut under_way.began).chain(checkpoints)
+        });
+        for moment in done.chain(under_way).chain(std::iter::once(&mut self.now)) {
+            moment.plans.remove(&stage);
+            moment.reduced.insert(stage, plan);
+        }
     }
 
     /// As JSON with a checksum of its own.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::error::RunError;
 use super::estimate::stage_limit;
+use super::fault::{Faults, Next};
 use super::folder::{self, FolderError, Reopened, RunFolder};
 use super::models::pin_models;
 use super::session::Session;
@@ -92,7 +93,8 @@ pub fn spawn(job: Job, wake: impl Fn() + Send + Sync + 'static) -> RunHandle {
     RunHandle { events, control, thread }
 }
 
-/// Run on this thread; the last event is `finished`, `stopped` or `failed`.
+/// Run on this thread; the last event is `finished`, `stopped` or `failed`. Where the device fails, it
+/// is started again and the run goes on from its last checkpoint, if there is a way.
 ///
 /// # Errors
 ///
@@ -107,76 +109,96 @@ pub fn execute(
         noting.observe(&event);
         listener(event);
     };
-    let mut opened = match catch_unwind(AssertUnwindSafe(|| open(job, control, listener))) {
-        Ok(Ok(session)) => session,
-        Ok(Err(error)) => return Err(error),
-        Err(panic) => return Err(RunError::panic(&*panic)),
-    };
-    let outcome = match catch_unwind(AssertUnwindSafe(|| work(&mut opened))) {
-        Ok(outcome) => outcome,
-        Err(panic) => Err(RunError::panic(&*panic)),
-    };
-    let last = match &outcome {
-        Ok(report) => Event::Finished { report: Box::new(report.clone()) },
-        Err(RunError::Stopped) => Event::Stopped,
-        Err(error) => Event::Failed { message: legible::cut(&error.to_string()).into_owned() },
-    };
-    if let Err(error) = opened.emit(last.clone()) {
-        log::error!("{error}");
-        (opened.listener)(last);
+    let (mut job, mut faults) = (job, Faults::default());
+    loop {
+        let mut opened = caught(|| open(job, &control, faults.next.take(), &mut *listener))?;
+        let outcome = match caught(|| work(&mut opened)) {
+            Err(error) => match faults.way_on(&opened, error) {
+                // What the failed device holds goes with the session.
+                Ok(next) => {
+                    job = next;
+                    continue;
+                }
+                Err(error) => Err(error),
+            },
+            finished => finished,
+        };
+        let last = match &outcome {
+            Ok(report) => Event::Finished { report: Box::new(report.clone()) },
+            Err(RunError::Stopped) => Event::Stopped,
+            Err(error) => Event::Failed { message: legible::cut(&error.to_string()).into_owned() },
+        };
+        if let Err(error) = opened.emit(last.clone()) {
+            log::error!("{error}");
+            (opened.listener)(last);
+        }
+        return outcome;
     }
-    outcome
+}
+
+/// What work makes, its panics as errors.
+fn caught<T>(work: impl FnOnce() -> Result<T, RunError>) -> Result<T, RunError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(RunError::panic(&*panic)))
 }
 
 /// Open folder and device; failures here are told to the listener, for there is no log yet.
 fn open<'a>(
     job: Job,
-    control: Control,
+    control: &Control,
+    fault: Option<Next>,
     listener: &'a mut dyn FnMut(Event),
 ) -> Result<Session<'a>, RunError> {
-    match try_open(job, &control, listener) {
-        Ok(Opened { folder, state, notes, choice, device, resumed }) => {
-            let recipe = state.recipe.clone();
-            let earlier = state.seconds;
-            let memory = stage_limit(recipe.memory(&choice.device), &device);
-            let mut session = Session {
-                recipe,
-                folder,
-                state,
-                device,
-                memory,
-                control,
-                listener,
-                begun: Instant::now(),
-                earlier,
-                peak_memory: 0,
-                too_long: std::collections::BTreeSet::new(),
-                refused: std::collections::BTreeSet::new(),
-                produced: std::collections::BTreeMap::new(),
-            };
-            session.state.now.report.name.clone_from(&session.recipe.name);
-            session.state.now.report.device = choice.device.describe();
-            let started = Event::Started {
-                recipe: Box::new(session.recipe.clone()),
-                folder: session.folder.path().to_owned(),
-                device: choice.device.describe(),
-                why: choice.why,
-                resumed,
-                threshold: session.state.now.threshold,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                time: jiff::Timestamp::now().to_string(),
-            };
-            session.emit(started)?;
-            for message in notes {
-                session.emit(Event::Warning { message })?;
-            }
-            Ok(session)
-        }
+    let found = match try_open(job, control, fault.as_ref(), listener) {
+        Ok(found) => found,
         Err(error) => {
             listener(Event::Failed { message: legible::cut(&error.to_string()).into_owned() });
-            Err(error)
+            return Err(error);
+        }
+    };
+    let Opened { folder, state, notes, choice, device, resumed } = found;
+    let recipe = state.recipe.clone();
+    let earlier = state.seconds;
+    let memory = stage_limit(recipe.memory(&choice.device), &device);
+    let mut session = Session {
+        recipe,
+        folder,
+        state,
+        device,
+        hardware: choice.device.clone(),
+        memory,
+        control: control.clone(),
+        listener,
+        begun: Instant::now(),
+        earlier,
+        peak_memory: 0,
+        too_long: std::collections::BTreeSet::new(),
+        refused: std::collections::BTreeSet::new(),
+        produced: std::collections::BTreeMap::new(),
+    };
+    session.state.now.report.name.clone_from(&session.recipe.name);
+    session.state.now.report.device = choice.device.describe();
+    let started = Event::Started {
+        recipe: Box::new(session.recipe.clone()),
+        folder: session.folder.path().to_owned(),
+        device: choice.device.describe(),
+        why: choice.why,
+        resumed,
+        threshold: session.state.now.threshold,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        time: jiff::Timestamp::now().to_string(),
+    };
+    session.emit(started)?;
+    for message in notes {
+        session.emit(Event::Warning { message })?;
+    }
+    if let Some(fault) = fault {
+        session.warn(fault.note)?;
+        // The person moved it after the checkpoint.
+        if fault.threshold.to_bits() != session.state.now.threshold.to_bits() {
+            session.control.restore_threshold(fault.threshold);
         }
     }
+    Ok(session)
 }
 
 /// A run that can begin, or go on.
@@ -193,10 +215,11 @@ struct Opened {
 fn try_open(
     job: Job,
     control: &Control,
+    fault: Option<&Next>,
     listener: &mut dyn FnMut(Event),
 ) -> Result<Opened, RunError> {
     let resumed = matches!(job, Job::Resume { .. });
-    let (Reopened { folder, state, mut notes }, wanted) = match job {
+    let (Reopened { folder, mut state, mut notes }, wanted) = match job {
         Job::Fresh { mut recipe, folder, download } => {
             recipe.check(&recipe.name)?;
             pin_models(&mut recipe, download, control, listener)?;
@@ -223,7 +246,14 @@ fn try_open(
         ));
     }
     let choice = device::find(wanted.as_deref().unwrap_or(&state.recipe.device))?;
-    let device = device::open(&choice.device)?;
+    let device = match fault {
+        Some(_) => device::restart(&choice.device)?,
+        None => device::open(&choice.device)?,
+    };
+    if let Some((stage, plan)) = fault.and_then(|fault| fault.reduced) {
+        state.reduce(stage, plan);
+        folder.keep(&mut state)?;
+    }
     Ok(Opened { folder, state, notes, choice, device, resumed })
 }
 

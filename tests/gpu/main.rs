@@ -10,6 +10,8 @@ mod broken;
 #[path = "../suite/common.rs"]
 #[allow(dead_code)]
 mod common;
+#[cfg(target_os = "linux")]
+mod faults;
 mod limits;
 #[path = "../suite/packing/shared.rs"]
 mod packing;

@@ -1,0 +1,123 @@
+//! What can befall a device while it computes, and how to have it again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
+
+use burn::tensor::Device;
+
+use super::limits::{own_setup, register};
+use super::{Candidate, DeviceError, STARTED, wgpu};
+
+/// What befell a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It had no memory for a tensor.
+    OutOfMemory,
+    /// The driver gave it up: it was reset, took too long, or is gone.
+    Lost,
+}
+
+impl Fault {
+    /// What the words of a driver or of the runtime mean, if they mean a fault.
+    pub fn read(words: &str) -> Option<Self> {
+        let words = words.to_lowercase();
+        let any = |signs: &[&str]| signs.iter().any(|sign| words.contains(sign));
+        // A device that is lost for want of memory says both.
+        if any(&["out of memory", "out of device memory", "out-of-memory", "not enough memory"]) {
+            Some(Self::OutOfMemory)
+        } else if any(&["is poisoned", "was poisoned", "device is lost", "device lost"]) {
+            Some(Self::Lost)
+        } else {
+            None
+        }
+    }
+}
+
+/// The first fault that the driver told of a device, asynchronously.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told(Arc<OnceLock<Fault>>);
+
+impl Told {
+    /// Listen to a device. An error that is no fault is a defect, and panics on the thread that
+    /// serves the device, as it does with the runtime's own handler; what happens on a device that
+    /// is lost tells nothing new.
+    pub(super) fn by(device: &wgpu::Device) -> Self {
+        let told = Self::default();
+        let first = told.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let fault = match &error {
+                wgpu::Error::OutOfMemory { .. } => Some(Fault::OutOfMemory),
+                other => Fault::read(&other.to_string()),
+            };
+            if let Some(fault) = fault {
+                let _ = first.0.set(fault);
+            }
+            assert!(fault == Some(Fault::Lost), "wgpu error: {error}");
+        }));
+        told
+    }
+}
+
+/// What befell a device on which work ended with these words; `None` where it is sound, and the
+/// work itself went wrong.
+pub(crate) fn fault_of(device: &Device, words: &str) -> Option<Fault> {
+    let device = device.clone().without_autodiff();
+    let told = {
+        let started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = started.iter().find(|known| known.device == device)?;
+        known.told.0.get().copied()
+    };
+    told.or_else(|| Fault::read(words)).or_else(|| {
+        let answer = catch_unwind(AssertUnwindSafe(|| device.sync()));
+        let words = match answer {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => format!("{error}"),
+            Err(panic) => panic.downcast_ref::<String>().cloned().unwrap_or_default(),
+        };
+        Fault::read(&words)
+    })
+}
+
+/// Start a device again after a fault, in place of the one that was started before, whose tensors
+/// are gone: [`open`](super::open) returns this one from now on.
+///
+/// # Errors
+///
+/// The driver does not give it again, or it was given again already and the build has native
+/// shaders, whose runtime configures an adapter once under each of its names.
+pub(crate) fn restart(candidate: &Candidate) -> Result<Device, DeviceError> {
+    let old = {
+        let mut started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let at = started.iter().position(|known| known.selector == candidate.selector);
+        at.map(|at| started.remove(at).device)
+    };
+    if let Some(old) = old {
+        // What its pools hold would be missing; a device that is lost may not answer.
+        let _ = catch_unwind(AssertUnwindSafe(|| old.memory_cleanup()));
+        let _ = catch_unwind(AssertUnwindSafe(|| old.sync()));
+    }
+    if cfg!(feature = "native-shaders") {
+        return super::start(candidate, burn::tensor::wgpu::WgpuBackend::Auto);
+    }
+    let setup = own_setup(candidate, |own| own)?;
+    register(candidate, setup)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fault;
+
+    #[test]
+    fn words_of_drivers_are_read() {
+        for (words, meaning) in [
+            ("wgpu error: Out of Memory", Some(Fault::OutOfMemory)),
+            ("An IO error happened\nout of device memory allocating 64 bytes", Some(Fault::OutOfMemory)),
+            ("The device is poisoned\nCaused by:\n  Unknown: Device is lost", Some(Fault::Lost)),
+            ("The device is poisoned\nCaused by:\n  Unknown: Out of memory", Some(Fault::OutOfMemory)),
+            ("index out of bounds: the len is 3", None),
+            ("", None),
+        ] {
+            assert_eq!(Fault::read(words), meaning, "{words}");
+        }
+    }
+}
