@@ -90,12 +90,9 @@ folder() { # NAME [LINE OF cubecl.toml …]
     cd "$work/$name" || exit 1
 }
 
+xz -dc "$pack/programs.tar.xz" | tar -C "$work" -x
 paths=
-for path in native wgsl; do
-    [ -f "$pack/$path.tar.xz" ] || continue
-    mkdir "$work/$path"
-    xz -dc "$pack/$path.tar.xz" | tar -C "$work/$path" -x && paths="$paths $path"
-done
+for path in native wgsl; do [ ! -x "$work/$path/gpu" ] || paths="$paths $path"; done
 any=$work/${paths##* }
 say "shader paths:$paths"
 command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used --format=csv | tee -a "$out/log.txt"
