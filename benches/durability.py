@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What is lost when a run is killed, or when power is cut: which should be nothing.
 
-  benches/durability.py kills PROGRAM [--count 500] [--seed 0] [--device cpu|gpu]
+  benches/durability.py kills PROGRAM [--count 500] [--seed 0] [--device cpu|gpu] [--json]
       Kills a tiny run with SIGKILL at random moments and resumes it until it is finished, again and
       again; what comes out is compared with an undisturbed run, on the CPU to the last bit, on a
       GPU to 1e-4 of each number of a step.
@@ -125,6 +125,9 @@ def kills(args):
                 bad.append((runs, wrong[:5]))
         else:
             bad.append((runs, "no report"))
+    if args.json:
+        print(json.dumps({"task": "kills", "kills": killed, "runs": runs, "differ": len(bad), "first": bad[:5],
+                          "undisturbed_seconds": seconds, "last_event": where}), flush=True)
     print(f"{killed} kills in {runs} runs ({args.device}); last event told before: {where}")
     print(f"runs that differ from the undisturbed one: {len(bad)} {bad[:5]}")
     return not bad
@@ -196,6 +199,7 @@ def main():
     parser.add_argument("--count", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     args.program = str(pathlib.Path(args.program).absolute())
     args.count = args.count or {"kills": 500, "cuts": 100}[args.kind]

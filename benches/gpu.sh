@@ -8,7 +8,8 @@
 # goes to OUT/runs.jsonl line by line as it comes, what programs print to OUT/log.txt, the table to
 # OUT/section.md and, between its markers, to benches/RESULTS.md. --quick takes tiny shapes, for a rehearsal on a
 # software adapter, and leaves that file alone; --hang makes a part hang. BUDGET is the seconds that all may take (530), DEVICE
-# the device (gpu), PYTHON a Python that has torch and transformers for the rows beside Confide's.
+# the device (gpu), PYTHON a Python that has torch and transformers for the rows beside Confide's, ONLY an expression that
+# the parts to run match.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 repository=$PWD
@@ -55,6 +56,7 @@ note() { # PART PATH JSON
 part() { # PART PATH LIMIT COMMAND …
     local part=$1 path=$2 limit=$3 left=$((deadline - SECONDS)) begun=$SECONDS status
     shift 3
+    [[ $part =~ ${ONLY:-.} ]] || return 0
     [ "$limit" -le "$left" ] || limit=$left
     if [ "$limit" -lt 5 ]; then
         note "$part" "$path" '{"ended": "not begun: out of time"}'
@@ -88,12 +90,9 @@ folder() { # NAME [LINE OF cubecl.toml …]
     cd "$work/$name" || exit 1
 }
 
+xz -dc "$pack/programs.tar.xz" | tar -C "$work" -x
 paths=
-for path in native wgsl; do
-    [ -f "$pack/$path.tar.xz" ] || continue
-    mkdir "$work/$path"
-    xz -dc "$pack/$path.tar.xz" | tar -C "$work/$path" -x && paths="$paths $path"
-done
+for path in native wgsl; do [ ! -x "$work/$path/gpu" ] || paths="$paths $path"; done
 any=$work/${paths##* }
 say "shader paths:$paths"
 command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used --format=csv | tee -a "$out/log.txt"
@@ -101,10 +100,10 @@ command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,m
 if [ -n "$quick" ]; then
     shapes=tiny-llama; lora_shape=tiny-llama; pairs=16; batches=4; largest=8; scored=4
     suite=120; tests=(attention_kernels weights a_table); demo=(--set data.limit=24 --set annotator.steps=2 --set annotator.batch_size=2 --set sft.steps=1 --set sft.batch_size=2 --set policy.steps=3 --set policy.batch_size=2 --set data.max_length=64 --set evaluate.samples=0)
-    frames=(--pairs 5000 --frames 10); soak=(--steps 4 --warmup 2 --longest 24); tiny=--quick; limit=60
+    frames=(--pairs 5000 --frames 10); soak=(--steps 4 --warmup 2 --longest 24); tiny=--quick; limit=60; kills=2; kill_limit=120
 else
     shapes="smollm2-135m opt-125m"; lora_shape=qwen2.5-0.5b; pairs=256; batches=4,16; largest="64 256"; scored=16
-    suite=90; tests=(); demo=(); frames=(); soak=(--steps 300 --warmup 30 --longest 512); tiny=; limit=60
+    suite=90; tests=(); demo=(); frames=(); soak=(--steps 300 --warmup 30 --longest 512); tiny=; limit=60; kills=50; kill_limit=110
 fi
 first=${shapes%% *}
 
@@ -112,9 +111,14 @@ first=${shapes%% *}
 part devices any 20 "$any/gpu" confide devices --json
 for path in $paths; do folder "$path"; part device "$path" "$limit" "$work/$path/gpu" device --device "$device" $tiny; done
 
-# 2. Whether it is right: the suite, and the demonstration beside the CPU's.
-for path in $paths; do folder "$path"; part suite "$path" "$suite" "$work/$path/gpu-suite" --test-threads=1 "${tests[@]}"; done
-folder cpu; part demo cpu 90 "$any/gpu" confide demo --device cpu --out "$work/demo-cpu" "${demo[@]}"
+# 2. Whether it is right: the suite, and the demonstration beside the CPU's. Nothing is timed beside the suite,
+# so the processor makes what later parts need at the same time.
+for path in $paths; do (folder "$path"; part suite "$path" "$suite" "$work/$path/gpu-suite" --test-threads=1 "${tests[@]}") & done
+(folder cpu; part demo cpu 90 "$any/gpu" confide demo --device cpu --out "$work/demo-cpu" "${demo[@]}") &
+for shape in $shapes $lora_shape; do
+    ONLY= part checkpoint any 60 "$any/gpu" checkpoint "$shape" "$work/$shape" --pairs 2048
+done
+wait
 for path in $paths; do
     folder "$path"
     part demo "$path" 90 "$work/$path/gpu" confide demo --device "$device" --out "$work/demo-$path" "${demo[@]}" &&
@@ -126,9 +130,6 @@ has_torch=
 "$python" -c 'import torch, transformers' 2>/dev/null && has_torch=yes
 
 # 3. How fast it is, beside PyTorch on the same card.
-for shape in $shapes $lora_shape; do
-    [ -d "$work/$shape" ] || part checkpoint any 60 "$any/gpu" checkpoint "$shape" "$work/$shape" --pairs 2048
-done
 confide() { # PART PATH SHAPE TASK OPTIONS …
     local part=$1 path=$2 shape=$3 task=$4
     shift 4
@@ -182,6 +183,30 @@ done
 for shape in ${shapes#"$first"}; do torch dpo "$shape" dpo --batch "$batches" --limit "$pairs" --dtype bf16; done
 [ -n "$quick" ] || for path in $paths; do folder "$path"; part elements "$path" 40 "$work/$path/gpu" elements --device "$device"; done
 [ ! -f "$work/wgsl/gpu-suite" ] || { folder least; CONFIDE_TEST_LIMITS=least part "suite, least limits" wgsl "$suite" "$work/wgsl/gpu-suite" --test-threads=1 "${tests[@]}"; }
+
+# 7. What a run comes to that is killed again and again, and one that finds less memory than it was told of.
+for path in $paths; do
+    printf '#!/bin/sh\nexec %s confide "$@"\n' "$work/$path/gpu" >"$work/$path/confide"
+    chmod +x "$work/$path/confide"
+done
+if command -v "$python" >/dev/null; then
+    for path in $paths; do (folder "$path"; part kills "$path" "$kill_limit" "$python" "$repository/benches/durability.py" kills "$work/$path/confide" --device "$device" --count "$kills" --json) & done
+    wait
+fi
+if [ -n "$has_torch" ] && [[ full =~ ${ONLY:-.} ]]; then
+    printf 'device_memory = 60.0\n[data]\nfiles = ["%s"]\nlabelled = 0\nlimit = 256\n[annotator]\nkind = "human"\n[policy]\nmodel = "%s"\nbatch_size = 64\nsteps = 2\n[sft]\nepochs = 0.0\n[evaluate]\nsamples = 0\n' \
+        "$work/$first/pairs.jsonl" "$work/$first" >"$work/full.toml"
+    for path in $paths; do
+        "$python" "$repository/benches/torch_reference.py" hold --leave 6 --seconds 100 >"$work/held" 2>>"$out/log.txt" &
+        holder=$!
+        for _ in $(seq 60); do grep -q held_mib "$work/held" && break; sleep 0.5; done
+        say "$(cat "$work/held")"
+        folder "$path"
+        part full "$path" "$limit" "$work/$path/gpu" confide run "$work/full.toml" --device "$device" --out "$work/full-$path"
+        [ ! -f "$work/full-$path/events.jsonl" ] || grep -h '"event":"\(warning\|planned\|failed\)"' "$work/full-$path/events.jsonl" | tee -a "$out/log.txt"
+        kill "$holder"; wait "$holder" 2>/dev/null
+    done
+fi
 
 cd "$repository" || exit 1
 if command -v "$python" >/dev/null; then

@@ -3,30 +3,31 @@
 #
 #     benches/gpu_pack.sh OUT [PATH …]
 #
-# PATH is wgsl or native (both by default); each becomes OUT/PATH.tar.xz with the programs `gpu` (the
-# tasks of benches/gpu and the program confide) and `gpu-suite` (the GPU test suite). The Vulkan
-# loader of this machine is put beside them, for machines that lack one. Prints the sizes.
+# PATH is wgsl or native (both by default); OUT/programs.tar.xz then holds for each a folder with the
+# programs `gpu` (the tasks of benches/gpu and the program confide) and `gpu-suite` (the GPU test suite).
+# The Vulkan loader of this machine is put beside it, for machines that lack one. Prints the sizes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
 [ $# -gt 0 ] || set -- wgsl native
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
 for path in "$@"; do
     features=()
     [ "$path" = wgsl ] || features=(--features native-shaders)
-    stage=$(mktemp -d)
+    mkdir "$stage/$path"
     executable() { # KIND NAME
         cargo build --release "${features[@]}" "--$1" "$2" --message-format=json |
             grep "\"kind\":\[\"$1\"\].*\"name\":\"$2\"" |
             grep -o '"executable":"[^"]*"' | cut -d'"' -f4 | tail -n1
     }
     # A rebuild with other features writes over a program, so each is copied at once.
-    strip -o "$stage/gpu" "$(executable bench gpu)"
-    strip -o "$stage/gpu-suite" "$(executable test gpu)"
-    # Both programs hold much of the same code: a dictionary over both finds it.
-    tar -C "$stage" -c . | xz --x86 --lzma2=preset=6,dict=256MiB >"$out/$path.tar.xz"
-    rm -r "$stage"
+    strip -o "$stage/$path/gpu" "$(executable bench gpu)"
+    strip -o "$stage/$path/gpu-suite" "$(executable test gpu)"
 done
+# The programs hold much of the same code: a dictionary over all of them finds it.
+(cd "$stage" && tar -c */gpu */gpu-suite) | xz --x86 --lzma2=preset=4,dict=512MiB >"$out/programs.tar.xz"
 loader=$(ldconfig -p | awk '/libvulkan\.so\.1/ { found = $NF } END { print found }')
 [ -z "$loader" ] || cp -L "$loader" "$out/"
 ls -l "$out"

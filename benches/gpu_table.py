@@ -113,6 +113,8 @@ def main(runs, results):
     for _, path, f in of("soak"):
         lines += ["", f"Memory over {f['steps']} steps of varied lengths, {path}: {f['warm_mib']:.1f} → {f['end_mib']:.1f} MiB, "
                   f"{f['slope_mib_per_100_steps']:+.2f} MiB in 100 steps"]
+    for _, path, f in of("kills"):
+        lines += ["", f"{f['kills']} kills in {f['runs']} runs, {path}: {f['differ']} differ from the undisturbed run by more than 1e-4"]
     for part, path, f in found:
         if "refused" in f:
             lines += ["", f"Not possible: {part}, {path}: {f['refused']}"]

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """PyTorch and transformers on the checkpoints and pairs of `gpu checkpoint`, with TRL's batches.
 
+    torch_reference.py hold --leave GIB --seconds N
     torch_reference.py dpo|score|product [MODEL PAIRS] [--batch 4,16] [--limit N] [--dtype f32|bf16]
                        [--lora RANK] [--device cuda]
 
@@ -8,14 +9,15 @@
 of log-probabilities over responses; references computed before and not timed), AdamW, a loop in
 place of TRL's trainer. bf16 is autocast over float32 weights, as TRL trains by default. An adapter is
 one of RANK on queries and values, the base frozen. `score`: the same rows through the base without
-gradients. `product`: matrix products. Prints a line of JSON for each.
+gradients. `product`: matrix products. Prints a line of JSON for each. `hold` takes the card's memory but for
+so many GiB for a while, so that another program finds it full.
 """
 import argparse, json, statistics, time
 
 import torch
 
 p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-p.add_argument("task", choices=["dpo", "score", "product"])
+p.add_argument("task", choices=["dpo", "score", "product", "hold"])
 p.add_argument("model", nargs="?")
 p.add_argument("pairs", nargs="?")
 p.add_argument("--batch", default="4")
@@ -24,6 +26,8 @@ p.add_argument("--max-length", type=int, default=512)
 p.add_argument("--dtype", default="f32")
 p.add_argument("--lora", type=int, default=0)
 p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+p.add_argument("--leave", type=float, default=4.0)
+p.add_argument("--seconds", type=float, default=60.0)
 p.add_argument("--quick", action="store_true")
 a = p.parse_args()
 cuda = a.device == "cuda"
@@ -159,8 +163,18 @@ def score(pairs, batch):
             tell(batch=batch, pairs=len(pairs), pairs_per_second=len(pairs) / (time.perf_counter() - begun))
 
 
+def hold():
+    held, chunk = [], 2**28
+    while torch.cuda.mem_get_info()[0] > a.leave * 2**30 + chunk:
+        held.append(torch.empty(chunk, dtype=torch.uint8, device=a.device))
+    tell(held_mib=len(held) * chunk / 2**20, free_mib=torch.cuda.mem_get_info()[0] / 2**20)
+    time.sleep(a.seconds)
+
+
 if a.task == "product":
     products()
+elif a.task == "hold":
+    hold()
 else:
     pairs = read_pairs()
     for batch in map(int, a.batch.split(",")):
