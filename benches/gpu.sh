@@ -33,8 +33,9 @@ deadline=$((SECONDS + ${BUDGET:-530}))
 : >"$out/runs.jsonl"
 : >"$out/log.txt"
 
-# The loader and the driver's manifest where the machine's own are not found.
-if ! ldconfig -p 2>/dev/null | grep -q libvulkan.so.1 && [ -f "$pack/libvulkan.so.1" ]; then
+# The loader and the driver's manifest where the machine's own are not found. Drivers that come with a card lean on
+# the libraries of GL's dispatch, and without them the loader says that there is no driver.
+if ! ldconfig -p 2>/dev/null | grep -q libvulkan.so.1 || ! ldconfig -p 2>/dev/null | grep -q libGLdispatch.so.0; then
     export LD_LIBRARY_PATH="$pack${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 fi
 if [ -z "${VK_DRIVER_FILES:-}" ] && ! compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null && ! compgen -G '/etc/vulkan/icd.d/*.json' >/dev/null; then
@@ -98,32 +99,37 @@ say "shader paths:$paths"
 command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used --format=csv | tee -a "$out/log.txt"
 
 if [ -n "$quick" ]; then
-    shapes=tiny-llama; lora_shape=tiny-llama; pairs=16; batches=4; largest=8; scored=4
+    shapes=tiny-llama; lora_shape=tiny-llama; warm=200; pairs=16; batches=4; largest=8; scored=4
     suite=120; tests=(attention_kernels weights a_table); demo=(--set data.limit=24 --set annotator.steps=2 --set annotator.batch_size=2 --set sft.steps=1 --set sft.batch_size=2 --set policy.steps=3 --set policy.batch_size=2 --set data.max_length=64 --set evaluate.samples=0)
     frames=(--pairs 5000 --frames 10); soak=(--steps 4 --warmup 2 --longest 24); tiny=--quick; limit=60; kills=2; kill_limit=120
 else
-    shapes="smollm2-135m opt-125m"; lora_shape=qwen2.5-0.5b; pairs=256; batches=4,16; largest="64 256"; scored=16
+    shapes="smollm2-135m opt-125m"; lora_shape=qwen2.5-0.5b; pairs=96; batches=4,16; largest="64 256"; warm=200; scored=16
     suite=90; tests=(); demo=(); frames=(); soak=(--steps 300 --warmup 30 --longest 512); tiny=; limit=60; kills=50; kill_limit=110
 fi
 first=${shapes%% *}
 
-# 1. What the device says of itself.
-part devices any 20 "$any/gpu" confide devices --json
-for path in $paths; do folder "$path"; part device "$path" "$limit" "$work/$path/gpu" device --device "$device" $tiny; done
+# 1. What the device says of itself; no adapter ends everything.
+part devices any 20 "$any/gpu" confide devices
+if [ "$device" != cpu ] && ! "$any/gpu" confide devices 2>/dev/null | grep -q 'gpu:0'; then
+    say "no graphics adapter was found; VK_LOADER_DEBUG=error,driver tells why"
+    VK_LOADER_DEBUG=error,driver "$any/gpu" confide devices >>"$out/log.txt" 2>&1
+    exit 1
+fi
 
-# 2. Whether it is right: the suite, and the demonstration beside the CPU's. Nothing is timed beside the suite,
-# so the processor makes what later parts need at the same time.
-for path in $paths; do (folder "$path"; part suite "$path" "$suite" "$work/$path/gpu-suite" --test-threads=1 "${tests[@]}") & done
-(folder cpu; part demo cpu 90 "$any/gpu" confide demo --device cpu --out "$work/demo-cpu" "${demo[@]}") &
-for shape in $shapes $lora_shape; do
-    ONLY= part checkpoint any 60 "$any/gpu" checkpoint "$shape" "$work/$shape" --pairs 2048
+# 2. Kernels are compiled and tuned for minutes on a new device, and kept in the folder: all that later parts
+# need, together, and beside it what needs no exact times: whether it is right, the demonstration included.
+part checkpoint any 60 "$any/gpu" checkpoint "$first" "$work/$first" --pairs 2048
+for path in $paths; do
+    (folder "$path"; part warm "$path" "$warm" "$work/$path/gpu" pairs dpo "$work/$first" "$work/$first/pairs.jsonl" --device "$device" --batch "$batches" --limit 64) &
+    (folder "suite-$path"; part suite "$path" "$warm" "$work/$path/gpu-suite" --test-threads=1 "${tests[@]}") &
+    (folder "kernels-$path"; part demo "$path" "$warm" "$work/$path/gpu" confide demo --device "$device" --out "$work/demo-$path" "${demo[@]}") &
+done
+(folder cpu; part demo cpu "$warm" "$any/gpu" confide demo --device cpu --out "$work/demo-cpu" "${demo[@]}") &
+for shape in ${shapes#"$first"} $lora_shape; do
+    [ -d "$work/$shape" ] || part checkpoint any 60 "$any/gpu" checkpoint "$shape" "$work/$shape" --pairs 2048
 done
 wait
-for path in $paths; do
-    folder "$path"
-    part demo "$path" 90 "$work/$path/gpu" confide demo --device "$device" --out "$work/demo-$path" "${demo[@]}" &&
-        part compare "$path" 10 "$any/gpu" compare "$work/demo-$path" "$work/demo-cpu"
-done
+for path in $paths; do part compare "$path" 10 "$any/gpu" compare "$work/demo-$path" "$work/demo-cpu"; done
 
 # To import it takes seconds, so it is tried once.
 has_torch=
@@ -143,6 +149,7 @@ torch() { # PART SHAPE TASK OPTIONS …
     part "$part $shape" torch "$limit" "$python" "$repository/benches/torch_reference.py" "$task" "$work/$shape" "$work/$shape/pairs.jsonl" "$@"
 }
 for path in $paths; do confide dpo "$path" "$first" dpo --batch "$batches" --limit "$pairs"; done
+for path in $paths; do folder "$path"; part device "$path" "$limit" "$work/$path/gpu" device --device "$device" $tiny; done
 for dtype in f32 bf16; do torch dpo "$first" dpo --batch "$batches" --limit "$pairs" --dtype "$dtype"; done
 for path in $paths; do
     for precision in f32 bf16; do

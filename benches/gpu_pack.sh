@@ -5,7 +5,8 @@
 #
 # PATH is wgsl or native (both by default); OUT/programs.tar.xz then holds for each a folder with the
 # programs `gpu` (the tasks of benches/gpu and the program confide) and `gpu-suite` (the GPU test suite).
-# The Vulkan loader of this machine is put beside it, for machines that lack one. Prints the sizes.
+# The Vulkan loader of this machine and the libraries of GL's dispatch, which drivers lean on, are put beside it for
+# machines that lack them. Prints the sizes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -28,6 +29,8 @@ for path in "$@"; do
 done
 # The programs hold much of the same code: a dictionary over all of them finds it.
 (cd "$stage" && tar -c */gpu */gpu-suite) | xz --x86 --lzma2=preset=4,dict=512MiB >"$out/programs.tar.xz"
-loader=$(ldconfig -p | awk '/libvulkan\.so\.1/ { found = $NF } END { print found }')
-[ -z "$loader" ] || cp -L "$loader" "$out/"
+for library in libvulkan.so.1 libGLdispatch.so.0 libGLX.so.0 libEGL.so.1 libOpenGL.so.0 libGL.so.1; do
+    found=$(ldconfig -p | awk -v name="$library" '$1 == name { found = $NF } END { print found }')
+    [ -z "$found" ] || cp -L "$found" "$out/"
+done
 ls -l "$out"
