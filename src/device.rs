@@ -7,6 +7,7 @@ use serde::Serialize;
 mod fault;
 mod limits;
 mod memory;
+mod read;
 
 pub use fault::Fault;
 pub(crate) use fault::{fault_of, restart};
@@ -14,6 +15,7 @@ pub(crate) use limits::largest_tensor;
 pub use limits::{Limits, open_with_least_limits};
 pub(crate) use memory::free_memory;
 pub use memory::{Memory, peak_memory};
+pub(crate) use read::read;
 
 /// What kind of hardware stands behind a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::device::is_cpu;
+use crate::device::{is_cpu, read};
 use crate::model::{
     BatchShape, Decoder, Footprint, ModelError, Needs, PassKind, sequence_log_probs,
     sequence_scores,
@@ -57,8 +57,7 @@ pub fn all_log_probs<E: From<ModelError>>(
 /// The numbers of a batch; one that is not finite says nothing of its sequence, and would spoil
 /// every mean that it enters.
 fn numbers(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
-    let found: Vec<f32> =
-        tensor.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))?;
+    let found = read(tensor).map_err(ModelError::Device)?;
     match found.iter().find(|number| !number.is_finite()) {
         Some(&found) => Err(ModelError::NoNumber { what: "a sequence", found }),
         None => Ok(found),

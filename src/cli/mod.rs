@@ -320,9 +320,8 @@ fn interrupted() -> u8 {
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
-    let occupied = |e: &FolderError| {
-        matches!(e, FolderError::Occupied(_) | FolderError::NotEmpty { .. })
-    };
+    let occupied =
+        |e: &FolderError| matches!(e, FolderError::Occupied(_) | FolderError::NotEmpty { .. });
     match error.downcast_ref::<RunError>() {
         Some(RunError::Stopped | RunError::Hub(HubError::Cancelled { .. })) => interrupted(),
         Some(RunError::Recipe(_)) => BAD_ARGUMENTS,

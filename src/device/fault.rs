@@ -18,6 +18,14 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// In words that [`Fault::read`] understands.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::OutOfMemory => "the device is out of memory",
+            Self::Lost => "the device is lost",
+        }
+    }
+
     /// What the words of a driver or of the runtime mean, if they mean a fault.
     pub fn read(words: &str) -> Option<Self> {
         let words = words.to_lowercase();
@@ -25,7 +33,13 @@ impl Fault {
         // A device that is lost for want of memory says both.
         if any(&["out of memory", "out of device memory", "out-of-memory", "not enough memory"]) {
             Some(Self::OutOfMemory)
-        } else if any(&["is poisoned", "was poisoned", "device is lost", "device lost"]) {
+        } else if any(&[
+            "is poisoned",
+            "was poisoned",
+            "device is lost",
+            "device was lost",
+            "device lost",
+        ]) {
             Some(Self::Lost)
         } else {
             None
@@ -38,44 +52,46 @@ impl Fault {
 pub(super) struct Told(Arc<OnceLock<Fault>>);
 
 impl Told {
-    /// Listen to a device. An error that is no fault is a defect, and panics on the thread that
-    /// serves the device, as it does with the runtime's own handler; what happens on a device that
-    /// is lost tells nothing new.
+    /// Listen to a device. An error that is no fault is a defect, and panics on the thread that serves
+    /// the device, as it does with the runtime's own handler. After a fault everything goes wrong,
+    /// which tells nothing new: what was asked for is answered with errors, or not at all.
     pub(super) fn by(device: &wgpu::Device) -> Self {
         let told = Self::default();
-        let first = told.clone();
+        let of_errors = told.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             let fault = match &error {
                 wgpu::Error::OutOfMemory { .. } => Some(Fault::OutOfMemory),
                 other => Fault::read(&other.to_string()),
             };
-            if let Some(fault) = fault {
-                let _ = first.0.set(fault);
+            match (of_errors.0.get(), fault) {
+                (Some(_), _) => log::debug!("after a fault: {error}"),
+                (None, Some(fault)) => {
+                    log::warn!("{error}");
+                    let _ = of_errors.0.set(fault);
+                }
+                (None, None) => std::panic::panic_any(format!("wgpu error: {error}")),
             }
-            assert!(fault == Some(Fault::Lost), "wgpu error: {error}");
         }));
+        let of_loss = told.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            log::warn!("the device was lost ({reason:?}): {message}");
+            let _ = of_loss.0.set(Fault::read(&message).unwrap_or(Fault::Lost));
+        });
         told
     }
+}
+
+/// The fault that a device has told of, if any.
+pub(super) fn told_of(device: &Device) -> Option<Fault> {
+    let device = device.clone().without_autodiff();
+    let started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    started.iter().find(|known| known.device == device)?.told.0.get().copied()
 }
 
 /// What befell a device on which work ended with these words; `None` where it is sound, and the
 /// work itself went wrong.
 pub(crate) fn fault_of(device: &Device, words: &str) -> Option<Fault> {
-    let device = device.clone().without_autodiff();
-    let told = {
-        let started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let known = started.iter().find(|known| known.device == device)?;
-        known.told.0.get().copied()
-    };
-    told.or_else(|| Fault::read(words)).or_else(|| {
-        let answer = catch_unwind(AssertUnwindSafe(|| device.sync()));
-        let words = match answer {
-            Ok(Ok(())) => return None,
-            Ok(Err(error)) => format!("{error}"),
-            Err(panic) => panic.downcast_ref::<String>().cloned().unwrap_or_default(),
-        };
-        Fault::read(&words)
-    })
+    told_of(device).or_else(|| Fault::read(words))
 }
 
 /// Start a device again after a fault, in place of the one that was started before, whose tensors
@@ -92,9 +108,8 @@ pub(crate) fn restart(candidate: &Candidate) -> Result<Device, DeviceError> {
         at.map(|at| started.remove(at).device)
     };
     if let Some(old) = old {
-        // What its pools hold would be missing; a device that is lost may not answer.
+        // What its pools hold would be missing. Nobody waits for it: a device that is lost may not answer.
         let _ = catch_unwind(AssertUnwindSafe(|| old.memory_cleanup()));
-        let _ = catch_unwind(AssertUnwindSafe(|| old.sync()));
     }
     if cfg!(feature = "native-shaders") {
         return super::start(candidate, burn::tensor::wgpu::WgpuBackend::Auto);
@@ -111,9 +126,15 @@ mod tests {
     fn words_of_drivers_are_read() {
         for (words, meaning) in [
             ("wgpu error: Out of Memory", Some(Fault::OutOfMemory)),
-            ("An IO error happened\nout of device memory allocating 64 bytes", Some(Fault::OutOfMemory)),
+            (
+                "An IO error happened\nout of device memory allocating 64 bytes",
+                Some(Fault::OutOfMemory),
+            ),
             ("The device is poisoned\nCaused by:\n  Unknown: Device is lost", Some(Fault::Lost)),
-            ("The device is poisoned\nCaused by:\n  Unknown: Out of memory", Some(Fault::OutOfMemory)),
+            (
+                "The device is poisoned\nCaused by:\n  Unknown: Out of memory",
+                Some(Fault::OutOfMemory),
+            ),
             ("index out of bounds: the len is 3", None),
             ("", None),
         ] {

@@ -165,8 +165,7 @@ fn run(
     let width = hidden.dims()[2];
     let last = hidden.narrow(1, t - 1, 1).reshape([b, width]);
     let logits = decoder.logits(last);
-    let logits: Vec<f32> =
-        logits.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))?;
+    let logits = crate::device::read(logits).map_err(ModelError::Device)?;
     match logits.iter().find(|logit| !logit.is_finite()) {
         Some(&found) => Err(ModelError::NoNumber { what: "the next token", found }),
         None => Ok(logits),

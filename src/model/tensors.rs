@@ -90,8 +90,10 @@ impl Handle {
     }
 }
 
+/// Panics with the device's words where it does not answer: whoever works with a device catches what
+/// its operations panic with.
 fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    widen(tensor).into_data_as::<f32>().try_into_vec::<f32>().unwrap_or_default()
+    crate::device::read(widen(tensor)).unwrap_or_else(|words| std::panic::panic_any(words))
 }
 
 /// Tell the path and a handle of every parameter.

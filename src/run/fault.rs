@@ -44,12 +44,11 @@ impl Faults {
         error: RunError,
     ) -> Result<Job, RunError> {
         let on_cpu = session.hardware.class == Class::Cpu;
-        let fault = if on_cpu || !may_be_the_device(&error) {
-            None
-        } else {
-            device::fault_of(&session.device, &error.to_string())
+        let words = if may_be_the_device(&error) { error.to_string() } else { String::new() };
+        let fault = (!on_cpu).then(|| device::fault_of(&session.device, &words)).flatten();
+        let (Some(fault), false) = (fault, matches!(error, RunError::Stopped)) else {
+            return Err(error);
         };
-        let Some(fault) = fault else { return Err(error) };
         log::warn!("{fault:?}: {error}");
         let stage = session.state.under_way.as_ref().map(|under_way| under_way.stage);
         let reduced = match fault {
@@ -90,16 +89,14 @@ impl Faults {
     }
 }
 
-/// Whether an error can come from a device; others are what they say.
+/// Whether an error's words can be a device's; others are what they say.
 fn may_be_the_device(error: &RunError) -> bool {
     matches!(
         error,
         RunError::Panic(_)
             | RunError::Write { .. }
             | RunError::Model(ModelError::Device(_))
-            | RunError::Train(
-                TrainError::Model(ModelError::Device(_)) | TrainError::Checkpoint(_)
-            )
+            | RunError::Train(TrainError::Model(ModelError::Device(_)) | TrainError::Checkpoint(_))
     )
 }
 
@@ -153,8 +150,8 @@ fn note(session: &Session<'_>, stage: Option<Stage>, reduced: Option<(Stage, Pla
             plan.micro_batch,
             if plan.recompute { " and layers computed again in the backward pass" } else { "" }
         ),
-        None => format!(
-            "{device} was lost{place}: it was started again, and the run goes on {from}"
-        ),
+        None => {
+            format!("{device} was lost{place}: it was started again, and the run goes on {from}")
+        }
     }
 }

@@ -95,7 +95,6 @@ impl Teller {
 
 /// Numbers from the device.
 pub(super) fn read(tensor: Tensor<1>) -> Result<Vec<f64>, ModelError> {
-    let values =
-        tensor.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(format!("{e:?}")))?;
+    let values = crate::device::read(tensor).map_err(ModelError::Device)?;
     Ok(values.into_iter().map(f64::from).collect())
 }
