@@ -193,6 +193,8 @@ fn open<'a>(
     }
     if let Some(fault) = fault {
         session.warn(fault.note)?;
+        // Another fault before the next checkpoint shall not take it back.
+        session.save_state()?;
         // The person moved it after the checkpoint.
         if fault.threshold.to_bits() != session.state.now.threshold.to_bits() {
             session.control.restore_threshold(fault.threshold);
