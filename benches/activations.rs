@@ -11,12 +11,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 use burn::tensor::{Device, Tensor};
+use confide::batch::{Batch, Sequence, bucket};
 use confide::model::{
     Activation, BatchShape, Checkpoint, Decoder, DecoderConfig, Footprint, LoraSettings, NormKind,
     PassKind, Position, Precision, RotaryScaling, add_adapter, build, family_of,
     sequence_log_probs,
 };
-use confide::text::{Batch, Sequence, bucket};
 use confide::train::{AdamW, Gradients, Pass, PassSettings, Readout};
 
 /// Smaller allocations are bookkeeping.

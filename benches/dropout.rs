@@ -11,11 +11,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use confide::batch::{Ranked, Sequence};
 use confide::model::{
     Activation, Checkpoint, Decoder, DecoderConfig, LoraSettings, NormKind, Position,
     RotaryScaling, add_adapter, build, family_of,
 };
-use confide::text::Sequence;
 use confide::train::{AdamW, BradleyTerryTask, Ended, Order, Plan, Start, Training, train};
 
 #[path = "shared.rs"]
@@ -112,7 +112,7 @@ fn step(options: &Options, model: &Decoder, number: usize) -> [f64; 2] {
     let training =
         Training { batch_size: options.pairs, accumulate: 1, steps: 1, ..Training::default() };
     let first = number * options.pairs;
-    let pairs: Vec<[Sequence; 2]> = (first..first + options.pairs)
+    let pairs: Vec<Ranked<Sequence>> = (first..first + options.pairs)
         .map(|seed| pair(seed, options.length, 49_152).sides)
         .collect();
     let order = Order::new(pairs.len(), &training, false, 0, 0);

@@ -10,10 +10,10 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use confide::annotate::response_log_probs;
+use confide::batch::Sequence;
 use confide::model::{Checkpoint, Precision, load_as};
-use confide::preference::{Objective, Preference};
+use confide::preference::Preference;
 use confide::run::find_model;
-use confide::text::Sequence;
 use confide::train::{
     AdamW, Ended, Order, Plan, PolicyPair, PreferenceTask, Start, Training, WeightedMean, train,
 };
@@ -76,7 +76,8 @@ fn main() {
     let vocabulary = checkpoint.decoder.config().vocabulary.min(50_000);
     let count = options.pairs * options.steps;
     let pairs: Vec<PolicyPair> = (0..count).map(|i| pair(i, options.length, vocabulary)).collect();
-    let sides: Vec<&Sequence> = pairs.iter().take(options.pairs).flat_map(|p| &p.sides).collect();
+    let sides: Vec<&Sequence> =
+        pairs.iter().take(options.pairs).flat_map(|p| p.sides.each()).collect();
     let begun = Instant::now();
     response_log_probs(&checkpoint.decoder, &sides, 0).expect("log-probabilities");
     println!("{:<28} {:>10.2} s", "reference pass", begun.elapsed().as_secs_f64());
@@ -100,7 +101,7 @@ fn steps(options: &Options, checkpoint: Checkpoint, pairs: Vec<PolicyPair>) {
         warmup_steps: 0,
         ..Training::default()
     };
-    let preference = Preference { objective: Objective::Dpo, beta: 0.1, label_noise: 0.1 };
+    let preference = Preference::named("dpo", 0.1).unwrap();
     let order = Order::new(pairs.len(), &training, false, 0, 0);
     let mut task = PreferenceTask::new(pairs, 0, preference, WeightedMean::Pairs, None);
     let start = Start::fresh(checkpoint.decoder, AdamW::new(0.0), options.plan);

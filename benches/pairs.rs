@@ -15,10 +15,11 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use confide::annotate::{all_log_probs, score_sequences};
+use confide::batch::{Batch, Ranked, Sequence};
 use confide::data::read_files;
 use confide::model::{Decoder, ModelError, ModelFiles, Precision, load_as};
-use confide::preference::{Objective, Preference};
-use confide::text::{Batch, EncodedPair, Encoder, Fit, Sequence, Tokenizer, encode_pairs};
+use confide::preference::Preference;
+use confide::text::{EncodedPair, Encoder, Fit, Tokenizer, encode_pairs};
 use confide::train::{
     AdamW, Flow, Metrics, Observer, Order, Plan, PolicyPair, PreferenceTask, Schedule, Start,
     TrainError, Training, WeightedMean, train,
@@ -188,10 +189,15 @@ fn dpo(
         all_log_probs(&decoder, &rows, pad, 2 * batch, &mut |_| Ok::<(), ModelError>(()))
             .expect("log-probabilities");
     let reference_seconds = begun.elapsed().as_secs_f64();
-    let references = log_probs.as_chunks::<2>().0.iter().map(|both| both.map(f64::from));
+    let references =
+        log_probs.as_chunks::<2>().0.iter().map(|both| Ranked::of(both.map(f64::from), false));
     let pairs = pairs.iter().zip(references);
     let pairs: Vec<PolicyPair> = pairs
-        .map(|(sides, reference)| PolicyPair { sides: sides.clone(), reference, margin: 1.0 })
+        .map(|(sides, reference)| PolicyPair {
+            sides: Ranked::of(sides.clone(), false),
+            reference,
+            margin: 1.0,
+        })
         .collect();
     let training = Training {
         epochs: settings.epochs,
@@ -204,7 +210,7 @@ fn dpo(
         max_grad_norm: 0.0,
         ..Training::default()
     };
-    let preference = Preference { objective: Objective::Dpo, beta: 0.1, label_noise: 0.1 };
+    let preference = Preference::named("dpo", 0.1).unwrap();
     let order = Order::new(pairs.len(), &training, false, 0, 0);
     let mut task = PreferenceTask::new(pairs, pad, preference, WeightedMean::Pairs, None);
     let plan = Plan { recompute: settings.recompute, ..Plan::default() };

@@ -15,11 +15,11 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use confide::annotate::all_log_probs;
+use confide::batch::{Ranked, Sequence};
 use confide::data::{AnnotatedPair, Prompt, read_annotations};
 use confide::model::{Decoder, ModelError, load, load_named, take_tensors};
-use confide::preference::Preference;
 use confide::run::{Recipe, find_model};
-use confide::text::{Encoder, Sequence, Tokenizer};
+use confide::text::{Encoder, Tokenizer};
 use confide::train::{
     AdamW, Flow, Metrics, Observer, Order, PairSampling, Plan, PolicyPair, PreferenceTask, Start,
     TrainError, Training, WeightedMean, train,
@@ -42,12 +42,12 @@ fn sides(
     pair: &AnnotatedPair,
     second: bool,
     max_length: usize,
-) -> Option<[Sequence; 2]> {
+) -> Option<Ranked<Sequence>> {
     let prompt = Prompt::Text(pair.prompt.clone());
     let side = |i: usize| encoder.sequence(&prompt, &pair.responses[i]).ok();
     let (chosen, rejected) = (side(usize::from(second))?, side(usize::from(!second))?);
     let fits = chosen.len() <= max_length && rejected.len() <= max_length;
-    (fits && chosen != rejected).then_some([chosen, rejected])
+    (fits && chosen != rejected).then_some(Ranked { chosen, rejected })
 }
 
 fn material(run: &Path, device: &Device) -> Material {
@@ -66,7 +66,7 @@ fn material(run: &Path, device: &Device) -> Material {
     for pair in &annotated {
         let of = |second, margin| {
             let sides = sides(&encoder, pair, second, recipe.data.max_length)?;
-            Some(PolicyPair { sides, reference: [0.0; 2], margin })
+            Some(PolicyPair { sides, reference: Ranked::default(), margin })
         };
         if pair.split == "held_out" {
             held_out.extend(pair.human.and_then(|side| of(side.index() == 1, 0.0)));
@@ -81,10 +81,12 @@ fn material(run: &Path, device: &Device) -> Material {
     Material { recipe, reference, pad, trained, held_out }
 }
 
-fn log_probs(model: &Decoder, pairs: &[PolicyPair], pad: u32) -> Vec<[f64; 2]> {
-    let all: Vec<&Sequence> = pairs.iter().flat_map(|pair| &pair.sides).collect();
+fn log_probs(model: &Decoder, pairs: &[PolicyPair], pad: u32) -> Vec<Ranked<f64>> {
+    let all: Vec<&Sequence> = pairs.iter().flat_map(|pair| pair.sides.each()).collect();
     let found = all_log_probs(model, &all, pad, 64, &mut |_| Ok::<(), ModelError>(()));
-    found.expect("numbers").as_chunks::<2>().0.iter().map(|both| both.map(f64::from)).collect()
+    let found = found.expect("numbers");
+    let pairs = found.as_chunks::<2>().0.iter();
+    pairs.map(|both| Ranked::of(both.map(f64::from), false)).collect()
 }
 
 /// Looks at the held-out margin now and then; its own time is not counted.
@@ -110,8 +112,8 @@ impl Observer for Look<'_> {
         let Material { recipe, pad, held_out, .. } = self.material;
         let found = log_probs(model, held_out, *pad);
         let margins = held_out.iter().zip(found).map(|(pair, found)| {
-            let ratio = |k: usize| found[k] - pair.reference[k];
-            recipe.policy.beta * (ratio(0) - ratio(1))
+            let chosen = found.chosen - pair.reference.chosen;
+            recipe.policy.beta * (chosen - (found.rejected - pair.reference.rejected))
         });
         self.seen.push((step, seconds, margins.sum::<f64>() / held_out.len() as f64));
         self.looking = self.begun.elapsed().as_secs_f64() - seconds;
@@ -130,8 +132,7 @@ fn learn(
     let recipe = &material.recipe;
     let p = &recipe.policy;
     let training = Training { epochs, steps: 0, ..p.training.clone() };
-    let preference =
-        Preference { objective: p.objective, beta: p.beta, label_noise: p.label_noise };
+    let preference = p.preference();
     let weighting = Some(recipe.confidence.clone());
     let pairs = material.trained.clone();
     let order = Order::new(pairs.len(), &training, true, seed, 3);

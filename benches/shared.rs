@@ -4,8 +4,8 @@
 use std::str::FromStr;
 
 use burn::tensor::Device;
+use confide::batch::{Ranked, Sequence};
 use confide::model::{Checkpoint, Decoder, LoraSettings, add_adapter};
-use confide::text::Sequence;
 use confide::train::{AdamW, Flow, Metrics, Observer, PolicyPair, TrainError};
 use rand::{RngExt, SeedableRng};
 
@@ -62,7 +62,8 @@ pub(crate) fn pair(seed: usize, length: usize, vocabulary: usize) -> PolicyPair 
     let side = |response| Sequence { prompt: prompt.clone(), response };
     let rest = length - length / 4;
     let sides = [side(tokens(rest)), side(tokens(rest))];
-    PolicyPair { sides, reference: [-4000.0; 2], margin: 1.0 }
+    let reference = Ranked { chosen: -4000.0, rejected: -4000.0 };
+    PolicyPair { sides: Ranked::of(sides, false), reference, margin: 1.0 }
 }
 
 /// Peak of memory in MiB, of the device's pools where it has some, else of this process.

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use confide::model::{Decoder, load};
-use confide::preference::{Objective, Preference};
+use confide::preference::Preference;
 use confide::run::{Event, RunView, Stage, find_model};
 use confide::train::{
     AdamW, Flow, Metrics, Observer, Order, Plan, PreferenceTask, Start, TrainError, Training,
@@ -156,7 +156,7 @@ pub(crate) fn run(words: Vec<String>) {
         learning_rate: 1e-6,
         ..Training::default()
     };
-    let preference = Preference { objective: Objective::Dpo, beta: 0.1, label_noise: 0.1 };
+    let preference = Preference::named("dpo", 0.1).unwrap();
     let order = Order::new(BATCH * steps, &training, false, 0, 0);
     let mut task = PreferenceTask::new(pairs, 0, preference, WeightedMean::Pairs, None);
     let plan = Plan { recompute: true, ..Plan::default() };

@@ -8,6 +8,8 @@
 pub mod allocator;
 pub mod annotate;
 pub mod app;
+pub mod batch;
+pub mod builtin;
 pub mod cli;
 pub mod data;
 pub mod demo;
@@ -22,6 +24,8 @@ pub mod kernels;
 pub mod legible;
 pub mod model;
 pub mod preference;
+pub mod registry;
+pub mod report;
 pub mod run;
 pub mod settings;
 pub mod text;

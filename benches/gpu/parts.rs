@@ -4,8 +4,8 @@
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use confide::batch::{Batch, Sequence};
 use confide::model::{Decoder, ModelFiles, load};
-use confide::text::{Batch, Sequence};
 use confide::train::{AdamW, Gradients, Pass, PassSettings, Readout};
 use serde_json::json;
 

@@ -2,12 +2,12 @@
 
 use burn::tensor::Tensor;
 
+use crate::batch::{Batch, Sequence};
 use crate::device::{is_cpu, read};
 use crate::model::{
     BatchShape, Decoder, Footprint, ModelError, Needs, PassKind, sequence_log_probs,
     sequence_scores,
 };
-use crate::text::{Batch, Sequence};
 
 /// Scores of sequences, in their order, each read at the last token that is not `pad`.
 ///

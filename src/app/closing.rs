@@ -1,7 +1,6 @@
 //! Closing the window: never before the run under way has written its checkpoint, and never
 //! without a word meanwhile.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use egui::{Frame, Ui, ViewportCommand};
@@ -10,27 +9,7 @@ use super::command::Command;
 use super::widgets;
 use super::window::App;
 use crate::interrupt;
-use crate::run::{Control, Level};
-
-/// The run that a request from outside reaches: frames may not come, where a window is hidden.
-#[derive(Clone, Default)]
-pub(super) struct Reached(Arc<Mutex<Control>>);
-
-impl Reached {
-    /// From now on it is this one.
-    pub(super) fn set(&self, control: &Control) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = control.clone();
-    }
-
-    fn get(&self) -> Control {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// The window is about to close.
-pub(super) struct Closing {
-    since: Instant,
-}
+use crate::run::Level;
 
 impl App {
     /// Let the program be told to end: the run stops, then the window closes.
@@ -52,7 +31,7 @@ impl App {
         let asked = ctx.input(|input| input.viewport().close_requested());
         let told = interrupt::requested().is_some();
         if (asked || told) && self.closing.is_none() {
-            self.closing = Some(Closing { since: Instant::now() });
+            self.closing = Some(Instant::now());
             self.handle(Command::Stop);
         } else if asked && self.must_wait() {
             ctx.send_viewport_cmd(ViewportCommand::Visible(false));
@@ -77,8 +56,8 @@ impl App {
 
     /// Say that the window is about to close, and what it waits for.
     pub(super) fn tell_closing(&self, ui: &Ui) {
-        let Some(closing) = self.closing.as_ref().filter(|_| self.must_wait()) else { return };
-        let seconds = closing.since.elapsed().as_secs();
+        let Some(since) = self.closing.filter(|_| self.must_wait()) else { return };
+        let seconds = since.elapsed().as_secs();
         let frame = Frame::popup(ui.style()).inner_margin(18);
         egui::Modal::new(egui::Id::unique("closing")).frame(frame).show(ui.ctx(), |ui| {
             ui.set_width(340.0);

@@ -441,11 +441,7 @@ impl App {
 
 fn problem(error: RecipeError) -> Problem {
     match error {
-        RecipeError::Invalid { found, .. } => {
-            // Messages begin with the key: “policy.beta = 0; expected …”.
-            let key = found.split([' ', ';']).next().unwrap_or_default().to_owned();
-            Problem { key, message: found }
-        }
+        RecipeError::Invalid { key, found, .. } => Problem { key, message: found },
         other => Problem { key: String::new(), message: other.to_string() },
     }
 }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::builtin;
 use crate::data::{
     BadRow, ColumnInfo, FileInspection, Inspection, Pair, ReadSettings, Side, inspect,
 };
-use crate::demo;
 
 /// Pairs to read before a run.
 const SHOWN_PAIRS: usize = 200;
@@ -86,7 +86,7 @@ impl Preview {
     /// Read files, or pairs that are built in; slow, so off the UI thread.
     pub fn read(paths: Vec<PathBuf>, reading: ReadSettings, seed: u64) -> Self {
         let built_in = paths.first().and_then(|path| path.to_str()?.strip_prefix("builtin:"));
-        match built_in.and_then(|name| demo::pairs(name, seed)) {
+        match built_in.and_then(|name| builtin::pairs(name, seed)) {
             Some((pairs, report)) => {
                 Self { reading, ..Self::from_built_in(paths, pairs, report.format) }
             }

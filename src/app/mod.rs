@@ -20,6 +20,8 @@ pub mod pairs;
 mod panels;
 mod prefs;
 mod rail;
+mod reached;
+mod runs_folder;
 pub mod series;
 mod state;
 mod tasks;

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use egui::{CentralPanel, Frame, Margin, Panel as Side, Ui};
 
-use super::closing::{Closing, Reached};
 use super::cloud_gpu;
 use super::command::Command;
 use super::drops::{self, Hovering, Kind};
 use super::layout::{self, Drawing, Layout};
 use super::panels::{self, Panel};
 use super::prefs::{self, Prefs};
+use super::reached::Reached;
+use super::runs_folder::runs_folder;
 use super::state::{Scene, State};
 use super::tasks::{Done, Tasks};
 use super::theme::{self, Palette};
@@ -60,7 +61,8 @@ pub struct App {
     commands: Vec<Command>,
     /// The run that [`crate::interrupt`] reaches.
     pub(super) reached: Reached,
-    pub(super) closing: Option<Closing>,
+    /// Since when the window is about to close.
+    pub(super) closing: Option<Instant>,
 }
 
 impl App {
@@ -81,7 +83,7 @@ impl App {
             tasks: Tasks::new(cc.egui_ctx.clone()),
             toasts: Toasts::default(),
             run: None,
-            runs: super::follow::runs_folder(),
+            runs: runs_folder(),
             ctx: cc.egui_ctx.clone(),
             shown_runs: 0,
             rows_stale: false,

@@ -16,7 +16,8 @@ pub(super) fn recipe_help() -> String {
     let defaults = toml::Table::try_from(Recipe::default()).unwrap_or_default();
     let mut text = String::from("Settings of a recipe, with their defaults:\n");
     let mut last = "";
-    for (section, field) in Recipe::documentation() {
+    for setting in Recipe::documentation() {
+        let (section, field) = (setting.section.as_str(), &setting.field);
         if section != last {
             let _ = writeln!(text, "\n  [{section}]");
             last = section;
@@ -26,6 +27,13 @@ pub(super) fn recipe_help() -> String {
         let value =
             table.and_then(|t| t.get(field.name)).map(ToString::to_string).unwrap_or_default();
         let _ = writeln!(text, "  {} = {value}\n      {}", field.name, field.doc.trim());
+        if !field.aliases.is_empty() {
+            let _ = writeln!(text, "      Also read as {}.", field.aliases.join(", "));
+        }
+        for word in field.words.all().iter().filter(|word| !word.summary.is_empty()) {
+            let _ = writeln!(text, "      {}: {}", word.name, word.summary);
+            let _ = writeln!(text, "          {}  ({})", word.formula, word.paper);
+        }
     }
     text.push_str("\nPaths are relative to the recipe. data.files and policy.model are required, and annotator.model unless annotator.kind = \"human\".");
     text

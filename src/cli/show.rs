@@ -1,6 +1,5 @@
 //! `inspect`, `devices` and `report`: facts as tables or JSON.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use anyhow::Context;
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use super::{DONE, FAILED, InspectArgs, RUNS, print, say, say_short, tell};
 use crate::data::{Pair, inspect as inspect_files};
 use crate::device;
+use crate::report::as_text;
 use crate::run::{Recipe, Report, lengths_in};
 use crate::text::{Chat, Encoder, Fit, Lengths};
 
@@ -221,72 +221,5 @@ pub(super) fn report(folder: &Path, as_json: bool) -> anyhow::Result<u8> {
 
 /// A report for a person.
 pub(super) fn report_text(report: &Report, folder: &Path) -> String {
-    let mut text = String::new();
-    let mut row = |name: &str, value: String| {
-        let _ = writeln!(text, "  {name:<34} {value}");
-    };
-    let share =
-        |value: Option<f64>| value.map_or("–".to_owned(), |v| format!("{:.1} %", 100.0 * v));
-    let number = |value: Option<f64>| value.map_or("–".to_owned(), |v| format!("{v:.4}"));
-    let d = &report.data;
-    row(
-        "pairs",
-        format!(
-            "{} ({} bad rows skipped, {} too long, {} refused by a chat template)",
-            d.summary.pairs, d.summary.bad_rows, d.too_long, d.refused
-        ),
-    );
-    for (model, lengths) in &d.lengths {
-        row(&format!("lengths for the {model}"), lengths.to_string());
-    }
-    for (model, written) in &report.prompts {
-        row(&format!("prompts of the {model}"), written.style.clone());
-    }
-    row(
-        "labelled / unlabelled / held out",
-        format!("{} / {} / {}", d.summary.labelled, d.summary.unlabelled, d.summary.held_out),
-    );
-    let a = &report.annotator;
-    row(
-        "annotator agrees with humans",
-        format!("{} (longer response: {})", share(a.accuracy), share(a.longer_is_better)),
-    );
-    row("calibration error, likelihood", format!("{}, {}", number(a.ece), number(a.nll)));
-    let c = &report.confidence;
-    row("mean confidence", number(c.mean));
-    row(
-        "weak labels that agree",
-        format!(
-            "{} of all, {} of the {} kept",
-            share(c.agreement),
-            share(c.agreement_kept),
-            c.kept
-        ),
-    );
-    let p = &report.policy;
-    row("policy steps", p.steps.to_string());
-    row(
-        "held-out reward margin, accuracy",
-        format!("{}, {}", number(p.rewards_margin), share(p.rewards_accuracy)),
-    );
-    if let Some(gold) = &report.gold {
-        row(&gold.title(), format!("{:.2} → {:.2} → {:.2}", gold.base, gold.sft, gold.policy));
-        if gold.accuracy.is_some() {
-            row("gold model agrees with humans", share(gold.accuracy));
-        }
-        let [low, high] = gold.win_rate_interval.map(|v| 100.0 * v);
-        row(
-            "policy beats SFT",
-            format!(
-                "{:.1} % [{low:.1}, {high:.1}] of {} prompts",
-                100.0 * gold.win_rate,
-                gold.prompts
-            ),
-        );
-    }
-    row("device", report.device.clone());
-    row("time", format!("{:.1} s", report.seconds));
-    let title = format!("{}: report in {}", report.name, folder.join("report.json").display());
-    let warnings: String = report.warnings.iter().map(|w| format!("  warning: {w}\n")).collect();
-    format!("\n{title}\n{text}{warnings}")
+    as_text(report, &folder.join("report.json").display().to_string())
 }

@@ -1,23 +1,12 @@
-//! Rows, and what their columns hold over a whole file.
+//! What the columns of rows hold over a whole file.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::names::words;
+use super::row::{Fields, Row};
 use super::values::{Kind, length, scalar};
-
-/// The fields of one row.
-pub(super) type Fields = serde_json::Map<String, Value>;
-
-/// One row of a file, before its shape is known.
-#[derive(Debug)]
-pub(super) struct Row {
-    /// See [`Source::line`](super::Source::line).
-    pub(super) line: u64,
-    /// Its columns.
-    pub(super) fields: Fields,
-}
 
 /// Longer texts are no labels, so their values are not collected.
 const LABEL_LENGTH: usize = 64;

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::columns::{Column, Columns, Fields};
+use super::columns::{Column, Columns};
 use super::names::{Twins, numbered, words};
 use super::pair::{Label, Side};
-use super::readings::{Guess, Reading, Vote, normalised};
+use super::readings::{Guess, Reading, normalised};
 use super::report::BadReason;
+use super::row::Fields;
 use super::values::{self, Bad, Kind, describe, excerpt, scalar};
+use super::vote::Vote;
 
 /// Words in the names of label columns, best first.
 const NAMES: &[&str] = &[

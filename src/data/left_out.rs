@@ -3,10 +3,11 @@
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::columns::{Columns, Fields, Row};
+use super::columns::Columns;
 use super::messages::{WITHOUT_MEDIA, leave_media_out};
 use super::names::{is_about, words};
 use super::report::BadReason;
+use super::row::{Fields, Row};
 use super::settings::Media;
 use super::values::{Bad, is_empty};
 

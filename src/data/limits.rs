@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde_json::Value;
 
-use super::columns::Fields;
 use super::error::Fault;
 use super::pair::{Message, Prompt};
+use super::row::Fields;
 
 /// What a file may hold; each has a setting of its name in a recipe's `[data]`.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::columns::{Columns, Fields};
+use super::columns::Columns;
 use super::names::{is_about, is_response_word, words};
+use super::row::Fields;
 use super::values::{Kind, number};
 
 /// Keys under which an answer holds its text, best first.

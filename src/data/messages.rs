@@ -4,12 +4,8 @@ use serde_json::Value;
 
 use super::pair::{Message, Role};
 use super::report::BadReason;
-use super::values::{Bad, excerpt, is_empty};
+use super::values::{Bad, CALLS, SAID, SPEAKER, excerpt, is_empty, is_message};
 
-const SPEAKER: [&str; 2] = ["role", "from"];
-const SAID: [&str; 3] = ["content", "value", "text"];
-/// A turn may say nothing and call functions.
-const CALLS: [&str; 2] = ["tool_calls", "function_call"];
 /// Fields beside the text that chat templates ask for.
 const FIELDS: [&str; 6] =
     ["tool_calls", "function_call", "tool_call_id", "name", "reasoning_content", "thinking"];
@@ -19,13 +15,6 @@ const MEDIA: [&str; 4] = ["image", "audio", "video", "file"];
 /// What a bad row with a picture says of the way out.
 pub(super) const WITHOUT_MEDIA: &str =
     "which these models do not see (data.media = \"leave-out\" trains on the text alone)";
-
-pub(super) fn is_message(value: &Value) -> bool {
-    let Value::Object(fields) = value else { return false };
-    let has = |keys: &[&str]| keys.iter().any(|key| fields.contains_key(*key));
-    // A node of a reply tree also has a role and a text.
-    has(&SPEAKER) && (has(&SAID) || has(&CALLS)) && !fields.contains_key("replies")
-}
 
 /// Read a list of chat messages, or a single one.
 pub(super) fn messages(name: &str, value: Value) -> Result<Vec<Message>, Bad> {

@@ -26,10 +26,12 @@ mod read;
 mod readings;
 mod replies;
 mod report;
+mod row;
 mod settings;
 mod shapes;
 mod split;
 mod values;
+mod vote;
 mod weights;
 mod wording;
 

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use super::columns::{Column, Columns, Fields};
+use super::columns::{Column, Columns};
 use super::messages::messages;
 use super::names::{Twins, is_about, is_response_word, words};
 use super::pair::{Message, Prompt, Role};
 use super::report::BadReason;
+use super::row::Fields;
 use super::values::{Bad, Kind, is_empty, take_text};
 
 /// Names under which prompts are found, best first.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::columns::{Columns, Row};
+use super::columns::Columns;
 use super::containers::{self, Table};
 use super::error::{DataError, Fault};
 use super::left_out;
@@ -14,6 +14,7 @@ use super::limits::{Budget, Limits, size_of};
 use super::pair::{Pair, Pool, Prompt, Source};
 use super::prepare::{Done, prepare};
 use super::report::{BadRow, FileReport};
+use super::row::Row;
 use super::settings::ReadSettings;
 use super::shapes::{self, Answer, Found, Shape};
 use super::values::{self, Bad, Kind};

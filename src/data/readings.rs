@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::names::{Twins, words};
 use super::pair::Side;
+use super::vote::{Vote, number};
 use super::wording::{ends_like_a_name, named, says_nothing, says_tie};
 
 /// Share of a column's values that a reading must understand; the rest are bad rows.
@@ -17,31 +18,6 @@ const RARE: f64 = 0.005;
 const OFTEN: usize = 3;
 /// The widest scale of whole numbers that people are asked to answer on.
 const WIDEST: f64 = 10.0;
-
-/// What one value says.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Vote {
-    /// For one, with how sure (0.5 to 1) and how strong it is, where it says so.
-    For(Side, f32, Option<f32>),
-    /// Neither is better.
-    Tie,
-    /// No judgement: `n/a`, say.
-    Nothing,
-}
-
-impl Vote {
-    pub(super) fn sure(side: Side) -> Self {
-        Self::For(side, 1.0, None)
-    }
-
-    /// The side it is for.
-    pub(super) fn side(self) -> Option<Side> {
-        match self {
-            Self::For(side, _, _) => Some(side),
-            Self::Tie | Self::Nothing => None,
-        }
-    }
-}
 
 /// How values name a candidate.
 #[derive(Clone, Debug, PartialEq)]
@@ -266,10 +242,6 @@ fn on_scale(value: f64, from: f64, to: f64) -> Option<Vote> {
 pub(super) fn normalised(text: &str) -> String {
     let text = text.trim().to_lowercase();
     text.strip_suffix(".0").filter(|whole| number(whole).is_some()).unwrap_or(&text).to_owned()
-}
-
-pub(super) fn number(text: &str) -> Option<f64> {
-    text.trim().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 const DIRECTION: &str = "that a negative number stands for the first is a convention";

@@ -5,11 +5,11 @@
 
 use serde_json::Value;
 
-use super::columns::Fields;
 use super::messages::messages;
 use super::pair::{Message, Prompt, Role};
 use super::prompts::Asked;
 use super::report::BadReason;
+use super::row::Fields;
 use super::values::{Bad, Kind};
 
 enum Reply {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::limits::Limits;
-use crate::settings::settings;
+use crate::settings::{Settings, settings};
 
 /// Which of several ranked or rated responses to one prompt make pairs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,7 +134,7 @@ impl ColumnMap {
             "weight" => &mut self.weight,
             "margin" => &mut self.margin,
             other => {
-                let known: Vec<_> = Self::FIELDS.iter().map(|field| field.name).collect();
+                let known: Vec<_> = Self::fields().iter().map(|field| field.name).collect();
                 return Err(format!("“{other}” is none of {}", known.join(", ")));
             }
         };

@@ -2,10 +2,16 @@
 
 use serde_json::Value;
 
-use super::columns::Fields;
-use super::messages::is_message;
 use super::report::BadReason;
+use super::row::Fields;
 use crate::legible::line;
+
+/// Who says a chat message.
+pub(super) const SPEAKER: [&str; 2] = ["role", "from"];
+/// What it says.
+pub(super) const SAID: [&str; 3] = ["content", "value", "text"];
+/// A turn may say nothing and call functions.
+pub(super) const CALLS: [&str; 2] = ["tool_calls", "function_call"];
 
 /// Longest excerpt of a value in a message.
 const EXCERPT: usize = 60;
@@ -83,6 +89,14 @@ impl Kind {
             Self::Object => "object",
         }
     }
+}
+
+/// Whether it is a chat message.
+pub(super) fn is_message(value: &Value) -> bool {
+    let Value::Object(fields) = value else { return false };
+    let has = |keys: &[&str]| keys.iter().any(|key| fields.contains_key(*key));
+    // A node of a reply tree also has a role and a text.
+    has(&SPEAKER) && (has(&SAID) || has(&CALLS)) && !fields.contains_key("replies")
 }
 
 /// Bytes of text in a value and in all that it holds.

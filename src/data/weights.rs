@@ -1,9 +1,10 @@
 //! Numbers that come with a pair: what multiplies its weight, and how sure its label is.
 
-use super::columns::{Column, Columns, Fields};
+use super::columns::{Column, Columns};
 use super::names::words;
 use super::pair::Label;
 use super::report::BadReason;
+use super::row::Fields;
 use super::settings::ColumnMap;
 use super::values::{Bad, describe, number};
 

@@ -2,7 +2,7 @@
 
 use super::names::{Twins, words};
 use super::pair::Side;
-use super::readings::{Vote, number};
+use super::vote::{Vote, number};
 
 /// Whether a value means that neither is better.
 pub(super) fn says_tie(value: &str) -> bool {

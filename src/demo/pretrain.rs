@@ -13,10 +13,11 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer as Inner};
 
-use super::world;
+use crate::batch::Sequence;
+use crate::builtin::world;
 use crate::model::{Checkpoint, Decoder, ModelFiles, Storage, build, read_config, save};
 use crate::run::{RunError, normal};
-use crate::text::{Sequence, Tokenizer};
+use crate::text::Tokenizer;
 use crate::train::{
     AdamW, Ended, Flow, Metrics, Observer, Order, Plan, Schedule, SftTask, Start, TrainError,
     Training, train,

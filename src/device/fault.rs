@@ -1,12 +1,8 @@
-//! What can befall a device while it computes, and how to have it again.
+//! What can befall a device while it computes, and what its driver tells of it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
-use burn::tensor::Device;
-
-use super::limits::{own_setup, register};
-use super::{Candidate, DeviceError, STARTED, wgpu};
+use burn::tensor::wgpu::wgpu;
 
 /// What befell a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +65,7 @@ impl Told {
                     log::warn!("{error}");
                     let _ = of_errors.0.set(fault);
                 }
-                (None, None) => std::panic::panic_any(format!("wgpu error: {error}")),
+                (None, None) => std::panic::resume_unwind(Box::new(format!("wgpu error: {error}"))),
             }
         }));
         let of_loss = told.clone();
@@ -79,43 +75,11 @@ impl Told {
         });
         told
     }
-}
 
-/// The fault that a device has told of, if any.
-pub(super) fn told_of(device: &Device) -> Option<Fault> {
-    let device = device.clone().without_autodiff();
-    let started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    started.iter().find(|known| known.device == device)?.told.0.get().copied()
-}
-
-/// What befell a device on which work ended with these words; `None` where it is sound, and the
-/// work itself went wrong.
-pub(crate) fn fault_of(device: &Device, words: &str) -> Option<Fault> {
-    told_of(device).or_else(|| Fault::read(words))
-}
-
-/// Start a device again after a fault, in place of the one that was started before, whose tensors
-/// are gone: [`open`](super::open) returns this one from now on.
-///
-/// # Errors
-///
-/// The driver does not give it again, or it was given again already and the build has native
-/// shaders, whose runtime configures an adapter once under each of its names.
-pub(crate) fn restart(candidate: &Candidate) -> Result<Device, DeviceError> {
-    let old = {
-        let mut started = STARTED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let at = started.iter().position(|known| known.selector == candidate.selector);
-        at.map(|at| started.remove(at).device)
-    };
-    if let Some(old) = old {
-        // What its pools hold would be missing. Nobody waits for it: a device that is lost may not answer.
-        let _ = catch_unwind(AssertUnwindSafe(|| old.memory_cleanup()));
+    /// What it was, if there was one.
+    pub(super) fn first(&self) -> Option<Fault> {
+        self.0.get().copied()
     }
-    if cfg!(feature = "native-shaders") {
-        return super::start(candidate, burn::tensor::wgpu::WgpuBackend::Auto);
-    }
-    let setup = own_setup(candidate, |own| own)?;
-    register(candidate, setup)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! How much memory a device has, by its driver's or the system's own word; never a guess.
 
 use burn::tensor::Device;
+use burn::tensor::wgpu::wgpu;
 use serde::Serialize;
 
-use super::{Candidate, Selector, wgpu};
+use super::candidate::{Candidate, Selector};
 
 /// What a device tells of its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -70,7 +71,7 @@ fn data_limit() -> Option<Memory> {
 #[cfg(not(target_vendor = "apple"))]
 fn vulkan(selector: Selector) -> Option<Memory> {
     use ash::vk;
-    let (_instance, adapter) = super::limits::adapter_of(selector)?;
+    let (_instance, adapter) = super::adapters::adapter_of(selector)?;
     let mut budget = vk::PhysicalDeviceMemoryBudgetPropertiesEXT::default();
     // SAFETY: the handles are only asked for properties and outlive the question; the structure of
     // an extension is passed only where the device has it.
@@ -104,6 +105,11 @@ fn vulkan(selector: Selector) -> Option<Memory> {
 #[cfg(target_vendor = "apple")]
 fn vulkan(_: Selector) -> Option<Memory> {
     None
+}
+
+/// Whether tensors of a device live in the process's own memory.
+pub(crate) fn is_cpu(device: &Device) -> bool {
+    device.clone().without_autodiff() == Device::flex()
 }
 
 /// The most memory that work on a device has taken so far: of its pools, or of this process where

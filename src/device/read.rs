@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::{Tensor, TensorData};
 
-use super::fault::told_of;
-use super::is_cpu;
+use super::memory::is_cpu;
+use super::started::told_of;
 
 /// How long a device that told of a fault may still take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -60,10 +60,10 @@ fn wait<T, E: std::fmt::Debug>(
         if let Poll::Ready(found) = answer.as_mut().poll(&mut context) {
             return found.map_err(|e| format!("{e:?}"));
         }
-        if let Some(words) = fault() {
-            if told.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
-                return Err(words);
-            }
+        if let Some(words) = fault()
+            && told.get_or_insert_with(Instant::now).elapsed() > PATIENCE
+        {
+            return Err(words);
         }
         std::thread::park_timeout(Duration::from_millis(50));
     }

@@ -7,7 +7,8 @@ use std::time::Instant;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::Cause;
+use super::cause::Cause;
+use super::door;
 
 /// Set before the process ends without waiting for anything.
 static AT_ONCE: AtomicBool = AtomicBool::new(false);
@@ -30,8 +31,8 @@ pub(super) fn guard_exit() {
 fn follow(mut signals: Signals) {
     let Some(first) = signals.forever().find_map(cause_of) else { return };
     let since = Instant::now();
-    super::begin(first);
-    super::wait(|| {
+    door::begin(first);
+    door::wait(|| {
         signals.pending().filter_map(cause_of).any(|cause| cause.hurries(since.elapsed()))
     });
     AT_ONCE.store(true, Ordering::Relaxed);
@@ -54,13 +55,13 @@ fn is_ignored(signal: i32) -> bool {
 extern "C" fn before_exit() {
     // A run cannot be waited for on its own thread.
     let own = std::thread::current().name() == Some("run");
-    if own || AT_ONCE.load(Ordering::Relaxed) || !super::at_stake() {
+    if own || AT_ONCE.load(Ordering::Relaxed) || !door::at_stake() {
         return;
     }
-    if super::requested().is_none() {
-        super::begin(Cause::HangUp);
+    if door::requested().is_none() {
+        door::begin(Cause::HangUp);
     }
-    while super::at_stake() {
+    while door::at_stake() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }

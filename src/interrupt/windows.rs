@@ -20,7 +20,8 @@ use windows_sys::Win32::UI::WindowsAndMessaging::{
 };
 use windows_sys::core::BOOL;
 
-use super::Cause;
+use super::cause::Cause;
+use super::door;
 
 /// When the first request came.
 static SINCE: Mutex<Option<Instant>> = Mutex::new(None);
@@ -59,7 +60,7 @@ fn note(cause: Cause) {
         first
     };
     match first {
-        None => super::begin(cause),
+        None => door::begin(cause),
         Some(first) if cause.hurries(first.elapsed()) => end(),
         Some(_) => {}
     }
@@ -67,12 +68,12 @@ fn note(cause: Cause) {
 
 /// End when nothing is at stake; the program may do so before.
 fn leave() {
-    super::wait(|| false);
+    door::wait(|| false);
     end();
 }
 
 fn end() -> ! {
-    let code = super::requested().unwrap_or(Cause::Terminate).exit_code();
+    let code = door::requested().unwrap_or(Cause::Terminate).exit_code();
     std::process::exit(i32::from(code))
 }
 
@@ -130,7 +131,7 @@ fn session() {
 unsafe extern "system" fn told(window: HWND, message: u32, w: WPARAM, l: LPARAM) -> LRESULT {
     match message {
         WM_QUERYENDSESSION => {
-            if super::at_stake() {
+            if door::at_stake() {
                 let why = wide("A checkpoint of the run under way is being written.");
                 // SAFETY: the window is this thread's own, and the text outlives the call.
                 unsafe { ShutdownBlockReasonCreate(window, why.as_ptr()) };

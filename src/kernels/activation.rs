@@ -9,22 +9,10 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_flex::FlexTensor;
 
+use super::arguments::Activation;
 use super::cpu::{self, Floats, tensor};
-use super::register;
+use super::gradients::register;
 use crate::device::is_cpu;
-
-/// The non-linearity of the feed-forward block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// x·σ(x).
-    Silu,
-    /// max(x, 0).
-    Relu,
-    /// GELU by the error function.
-    Gelu,
-    /// GELU by its tanh approximation.
-    GeluTanh,
-}
 
 /// f(x), or f(x)·up, of the same shape.
 pub(crate) fn activate(kind: Activation, x: Tensor<2>, up: Option<Tensor<2>>) -> Tensor<2> {

@@ -5,41 +5,9 @@ use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Bool, Tensor};
 use burn_flex::FlexTensor;
 
+use super::arguments::AdamWStep;
 use super::cpu::{self, Floats};
 use crate::device::is_cpu;
-
-/// The constants of one step.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AdamWStep {
-    /// β and 1 − β of both moments; the difference would lose digits in f32.
-    pub(crate) first: [f32; 2],
-    pub(crate) second: [f32; 2],
-    pub(crate) epsilon: f32,
-    /// 1/(1 − β₁ᵗ) and 1/(1 − β₂ᵗ).
-    pub(crate) first_scale: f32,
-    pub(crate) second_scale: f32,
-    /// The learning rate.
-    pub(crate) rate: f32,
-    /// 1 − rate·weight decay.
-    pub(crate) decay: f32,
-}
-
-impl AdamWStep {
-    /// Step `step`, counted from 1, with β 0.9/0.999 and ε 1e-8.
-    pub(crate) fn at(step: u64, rate: f64, weight_decay: f64) -> Self {
-        let [beta1, beta2] = [0.9f64, 0.999];
-        let unbias = |beta: f64| (1.0 - beta.powf(step as f64)).recip() as f32;
-        Self {
-            first: [beta1, 1.0 - beta1].map(|x| x as f32),
-            second: [beta2, 1.0 - beta2].map(|x| x as f32),
-            epsilon: 1e-8,
-            first_scale: unbias(beta1),
-            second_scale: unbias(beta2),
-            rate: rate as f32,
-            decay: (1.0 - rate * weight_decay) as f32,
-        }
-    }
-}
 
 /// Values and both moments after a step, `[n]` each; as they were where the one number of `held`
 /// is true, and then the gradient has to be zero. Only a device with a queue is asked that: others

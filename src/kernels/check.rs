@@ -3,8 +3,8 @@
 use burn::tensor::{Int, Tensor};
 
 use super::attention::plain_attention;
-use super::dropout::{Dropped, dropped_matmul, plain_dropped_matmul};
-use super::{Activation, AdamWStep, SegmentAttention, adamw, segment_attention};
+use super::dropout::{dropped_matmul, plain_dropped_matmul};
+use super::{Activation, AdamWStep, Dropped, SegmentAttention, adamw, segment_attention};
 
 /// The shape of an attention whose scores are scaled by head_dim^−½.
 #[derive(Clone, Copy, Debug)]

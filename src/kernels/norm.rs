@@ -10,7 +10,7 @@ use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_flex::FlexTensor;
 
 use super::cpu::{self, Floats, tensor};
-use super::register;
+use super::gradients::register;
 use crate::device::is_cpu;
 
 /// (x − mean)/√(variance + ε)·weight + bias over the last dimension, weight and bias `[width]`.

@@ -11,7 +11,7 @@ use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_flex::FlexTensor;
 
 use super::cpu::{self, Floats, tensor};
-use super::register;
+use super::gradients::register;
 use crate::device::is_cpu;
 
 /// Rotate heads `[B, T, heads, head_dim]` by angles whose cosines and sines are

@@ -4,14 +4,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use burn::module::Param;
-use burn::tensor::{Device, Tensor, TensorData};
 use fancy_regex::{Regex, RegexBuilder};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
-use super::tensors::set_trained;
-use super::{Checkpoint, Decoder, Family, Lora, ModelError, Parameter, ParameterKind};
+use super::{Family, ModelError, Parameter, ParameterKind};
 use crate::legible::quoted;
 use crate::settings::settings;
 
@@ -19,21 +14,24 @@ settings! {
     /// A low-rank adapter (LoRA) that is trained in place of the weights.
     pub struct LoraSettings {
         /// Rank of the adapter; 0 trains all weights instead.
-        pub rank: usize = 0,
+        pub rank: usize = 0 => { aliases: &["r", "lora_r"], title: "Train", zero: "all weights" },
         /// Strength: the adapter is scaled by alpha / rank.
-        pub alpha: f64 = 16.0,
+        pub alpha: f64 = 16.0 => { aliases: &["lora_alpha"], title: "α" },
         /// Share of the adapter's inputs that are dropped in training; in the policy's alignment only with policy.disable_dropout = false.
-        pub dropout: f64 = 0.05,
+        pub dropout: f64 = 0.05 => { aliases: &["lora_dropout"] },
         /// Scale by alpha / √rank instead (rsLoRA).
-        pub rslora: bool = false,
+        pub rslora: bool = false => { aliases: &["use_rslora"] },
         /// Modules that get an adapter, by the last parts of their names in Hugging Face files (q_proj, v_proj, …), or "all-linear"; empty takes the family's usual ones.
-        pub targets: Vec<String> = Vec::new(),
+        pub targets: Vec<String> = Vec::new() => {
+            aliases: &["target_modules", "lora_target_modules"],
+            title: "Modules",
+        },
         /// Other ranks for some modules: "pattern=rank", the pattern a regular expression for the end of the name.
-        pub rank_pattern: Vec<String> = Vec::new(),
+        pub rank_pattern: Vec<String> = Vec::new() => { advanced: true },
         /// Other alphas for some modules: "pattern=alpha".
-        pub alpha_pattern: Vec<String> = Vec::new(),
+        pub alpha_pattern: Vec<String> = Vec::new() => { advanced: true },
         /// Also write the model with the adapter merged into its weights.
-        pub merge: bool = false,
+        pub merge: bool = false => { title: "Export" },
     }
 }
 
@@ -241,7 +239,8 @@ impl Adapter {
         Err(self.no_target(&names, path))
     }
 
-    fn no_target(&self, names: &[String], path: &Path) -> ModelError {
+    /// Why none of these modules gets an adapter.
+    pub(super) fn no_target(&self, names: &[String], path: &Path) -> ModelError {
         ModelError::Adapter {
             path: path.to_owned(),
             found: format!("no module of this model is one of {:?}", self.targets),
@@ -322,65 +321,13 @@ fn layer_of(name: &str) -> Option<usize> {
     parts.next()?.parse().ok()
 }
 
-/// Freeze a model and give its targets fresh adapters: A uniform in ±1/√in, B zero, so that the
-/// model computes what it did. A scalar head stays trained.
-///
-/// # Errors
-///
-/// No module is a target.
-pub fn add_adapter(
-    mut checkpoint: Checkpoint,
-    adapter: Adapter,
-    seed: u64,
-    path: &Path,
-) -> Result<Checkpoint, ModelError> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(STREAM);
-    let family = checkpoint.family;
-    let device = checkpoint.decoder.device();
-    let mut names = Vec::new();
-    let mut found = 0;
-    for (ours, linear) in checkpoint.decoder.linears_mut() {
-        let name = module_name(family, &ours);
-        if let Some(rank) = adapter.rank_of(&name, family.adapted) {
-            let [input, output] = linear.dims();
-            let bound = 1.0 / (input as f32).sqrt();
-            let a = (0..input * rank).map(|_| bound * (2.0 * rng.random::<f32>() - 1.0)).collect();
-            let b = vec![0.0; rank * output];
-            let scale = adapter.scale_of(&name, rank);
-            let shape = [input, rank, output];
-            linear.lora = Some(fresh(a, b, shape, (scale, adapter.dropout), &device));
-            found += 1;
-        }
-        names.push(name);
+impl Parameter {
+    /// The rank of its adapter, if `adapter` joins it.
+    pub fn rank(&self, family: &Family, adapter: &Adapter) -> Option<usize> {
+        let module = self.path.strip_suffix(".weight")?;
+        let joins = self.kind == ParameterKind::Linear && module != "score";
+        joins.then(|| adapter.rank_of(&module_name(family, module), family.adapted)).flatten()
     }
-    if found == 0 {
-        return Err(adapter.no_target(&names, path));
-    }
-    checkpoint.decoder = train_adapters_only(checkpoint.decoder);
-    checkpoint.adapter = Some(adapter);
-    Ok(checkpoint)
-}
-
-/// Stream of randomness of fresh adapters.
-const STREAM: u64 = 5;
-
-pub(super) fn fresh(
-    a: Vec<f32>,
-    b: Vec<f32>,
-    [input, rank, output]: [usize; 3],
-    (scale, dropout): (f64, f64),
-    device: &Device,
-) -> Lora {
-    let param = |values: Vec<f32>, shape: [usize; 2]| {
-        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
-    };
-    Lora { a: param(a, [input, rank]), b: param(b, [rank, output]), scale, dropout }
-}
-
-/// Adapters and the scalar head are trained, nothing else.
-pub(super) fn train_adapters_only(decoder: Decoder) -> Decoder {
-    set_trained(decoder, &|path| path.contains(".lora.") || path.starts_with("score."))
 }
 
 /// The name of a module in the family's files, with prefix.

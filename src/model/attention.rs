@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Tensor, module};
 
-use super::decoder::{Context, Seen};
+use super::context::{Context, Seen};
 use super::{Dropout, Linear, Norm};
 use crate::kernels::{SegmentAttention, segment_attention};
 

@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
 use super::config::{DecoderConfig, ModelError, NormKind, Position};
-use super::decoder::{FeedForward, Layer};
+use super::layer::{FeedForward, Layer};
 use super::{Attention, Decoder, Embedding, Linear, Norm, Precision};
 
 /// Where parameters come from: (path, shape) → row-major values.

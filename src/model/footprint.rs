@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::parameters::{ParameterKind, parameters};
 use super::readout::chunk_numbers;
 use super::{Activation, Adapter, Checkpoint, DecoderConfig, Family, Precision};
+use crate::batch::{Sequence, bucket};
 use crate::device::is_cpu;
 use crate::kernels::has_attention_kernel;
-use crate::text::{Sequence, bucket};
 
 /// Bytes that a stage takes on its device at its peak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub struct BatchShape {
 impl BatchShape {
     /// Of these sequences, as [`Batch::packed`] lays them out.
     ///
-    /// [`Batch::packed`]: crate::text::Batch::packed
+    /// [`Batch::packed`]: crate::batch::Batch::packed
     pub fn of(sequences: &[&Sequence]) -> Self {
         let prompts: HashSet<&[u32]> = sequences.iter().map(|s| &s.prompt[..]).collect();
         let shared: usize = prompts.into_iter().map(<[u32]>::len).sum();

@@ -4,9 +4,9 @@ use burn::tensor::{Bool, Device, Tensor, TensorData};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::log_probs::ints;
+use super::numbers::ints;
 use super::{Cache, Decoder, DecoderInput, ModelError};
-use crate::text::bucket;
+use crate::batch::bucket;
 
 /// How tokens are drawn.
 #[derive(Clone, Debug, PartialEq)]

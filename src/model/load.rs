@@ -1,34 +1,18 @@
 //! Reading decoders from Hugging Face folders.
 
-use std::path::Path;
-
 use burn::tensor::Device;
-use serde_json::Value;
 
 use super::build::build_as;
-use super::config::{DecoderConfig, ModelError};
-use super::families::{FAMILIES, Family, family_of};
+use super::checkpoint::Checkpoint;
+use super::config::ModelError;
+use super::families::Family;
 use super::files::ModelFiles;
+use super::parameters::is_table;
+use super::settings::read_config;
 use super::survey::{HEAD, Survey};
-use super::tensors::{SavedTensor, all_finite, to_tensor};
+use super::tensors::{SavedTensor, finite, to_tensor};
 use super::weights::Weights;
-use super::{Adapter, Decoder, Precision};
-use crate::legible::quoted;
-
-/// A decoder with what is needed to write it again.
-#[derive(Clone, Debug)]
-pub struct Checkpoint {
-    /// The weights.
-    pub decoder: Decoder,
-    /// Names and layout of its files.
-    pub family: &'static Family,
-    /// `config.json` as read.
-    pub json: Value,
-    /// The adapter that is trained on frozen weights, if there is one.
-    pub adapter: Option<Adapter>,
-    /// What is worth knowing of its files, in sentences.
-    pub warnings: Vec<String>,
-}
+use super::{Precision, peft};
 
 /// Read a decoder (and its scalar head, if the file holds one) onto a device, in f32.
 ///
@@ -64,53 +48,9 @@ pub fn load_as(
     }
     let checkpoint = Checkpoint { decoder, family, json, adapter: None, warnings };
     match files.adapter() {
-        Some(folder) => super::peft::attach(checkpoint, folder),
+        Some(folder) => peft::attach(checkpoint, folder),
         None => Ok(checkpoint),
     }
-}
-
-/// The settings of a model folder.
-///
-/// # Errors
-///
-/// An unknown `model_type`, a missing or impossible field.
-pub fn read_config(
-    files: &ModelFiles,
-) -> Result<(&'static Family, DecoderConfig, Value), ModelError> {
-    let json = files.config()?;
-    let path = files.path("config.json");
-    let model_type = json.get("model_type").and_then(Value::as_str).unwrap_or("none given");
-    let family = family_of(model_type).ok_or_else(|| ModelError::Unsupported {
-        path: path.clone(),
-        found: describe(model_type, &json),
-        supported: FAMILIES
-            .iter()
-            .flat_map(|f| f.model_types)
-            .copied()
-            .collect::<Vec<_>>()
-            .join(", "),
-    })?;
-    let config = (family.config)(&files.fields(&path, &json))?;
-    Ok((family, config, json))
-}
-
-/// A `model_type` that is not supported, with what its settings show of it.
-fn describe(model_type: &str, json: &Value) -> String {
-    let has = |key: &str| json.get(key).is_some_and(|value| !value.is_null());
-    let kind = if has("vision_config") || has("vision_tower") || has("image_token_index") {
-        "a model of text and images, whose text part alone is not read"
-    } else if has("audio_config") {
-        "a model of text and sound, whose text part alone is not read"
-    } else if has("text_config") {
-        "a model of several parts, of which the text part alone is not read"
-    } else if json.get("is_encoder_decoder").and_then(Value::as_bool) == Some(true) {
-        "an encoder with a decoder"
-    } else if has("num_experts") || has("num_local_experts") || has("n_routed_experts") {
-        "a mixture of experts"
-    } else {
-        return format!("model_type “{}”", quoted(model_type));
-    };
-    format!("model_type “{}” ({kind})", quoted(model_type))
 }
 
 /// Weights seen through their family's names.
@@ -150,18 +90,4 @@ impl Stored<'_> {
         self.weights.release(name);
         finite(tensor.file, name, values)
     }
-}
-
-/// Values as they are, unless one of them is no finite number.
-pub(super) fn finite(path: &Path, name: &str, values: Vec<f32>) -> Result<Vec<f32>, ModelError> {
-    if all_finite(&values) {
-        return Ok(values);
-    }
-    let count = values.iter().filter(|value| !value.is_finite()).count();
-    Err(ModelError::NotFinite { path: path.to_owned(), name: name.to_owned(), count })
-}
-
-/// Whether a matrix is read row by row, and so stored here as it is in files.
-pub(super) fn is_table(path: &str) -> bool {
-    matches!(path, "embedding.weight" | "positions.weight" | "head.weight")
 }

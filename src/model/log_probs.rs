@@ -3,9 +3,10 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
+use super::numbers::ints;
 use super::readout::{Head, TargetLogProbs};
 use super::{Decoder, DecoderInput};
-use crate::text::{Batch, Span, bucket};
+use crate::batch::{Batch, Span, bucket};
 
 /// Token ids and positions of a batch on a device.
 pub fn input(batch: &Batch, device: &Device) -> DecoderInput {
@@ -22,21 +23,6 @@ fn spans(batch: &Batch, device: &Device) -> Tensor<2, Int> {
     let row = |span: &Span| [span.prompt[0], span.prompt[1], span.own, span.group_end];
     let numbers: Vec<u32> = batch.spans().iter().flat_map(row).map(|place| place as u32).collect();
     ints(&numbers, [numbers.len() / 4, 4], device)
-}
-
-/// Integers on a device.
-pub(crate) fn ints<const D: usize>(
-    values: &[u32],
-    shape: [usize; D],
-    device: &Device,
-) -> Tensor<D, Int> {
-    let values: Vec<i32> = values.iter().map(|&v| v as i32).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
-
-/// Floats on a device.
-pub fn floats(values: &[f32], device: &Device) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
 }
 
 /// Scores of the sequences of a batch, `[S]`, read at their last tokens.

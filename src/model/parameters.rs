@@ -1,7 +1,6 @@
 //! The parameters of a decoder, told from its configuration alone.
 
-use super::adapter::module_name;
-use super::{Adapter, DecoderConfig, Family, NormKind, Position};
+use super::{DecoderConfig, NormKind, Position};
 
 /// How a parameter is used, which decides how it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +29,11 @@ impl Parameter {
     pub fn count(&self) -> u64 {
         self.shape.iter().map(|&n| n as u64).product()
     }
+}
 
-    /// The rank of its adapter, if `adapter` joins it.
-    pub fn rank(&self, family: &Family, adapter: &Adapter) -> Option<usize> {
-        let module = self.path.strip_suffix(".weight")?;
-        let joins = self.kind == ParameterKind::Linear && module != "score";
-        joins.then(|| adapter.rank_of(&module_name(family, module), family.adapted)).flatten()
-    }
+/// Whether a matrix is read row by row, and so stored here as it is in files.
+pub(super) fn is_table(path: &str) -> bool {
+    matches!(path, "embedding.weight" | "positions.weight" | "head.weight")
 }
 
 /// All parameters of a decoder; `scored` adds a scalar head.

@@ -8,11 +8,11 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use super::adapter::{fresh, module_name, train_adapters_only};
+use super::adapt::{fresh, train_adapters_only};
+use super::adapter::module_name;
 use super::config::Fields;
-use super::load::finite;
 use super::save::{transpose, write_json};
-use super::tensors::{Lazy, SavedTensor, Storage, load_named, to_tensor, write_lazily};
+use super::tensors::{Lazy, SavedTensor, Storage, finite, load_named, to_tensor, write_lazily};
 use super::{Adapter, Checkpoint, ModelError, Targets};
 use crate::legible::quoted;
 

@@ -8,7 +8,7 @@
 use burn::tensor::{DType, Int, Tensor};
 
 use super::Decoder;
-use super::log_probs::ints;
+use super::numbers::ints;
 use super::precision::widen;
 use crate::device::is_cpu;
 use crate::kernels::{head_gradient, read_targets};
@@ -205,6 +205,13 @@ impl Head {
             all.select_assign(0, tokens, scaled, burn::tensor::IndexingUpdateOp::Add)
         });
         gradient
+    }
+}
+
+impl Decoder {
+    /// Next-token logits of chosen hidden states: `[M, E]` → `[M, V]`.
+    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        Head::of(self).all_logits(hidden)
     }
 }
 

@@ -6,9 +6,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::ModelFiles;
+use super::checkpoint::Checkpoint;
 use super::config::ModelError;
 use super::families::Family;
-use super::load::{Checkpoint, is_table};
+use super::parameters::is_table;
 use super::tensors::{Handle, Lazy, Storage, Which, visit_parameters, write_lazily};
 
 /// Write a checkpoint as `config.json` and `model.safetensors` into a folder, adapters merged

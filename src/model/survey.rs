@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::load::read_config;
 use super::parameters::{ParameterKind, parameters};
+use super::settings::read_config;
 use super::weights::Weights;
 use super::{DecoderConfig, Family, ModelError, ModelFiles};
 

@@ -93,7 +93,8 @@ impl Handle {
 /// Panics with the device's words where it does not answer: whoever works with a device catches what
 /// its operations panic with.
 fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    crate::device::read(widen(tensor)).unwrap_or_else(|words| std::panic::panic_any(words))
+    crate::device::read(widen(tensor))
+        .unwrap_or_else(|words| std::panic::resume_unwind(Box::new(words)))
 }
 
 /// Tell the path and a handle of every parameter.
@@ -158,8 +159,17 @@ pub(crate) fn first_not_finite<M: Module>(module: &M) -> Option<String> {
 }
 
 /// Whether there is neither NaN nor infinity.
-pub(super) fn all_finite(values: &[f32]) -> bool {
+fn all_finite(values: &[f32]) -> bool {
     values.iter().all(|value| value.is_finite())
+}
+
+/// Values as they are, unless one of them is no finite number.
+pub(super) fn finite(path: &Path, name: &str, values: Vec<f32>) -> Result<Vec<f32>, ModelError> {
+    if all_finite(&values) {
+        return Ok(values);
+    }
+    let count = values.iter().filter(|value| !value.is_finite()).count();
+    Err(ModelError::NotFinite { path: path.to_owned(), name: name.to_owned(), count })
 }
 
 /// Handles of the trained parameters of a module by path.

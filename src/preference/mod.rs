@@ -1,10 +1,14 @@
 //! The paper's formulas as pure functions: confidence, weighting, objectives and
 //! calibration. No files, no threads, no state.
 
+mod bradley_terry;
 mod calibration;
 mod confidence;
-mod objective;
+mod objectives;
+mod weightings;
 
+pub use bradley_terry::bradley_terry;
 pub use calibration::{BINS, Bin, Calibration, SelectivePoint, calibration, selective_curve};
-pub use confidence::{Scheme, Weighting, confidence, effective_sample_size};
-pub use objective::{LogRatios, Objective, Preference, bradley_terry};
+pub use confidence::{Weighting, confidence, effective_sample_size};
+pub use objectives::{Needs, OBJECTIVES, Objective, PairLogProbs, Preference, ResponseLogProb};
+pub use weightings::{SCHEMES, Scheme};

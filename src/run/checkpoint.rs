@@ -5,18 +5,13 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use super::Stage;
+use super::checkpoint_folder::{MOMENTS, WEIGHTS, remove};
 use super::error::RunError;
 use super::folder::Keeper;
 use super::state::{CHECKPOINTS, CheckpointState, State};
-use crate::files::{Checksums, checksums, temporary};
+use crate::files::{Checksums, checksums};
 use crate::model::{Decoder, Handle, ModelError, SavedTensor, save_handles, trained_handles};
 use crate::train::AdamW;
-
-/// File of trained weights in a checkpoint's folder.
-pub(super) const WEIGHTS: &str = "model.safetensors";
-/// File of the optimiser's moments in a checkpoint's folder.
-pub(super) const MOMENTS: &str = "optimizer.safetensors";
 
 /// Trained weights and moments after a step. Nothing is copied to take it: a tensor that is held
 /// here is left as it is, and the next step writes another one.
@@ -99,42 +94,6 @@ impl Checkpointing {
     /// The system gives no thread.
     pub(super) fn write_aside(self) -> std::io::Result<Writing> {
         std::thread::Builder::new().name("checkpoint".to_owned()).spawn(|| self.write())
-    }
-}
-
-/// The folder of a checkpoint among the others.
-pub(super) fn name(stage: Stage, step: u64) -> String {
-    format!("{}-{step}", stage.name())
-}
-
-/// Whether a name among the checkpoints is that of a checkpoint, or of one that was being written.
-pub(super) fn is_name(found: &str) -> bool {
-    let whole = found.strip_suffix(".partial").unwrap_or(found);
-    let parts = whole.rsplit_once('-');
-    parts.is_some_and(|(stage, step)| {
-        Stage::ALL.iter().any(|known| known.name() == stage) && step.parse::<u64>().is_ok()
-    })
-}
-
-/// Remove a checkpoint that is no longer needed, and nothing that no checkpoint holds; that it
-/// stays harms nothing.
-pub(super) fn remove(all: &Path, name: &str) {
-    let folder = all.join(name);
-    if name.ends_with(".partial") {
-        let _ = crate::files::remove(&folder);
-        return;
-    }
-    if !std::fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir()) {
-        return;
-    }
-    for file in [WEIGHTS, MOMENTS] {
-        let file = folder.join(file);
-        for path in [temporary(&file), file] {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-    if let Err(e) = std::fs::remove_dir(&folder) {
-        log::warn!("{}: {e}", folder.display());
     }
 }
 

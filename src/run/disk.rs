@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use serde::Serialize;
 
 use super::error::RunError;
-use super::estimate::footprint;
+use super::sizes::footprint;
 use super::state::KEPT;
 use super::{AnnotatorKind, Recipe};
 use crate::model::Footprint;

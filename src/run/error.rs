@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::RecipeError;
-use super::folder::FolderError;
+use super::folder_error::FolderError;
 use crate::data::DataError;
 use crate::device::DeviceError;
 use crate::model::ModelError;

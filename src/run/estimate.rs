@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::disk::Disk;
 use super::error::RunError;
+use super::sizes::{adapter_of, footprint_of, shape_of};
 use super::stages::annotator::{nothing_to_learn, scores};
 use super::stages::check;
 use super::stages::confidence::{for_policy, say_how_sure};
@@ -20,13 +21,13 @@ use super::stages::stream;
 use super::{AnnotatorKind, Recipe};
 use super::{Stage, find_model};
 use crate::annotate::scoring_needs;
+use crate::batch::{Ranked, Sequence};
 use crate::device::{self, Memory};
 use crate::model::{
     Adapter, DecoderConfig, Family, Footprint, LoraSettings, ModelError, ModelFiles, Needs,
-    Precision, is_reward_model, parameters, read_adapter, read_config, survey,
+    Precision, is_reward_model, parameters,
 };
-use crate::preference::Preference;
-use crate::text::{Encoder, Fit, Lengths, Sequence, encode_pairs};
+use crate::text::{Encoder, Fit, Lengths, encode_pairs};
 use crate::train::{
     BradleyTerryTask, Order, Plan, PolicyPair, PreferenceTask, Readout, SftTask, Task, Training,
     WeightedMean,
@@ -228,6 +229,7 @@ impl Inputs<'_> {
         } else if order.total == 0 && !is_reward_model(&model.files)? {
             return Err(nothing_to_learn());
         }
+        let labelled = labelled.into_iter().map(|sides| Ranked::of(sides, false)).collect();
         let task = BradleyTerryTask::new(labelled, None);
         let trained = self.trained(Stage::Annotator, &footprint, &task, &order, &settings.training);
         let rest = [&split.unlabelled[..], &split.held_out].concat();
@@ -266,16 +268,19 @@ impl Inputs<'_> {
         let policy_order = order(&settings.training, stream::POLICY);
         let batch = 2 * settings.training.batch_size;
         let reference =
-            self.inferred(Stage::Reference, &footprint, Readout::LogProbs, &pairs, batch);
-        let unweighted = |sides| PolicyPair { sides, reference: [0.0; 2], margin: 0.0 };
+            settings.objective.needs().reference.then(|| {
+                self.inferred(Stage::Reference, &footprint, Readout::LogProbs, &pairs, batch)
+            });
+        // Which response is chosen makes no difference here.
+        let unweighted = |sides| PolicyPair {
+            sides: Ranked::of(sides, false),
+            reference: Ranked::default(),
+            margin: 0.0,
+        };
         let task = PreferenceTask::new(
             pairs.into_iter().map(unweighted).collect(),
             pad,
-            Preference {
-                objective: settings.objective,
-                beta: settings.beta,
-                label_noise: settings.label_noise,
-            },
+            settings.preference(),
             WeightedMean::Pairs,
             None,
         );
@@ -283,7 +288,7 @@ impl Inputs<'_> {
             self.trained(Stage::Policy, &footprint, &task, &policy_order, &settings.training);
         let evaluated =
             self.inferred(Stage::Evaluate, &footprint, Readout::LogProbs, &held_out, batch);
-        Ok(vec![sft, reference, policy, evaluated])
+        Ok(std::iter::once(sft).chain(reference).chain([policy, evaluated]).collect())
     }
 
     /// As [`Inputs::fitting`], for pairs that a run trains on.
@@ -347,56 +352,6 @@ struct Model {
     adapter: Option<Adapter>,
     /// The settings of its adapter.
     section: String,
-}
-
-/// What the model of a section, `annotator` or `policy`, takes, by its settings.
-pub(super) fn footprint(
-    recipe: &Recipe,
-    section: &str,
-    device: &Device,
-) -> Result<Footprint, RunError> {
-    let scored = section == "annotator";
-    let (precision, lora) = match scored {
-        true => (recipe.annotator.precision, &recipe.annotator.lora),
-        false => (recipe.policy.precision, &recipe.policy.lora),
-    };
-    let files = find_model(recipe.model(section))?;
-    let adapter = adapter_of(&files, lora, section)?;
-    footprint_of(&files, adapter.as_ref(), precision, scored, device)
-}
-
-/// The adapter that is trained: the one in the model's folder, else the one of the settings.
-fn adapter_of(
-    files: &ModelFiles,
-    lora: &LoraSettings,
-    section: &str,
-) -> Result<Option<Adapter>, RunError> {
-    match files.adapter() {
-        Some(folder) => Ok(Some(read_adapter(folder)?)),
-        None => Ok(lora.adapter(&format!("{section}.lora"), &files.name())?),
-    }
-}
-
-/// The shape of a model, which its settings alone tell, too.
-fn shape_of(files: &ModelFiles) -> Result<(&'static Family, DecoderConfig), ModelError> {
-    match survey(files) {
-        Ok(found) => Ok((found.family, found.config)),
-        Err(ModelError::NotAModel { .. }) => {
-            read_config(files).map(|(family, config, _)| (family, config))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn footprint_of(
-    files: &ModelFiles,
-    adapter: Option<&Adapter>,
-    precision: Precision,
-    scored: bool,
-    device: &Device,
-) -> Result<Footprint, RunError> {
-    let (family, config) = shape_of(files)?;
-    Ok(Footprint::new(&config, family, adapter, scored, precision, device))
 }
 
 impl Model {

@@ -1,105 +1,16 @@
 //! What a run reports, one fact at a time.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PromptsReport, Recipe, Report};
-use crate::data::BadRow;
+use super::Recipe;
+use super::report::Report;
+use super::stage::Stage;
+use super::summary::{DataSummary, PromptsReport};
 use crate::model::Needs;
 use crate::text::Lengths;
 use crate::train::{Metrics, Plan};
-
-/// The stages of a run, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// Read, split and tokenise.
-    Data,
-    /// Train the annotator on the labelled split.
-    Annotator,
-    /// Score the unlabelled and held-out splits.
-    Confidence,
-    /// Fine-tune the policy on the chosen responses.
-    Sft,
-    /// Log-probabilities of the frozen reference.
-    Reference,
-    /// Preference optimisation.
-    Policy,
-    /// Measure on the held-out split.
-    Evaluate,
-}
-
-impl Stage {
-    /// All stages, in order.
-    pub const ALL: [Self; 7] = [
-        Self::Data,
-        Self::Annotator,
-        Self::Confidence,
-        Self::Sft,
-        Self::Reference,
-        Self::Policy,
-        Self::Evaluate,
-    ];
-
-    /// The name, as events spell it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Data => "data",
-            Self::Annotator => "annotator",
-            Self::Confidence => "confidence",
-            Self::Sft => "sft",
-            Self::Reference => "reference",
-            Self::Policy => "policy",
-            Self::Evaluate => "evaluate",
-        }
-    }
-}
-
-/// What was read from one data file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct FileSummary {
-    /// The file.
-    pub path: PathBuf,
-    /// Its format, for a person.
-    pub format: String,
-    /// Readable pairs.
-    pub pairs: usize,
-    /// Rows that were skipped, all of them.
-    pub bad_rows: usize,
-    /// The first skipped rows.
-    pub bad: Vec<BadRow>,
-    /// What was guessed, and what was left out though it may belong to the prompts.
-    #[serde(default)]
-    pub notes: Vec<String>,
-    /// Columns that nothing was taken from.
-    #[serde(default)]
-    pub unread: Vec<String>,
-}
-
-/// What was read, and how it was split.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct DataSummary {
-    /// Readable pairs, before length and split.
-    pub pairs: usize,
-    /// Rows that were skipped.
-    pub bad_rows: usize,
-    /// Skipped rows by reason.
-    pub bad_by_reason: BTreeMap<String, usize>,
-    /// Pairs that occur more than once (each repetition counts).
-    pub duplicates: usize,
-    /// Pairs whose annotators tied; dropped.
-    pub ties: usize,
-    /// Pairs with human labels that train the annotator.
-    pub labelled: usize,
-    /// Pairs that the annotator labels for the policy.
-    pub unlabelled: usize,
-    /// Pairs kept for evaluation.
-    pub held_out: usize,
-    /// File by file.
-    pub files: Vec<FileSummary>,
-}
 
 /// One fact that a run reports; a line of `events.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -200,6 +111,24 @@ pub enum Event {
         /// Its numbers.
         metrics: Metrics,
     },
+    /// A number was measured; the report has it under this name.
+    Measured {
+        /// Its place in the report, with dots: `annotator.accuracy`.
+        name: String,
+        /// The number.
+        #[serde(with = "crate::finite")]
+        value: f64,
+        /// Its 95 % interval, where one is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interval: Option<[f64; 2]>,
+    },
+    /// What is more than a number was measured; the report has it under this name.
+    Tabulated {
+        /// Its place in the report, with dots: `annotator.calibration`.
+        name: String,
+        /// The same as it stands in the report.
+        table: serde_json::Value,
+    },
     /// The annotations were written; tables read them from the file.
     Annotated {
         /// File name inside the run folder.
@@ -228,6 +157,9 @@ pub enum Event {
     Warning {
         /// In a sentence.
         message: String,
+        /// Whether it concerns this sitting alone, so that it is no part of the report.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        passing: bool,
     },
     /// Something worth showing in the log.
     Note {

@@ -1,8 +1,9 @@
 //! The device failed while it computed: how the run goes on.
 
 use super::error::RunError;
+use super::job::Job;
 use super::session::Session;
-use super::{Job, Stage};
+use super::stage::Stage;
 use crate::device::{self, Class, Fault};
 use crate::model::ModelError;
 use crate::train::{Plan, TrainError};

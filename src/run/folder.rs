@@ -4,72 +4,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use super::checkpoint_folder;
+use super::folder_error::FolderError;
 use super::state::{self, CHECKPOINTS, State};
-use super::{Event, Recipe, Report, checkpoint};
+use super::{Event, Recipe, Report};
 use crate::files;
 
 /// The report of a finished run.
 const REPORT: &str = "report.json";
-
-/// Why a run folder cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// There is a run in it.
-    #[error(
-        "{0} holds a run already; choose another --out, or continue it with `confide resume {0}`"
-    )]
-    Occupied(String),
-    /// There is something else in it.
-    #[error(
-        "{folder} is not empty: it holds {}; a run begins in a new or empty folder, choose another --out",
-        some(names)
-    )]
-    NotEmpty {
-        /// The folder.
-        folder: PathBuf,
-        /// What is in it.
-        names: Vec<String>,
-    },
-    /// Somebody is at work in it.
-    #[error(
-        "{folder} is in use by {holder}; wait until it has ended, or stop it (reading it with `confide report` or in the window is possible meanwhile)"
-    )]
-    InUse {
-        /// The folder.
-        folder: PathBuf,
-        /// Who, in words.
-        holder: String,
-    },
-    /// Its recipe was changed.
-    #[error(
-        "{folder}: recipe.toml is not what the run was begun with: {}; put it back, or begin another run with it (`confide run {folder}/recipe.toml`); only {may_change} may change",
-        differences.join(", ")
-    )]
-    Changed {
-        /// The folder.
-        folder: PathBuf,
-        /// `section.key` with both values.
-        differences: Vec<String>,
-        /// What may differ.
-        may_change: String,
-    },
-    /// There is no run in it.
-    #[error("{folder}: {found}; expected a run folder, as `confide run` writes it")]
-    NotARun {
-        /// The folder.
-        folder: PathBuf,
-        /// What is missing or damaged.
-        found: String,
-    },
-    /// A file cannot be read or written.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's words.
-        source: std::io::Error,
-    },
-}
 
 /// The file that says who works in a run folder.
 const LOCK: &str = "lock";
@@ -86,14 +28,6 @@ pub(crate) struct RunFolder {
     /// Whether part of an event stands behind them.
     torn: bool,
     _lock: File,
-}
-
-/// The first few of some names.
-fn some(names: &[String]) -> String {
-    let first: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
-    let rest = names.len() - first.len();
-    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-    format!("{}{more}", first.join(", "))
 }
 
 /// A folder for a new run, `PARENT/NAME-TIME`, that does not exist yet.
@@ -135,7 +69,7 @@ pub fn read_events(folder: &Path) -> Result<Vec<Event>, FolderError> {
             "{} of the events cannot be read and are left out, the first in line {first} of {EVENTS}",
             broken.len()
         );
-        events.push(Event::Warning { message });
+        events.push(Event::Warning { message, passing: true });
     }
     // Power may be cut between the report and the event that tells it.
     let finished = matches!(events.last(), Some(Event::Finished { .. }));
@@ -433,8 +367,8 @@ fn clear(path: &Path, state: &State) -> Option<String> {
     let mut removed = 0;
     for entry in entries {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if checkpoint::is_name(&name) && !kept.contains(&&*name) {
-            checkpoint::remove(&path.join(CHECKPOINTS), &name);
+        if checkpoint_folder::is_name(&name) && !kept.contains(&&*name) {
+            checkpoint_folder::remove(&path.join(CHECKPOINTS), &name);
             removed += 1;
         }
     }

@@ -1,6 +1,7 @@
 //! A run: from a recipe to a policy, stage by stage, told in events.
 
 mod checkpoint;
+mod checkpoint_folder;
 mod control;
 mod disk;
 mod error;
@@ -8,7 +9,10 @@ mod estimate;
 mod event;
 mod export;
 mod fault;
+mod fold;
 mod folder;
+mod folder_error;
+mod job;
 mod models;
 mod passes;
 mod recipe;
@@ -16,8 +20,11 @@ mod recipe_file;
 mod report;
 mod resume;
 mod session;
+mod sizes;
+mod stage;
 mod stages;
 mod state;
+mod summary;
 mod view;
 mod worker;
 
@@ -25,23 +32,25 @@ pub use control::Control;
 pub use disk::Disk;
 pub use error::RunError;
 pub use estimate::{Advice, Estimate, StageEstimate, estimate, lengths_of};
-pub use event::{DataSummary, Event, FileSummary, Stage};
-pub use folder::{FolderError, can_resume, new_folder, read_events};
+pub use event::Event;
+pub use folder::{can_resume, new_folder, read_events};
+pub use folder_error::FolderError;
+pub use job::Job;
 pub use models::{fetch_model, find_model};
 pub use passes::{check_passes, keep_passes_in, passes_folder};
 pub use recipe::{
     AnnotatorKind, AnnotatorSettings, DataSettings, EvaluateSettings, Normalisation,
-    PolicySettings, Recipe, SftSettings,
+    PolicySettings, Recipe, Setting, SftSettings,
 };
 pub use recipe_file::RecipeError;
-pub use report::{
-    AnnotatorReport, ConfidenceReport, DataReport, PolicyReport, PromptsReport, Report,
-};
+pub use report::{AnnotatorReport, ConfidenceReport, DataReport, PolicyReport, Report};
 pub(crate) use session::Session;
+pub use stage::Stage;
 pub(crate) use stages::normal;
 pub use stages::{lengths_in, written};
+pub use summary::{DataSummary, FileSummary, PromptsReport};
 pub use view::{Curves, Level, LogLine, MOST_POINTS, RunView, StageState, Status};
-pub use worker::{Job, RunHandle, execute, spawn};
+pub use worker::{RunHandle, execute, spawn};
 
 pub use crate::evaluate::{GoldReport, GoldSample};
 pub use crate::train::Metrics;

@@ -19,7 +19,7 @@ pub fn find_model(field: &str) -> Result<ModelFiles, RunError> {
 
 fn find(field: &str, adapters: bool) -> Result<ModelFiles, RunError> {
     if let Some(name) = field.strip_prefix("builtin:") {
-        return crate::demo::model(name).ok_or_else(|| {
+        return crate::builtin::model(name).ok_or_else(|| {
             RunError::Impossible(format!(
                 "model “{field}” is not built in; expected builtin:weak, builtin:strong, a folder or a name on the hub"
             ))

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::batch::Sequence;
 use crate::device::is_cpu;
 use crate::model::{Decoder, visit_all};
-use crate::text::Sequence;
 
 /// Begins every file; changes whenever passes come to give other numbers.
 const HEADER: &[u8] = b"confide passes 1\n";

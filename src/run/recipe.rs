@@ -1,12 +1,15 @@
 //! The recipe: everything that decides a run, as one TOML file.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
-use crate::data::{ColumnMap, Limits, Media, Pairing, ReadSettings};
+use crate::data::{ColumnMap, Limits as ReadLimits, Media, Pairing, ReadSettings};
 use crate::device::{Candidate, Memory};
 use crate::model::{LoraSettings, Precision};
-use crate::preference::{Objective, Weighting};
-use crate::settings::{Field, settings};
+use crate::preference::{Objective, Preference, Weighting};
+use crate::registry::{self, Choice, Constants};
+use crate::settings::{Field, Limits, Settings, Words, settings};
 use crate::text::{ChatStyle, ControlWords};
 use crate::train::{PairSampling, Schedule, Training};
 
@@ -40,37 +43,85 @@ settings! {
         /// Preference files with human labels (HH-RLHF, prompt/chosen/rejected, …; JSON, JSON lines, gzip, CSV, Parquet), or "builtin:demo".
         pub files: Vec<String> = Vec::new(),
         /// More pairs for the unlabelled split; labels in them, if any, are used for evaluation only.
-        pub unlabelled: Vec<String> = Vec::new(),
+        pub unlabelled: Vec<String> = Vec::new() => { title: "More unlabelled" },
         /// Files kept for evaluation, in place of or beside the held-out share.
-        pub held_out_files: Vec<String> = Vec::new(),
+        pub held_out_files: Vec<String> = Vec::new() => { title: "More held out" },
         /// Share of the training pairs whose human labels train the annotator.
-        pub labelled: f64 = 0.3,
+        pub labelled: f64 = 0.3 => { title: "Labelled share", limits: Limits::SHARE },
         /// Share of all prompts kept for evaluation.
-        pub held_out: f64 = 0.1,
+        pub held_out: f64 = 0.1 => {
+            title: "Held-out share",
+            limits: Limits::below(0.0, 1.0, "a share from 0 to below 1"),
+        },
         /// Which of several rated or ranked responses to one prompt make pairs: best-worst, adjacent (each against the next better one) or all (each two that differ). auto: best-worst, and all in trees of ranked replies.
-        pub pairing: Pairing = Pairing::Auto,
+        pub pairing: Pairing = Pairing::Auto => {
+            title: "Pairs of ranked answers",
+            words: Words::Of(&[
+                ("auto", "as the data suggest"),
+                ("best-worst", "the best against the worst"),
+                ("adjacent", "each against the next"),
+                ("all", "each two that differ"),
+            ]),
+        },
         /// Pictures, sounds and films, which language models do not see. refuse: a row with one is a bad row. leave-out: the text is read without them.
-        pub media: Media = Media::Refuse,
+        pub media: Media = Media::Refuse => {
+            title: "Pictures and sounds",
+            words: Words::Of(&[("refuse", "skip their rows"), ("leave-out", "leave them out, and tell")]),
+        },
         /// Which columns hold what, where files do not say so themselves: see [data.columns].
+        #[section(columns)]
         pub columns: ColumnMap = ColumnMap::default(),
         /// How prompts are written. auto: messages by the model's chat template, or as a Human/Assistant transcript where it has none; plain text as it is. template: everything by the chat template (transcripts are cut into turns, other text is what a user says). hh: everything as a transcript. plain: the words alone.
-        pub chat: ChatStyle = ChatStyle::Auto,
+        pub chat: ChatStyle = ChatStyle::Auto => {
+            title: "Write prompts",
+            words: Words::Of(&[
+                ("auto", "as the model's template has it"),
+                ("template", "all by a chat template"),
+                ("hh", "all as Human/Assistant"),
+                ("plain", "as the words alone"),
+            ]),
+        },
         /// File with a chat template (Jinja) for all models, in place of their own; empty means each model's own.
-        pub chat_template: String = String::new(),
+        pub chat_template: String = String::new() => { zero: "the model's own" },
         /// Words of the data that a model's tokenizer reads as control tokens (`</s>`, `<|im_end|>`). keep: they are control tokens, as in TRL. escape: a space behind their first character makes them words. refuse: such a pair is left out.
-        pub special_tokens: ControlWords = ControlWords::Keep,
+        pub special_tokens: ControlWords = ControlWords::Keep => {
+            title: "Control tokens in texts",
+            words: Words::Of(&[
+                ("keep", "stay control tokens"),
+                ("escape", "become words"),
+                ("refuse", "leave their pairs out"),
+            ]),
+        },
         /// Longest prompt + response in tokens.
-        pub max_length: usize = 512,
+        pub max_length: usize = 512 => {
+            title: "Longest pair",
+            unit: "tokens",
+            limits: Limits::at_least(2.0, "at least 2 tokens"),
+        },
         /// Refuse to begin where max_length loses more than this share of the pairs (of 20 or more); 1 never refuses.
-        pub max_lost: f64 = 0.5,
+        pub max_lost: f64 = 0.5 => { title: "Begin if it loses at most", limits: Limits::SHARE },
         /// Use only the first so many readable pairs; 0 means all.
-        pub limit: usize = 0,
+        pub limit: usize = 0 => { title: "Use at most", unit: "pairs", zero: "all pairs" },
         /// Most rows of one file, and pairs that come of them: a small packed file can unpack to any number.
-        pub max_rows: usize = Limits::default().max_rows,
+        pub max_rows: usize = ReadLimits::default().max_rows => {
+            title: "Most rows of a file",
+            limits: Limits::at_least(1.0, "at least 1"),
+            advanced: true,
+        },
         /// Most bytes of one row.
-        pub max_row_bytes: usize = Limits::default().max_row_bytes,
+        pub max_row_bytes: usize = ReadLimits::default().max_row_bytes => {
+            title: "Most bytes of a row",
+            limits: Limits::at_least(1.0, "at least 1"),
+            advanced: true,
+        },
         /// GiB of memory that the rows of one file may take; 0 for half of what is free.
-        pub max_memory: f64 = 0.0,
+        pub max_memory: f64 = 0.0 => {
+            title: "Most memory of a file",
+            unit: "GiB",
+            zero: "half of what is free",
+            limits: Limits::at_least(0.0, "0 or a number of GiB"),
+            advanced: true,
+        },
         /// Draw batches in a seeded random order; false keeps the order of the files.
         pub shuffle: bool = true,
     }
@@ -80,212 +131,202 @@ impl DataSettings {
     /// How the files are read.
     pub fn reading(&self) -> ReadSettings {
         let &Self { pairing, media, max_rows, max_row_bytes, max_memory, .. } = self;
-        let limits = Limits { max_rows, max_row_bytes, max_memory };
+        let limits = ReadLimits { max_rows, max_row_bytes, max_memory };
         ReadSettings { pairing, media, columns: self.columns.clone(), limits }
     }
+}
 
-    /// The settings that are no section of their own, with their documentation.
-    fn fields() -> Vec<Field> {
-        Self::FIELDS.iter().copied().filter(|field| field.name != "columns").collect()
+settings! {
+    /// The weak annotator.
+    pub struct AnnotatorSettings {
+        /// reward-head: train a scalar head on the labelled split; with annotator.epochs = 0, take a reward model as it is. human: take the human labels, weight 1. file: take the labels of the files with the margins or probabilities that come with them (see data.columns.margin).
+        pub kind: AnnotatorKind = AnnotatorKind::RewardHead => {
+            title: "Who labels",
+            words: Words::Of(&[
+                ("reward-head", "a weak model"),
+                ("human", "humans (baseline)"),
+                ("file", "the files (with their confidence)"),
+            ]),
+        },
+        /// Folder of a Hugging Face checkpoint, a name on the hub (org/name), or builtin:weak.
+        pub model: String = String::new() => { aliases: &["model_name_or_path"] },
+        /// How weights that are not trained are stored: f32, f16, bf16, int8 or int4; all but f32 need an adapter (lora.rank above 0).
+        pub precision: Precision = Precision::F32 => { title: "Other weights", words: PRECISIONS },
+        /// How it is trained.
+        #[serde(flatten)]
+        pub training: Training = Training {
+            epochs: 5.0,
+            learning_rate: 1e-5,
+            batch_size: 32,
+            accumulate: 1,
+            schedule: Schedule::Constant,
+            warmup_steps: 0,
+            weight_decay: 0.0,
+            ..Training::default()
+        },
+        /// What is trained of it.
+        #[section(lora)]
+        pub lora: LoraSettings = LoraSettings::default(),
     }
 }
 
-/// The weak annotator.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AnnotatorSettings {
-    /// Who labels.
-    pub kind: AnnotatorKind,
-    /// Folder or hub name of the backbone, or `builtin:weak`.
-    pub model: String,
-    /// How weights that are not trained are stored.
-    pub precision: Precision,
-    /// How it is trained.
-    #[serde(flatten)]
-    pub training: Training,
-    /// What is trained of it.
-    pub lora: LoraSettings,
+settings! {
+    /// Supervised fine-tuning on the chosen responses, before alignment.
+    pub struct SftSettings {
+        /// How it is trained; 0 epochs skip the stage.
+        #[serde(flatten)]
+        pub training: Training =
+            Training { epochs: 3.0, learning_rate: 1e-5, ..Training::default() },
+    }
 }
 
-/// Supervised fine-tuning on the chosen responses, before alignment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SftSettings {
-    /// How it is trained; 0 epochs skip the stage.
-    #[serde(flatten)]
-    pub training: Training,
+settings! {
+    /// The policy and its objective.
+    pub struct PolicySettings {
+        /// Folder of a Hugging Face checkpoint, a name on the hub (org/name), or builtin:strong.
+        pub model: String = String::new() => { aliases: &["model_name_or_path"] },
+        /// How weights that are not trained are stored: f32, f16, bf16, int8 or int4; all but f32 need an adapter (lora.rank above 0).
+        pub precision: Precision = Precision::F32 => { title: "Other weights", words: PRECISIONS },
+        /// The preference loss.
+        pub objective: Choice<dyn Objective> = Choice::default() => {
+            aliases: &["loss_type"],
+            words: Words::Listed(registry::words::<dyn Objective>),
+        },
+        /// Strength of the pull towards the reference.
+        pub beta: f64 = 0.5 => { title: "β", limits: Limits::POSITIVE },
+        /// pairs: divide the weighted losses by the number of pairs (the paper's form). weights: by the sum of weights.
+        pub normalisation: Normalisation = Normalisation::Pairs => {
+            title: "Divide by",
+            words: Words::Of(&[("pairs", "number of pairs"), ("weights", "sum of weights")]),
+        },
+        /// Whether policy.lora.dropout is left out of alignment (SFT keeps it), so that the policy begins as its reference, which drops nothing; as in TRL.
+        pub disable_dropout: bool = true => { title: "In alignment" },
+        /// every: each pair once an epoch, its loss scaled by its weight. proportional: as many draws an epoch, with probability proportional to the weight, each loss scaled by the mean weight; the same gradient in expectation, and no time spent on pairs that hardly count.
+        pub sampling: PairSampling = PairSampling::Every => {
+            title: "Confidence as",
+            words: Words::Of(&[
+                ("every", "weight of the loss"),
+                ("proportional", "chance of being drawn"),
+            ]),
+        },
+        /// How it is trained.
+        #[serde(flatten)]
+        pub training: Training =
+            Training { epochs: 5.0, learning_rate: 5e-6, ..Training::default() },
+        /// What is trained of it, in SFT and in alignment.
+        #[section(lora)]
+        pub lora: LoraSettings = LoraSettings::default(),
+        /// The constants of objectives.
+        #[serde(flatten)]
+        pub constants: Constants<dyn Objective> = Constants::default(),
+    }
 }
 
-/// The policy and its objective.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PolicySettings {
-    /// Folder or hub name of the model, or `builtin:strong`.
-    pub model: String,
-    /// How weights that are not trained are stored.
-    pub precision: Precision,
-    /// The preference loss.
-    pub objective: Objective,
-    /// β, the strength of the pull towards the reference.
-    pub beta: f64,
-    /// ε of `rdpo`: the share of labels taken to be wrong.
-    pub label_noise: f64,
-    /// What the weighted mean divides by.
-    pub normalisation: Normalisation,
-    /// Whether adapters drop nothing while the policy is aligned, as TRL has it.
-    pub disable_dropout: bool,
-    /// How confidence enters training: by weights, or by how often a pair is drawn.
-    pub sampling: PairSampling,
-    /// How it is trained.
-    #[serde(flatten)]
-    pub training: Training,
-    /// What is trained of it, in SFT and in alignment.
-    pub lora: LoraSettings,
+impl PolicySettings {
+    /// The objective with its settings.
+    pub fn preference(&self) -> Preference {
+        Preference { objective: self.objective, beta: self.beta, constants: self.constants.clone() }
+    }
 }
+
+/// How weights that are not trained may be stored.
+const PRECISIONS: Words = Words::Of(&[
+    ("f32", "32-bit floats"),
+    ("f16", "16-bit floats (f16)"),
+    ("bf16", "16-bit floats (bf16)"),
+    ("int8", "8 bits"),
+    ("int4", "4 bits"),
+]);
 
 settings! {
     /// What is measured at the end.
     pub struct EvaluateSettings {
         /// A gold reward model, which judges sampled responses at the end: folder or hub name of a sequence classifier with one label; empty means none but that of the built-in demonstration.
-        pub gold: String = String::new(),
+        pub gold: String = String::new() => { title: "Gold reward model", zero: "none" },
         /// How the gold model's weights are stored: f32, f16, bf16, int8 or int4.
-        pub gold_precision: Precision = Precision::F32,
+        pub gold_precision: Precision = Precision::F32 => { title: "Its weights", words: PRECISIONS },
         /// Held-out prompts to which the base model, the SFT model and the policy each write a response, where a gold reward is known.
-        pub samples: usize = 96,
+        pub samples: usize = 96 => { title: "Prompts" },
         /// Longest sampled response in tokens.
-        pub max_new_tokens: usize = 96,
+        pub max_new_tokens: usize = 96 => {
+            title: "Longest response",
+            unit: "tokens",
+            limits: Limits::at_least(1.0, "at least 1"),
+        },
         /// Temperature of the samples; 0 takes the likeliest token.
-        pub temperature: f64 = 1.0,
+        pub temperature: f64 = 1.0 => { limits: Limits::NOT_NEGATIVE },
     }
 }
 
-/// Everything that decides a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Recipe {
-    /// Name of the run; part of its folder's name.
-    pub name: String,
-    /// Seed of all randomness.
-    pub seed: u64,
-    /// `auto`, `cpu`, `gpu` or `gpu:N`.
-    pub device: String,
-    /// GiB that a run may take of the device's memory; 0 for what the device tells.
-    pub device_memory: f64,
-    /// Least seconds between two checkpoints, longer where they would take more than 2 % of the
-    /// time; 0 writes one after every step.
-    pub checkpoint_seconds: f64,
-    /// The data.
-    pub data: DataSettings,
-    /// The annotator.
-    pub annotator: AnnotatorSettings,
-    /// From margins to weights.
-    pub confidence: Weighting,
-    /// Fine-tuning before alignment.
-    pub sft: SftSettings,
-    /// The policy.
-    pub policy: PolicySettings,
-    /// The evaluation.
-    pub evaluate: EvaluateSettings,
+settings! {
+    /// Everything that decides a run.
+    pub struct Recipe {
+        /// Name of the run; part of its folder's name.
+        pub name: String = "run".to_owned(),
+        /// Seed of all randomness.
+        pub seed: u64 = 0,
+        /// auto, cpu, gpu or gpu:N; see `confide devices`.
+        pub device: String = "auto".to_owned(),
+        /// GiB that a run may take of the device's memory; 0 takes what the driver or the system tells.
+        pub device_memory: f64 = 0.0 => {
+            unit: "GiB",
+            zero: "what it tells",
+            limits: Limits::at_least(0.0, "0 or a number of GiB"),
+        },
+        /// Least seconds between two checkpoints, longer where they would take more than 2 % of the time; 0 writes one after every step.
+        pub checkpoint_seconds: f64 = 60.0 => {
+            title: "Checkpoint every",
+            unit: "s",
+            limits: Limits::NOT_NEGATIVE,
+        },
+        /// The data.
+        #[section(data)]
+        pub data: DataSettings = DataSettings::default(),
+        /// The annotator.
+        #[section(annotator)]
+        pub annotator: AnnotatorSettings = AnnotatorSettings::default(),
+        /// From margins to weights.
+        #[section(confidence)]
+        pub confidence: Weighting = Weighting::default(),
+        /// Fine-tuning before alignment.
+        #[section(sft)]
+        pub sft: SftSettings = SftSettings::default(),
+        /// The policy.
+        #[section(policy)]
+        pub policy: PolicySettings = PolicySettings::default(),
+        /// The evaluation.
+        #[section(evaluate)]
+        pub evaluate: EvaluateSettings = EvaluateSettings::default(),
+    }
 }
 
-impl Default for Recipe {
-    fn default() -> Self {
-        Self {
-            name: "run".to_owned(),
-            seed: 0,
-            device: "auto".to_owned(),
-            device_memory: 0.0,
-            checkpoint_seconds: 60.0,
-            data: DataSettings::default(),
-            annotator: AnnotatorSettings {
-                kind: AnnotatorKind::RewardHead,
-                model: String::new(),
-                precision: Precision::F32,
-                lora: LoraSettings::default(),
-                training: Training {
-                    epochs: 5.0,
-                    learning_rate: 1e-5,
-                    batch_size: 32,
-                    accumulate: 1,
-                    schedule: Schedule::Constant,
-                    warmup_steps: 0,
-                    weight_decay: 0.0,
-                    ..Training::default()
-                },
-            },
-            confidence: Weighting::default(),
-            sft: SftSettings {
-                training: Training { epochs: 3.0, learning_rate: 1e-5, ..Training::default() },
-            },
-            policy: PolicySettings {
-                model: String::new(),
-                precision: Precision::F32,
-                lora: LoraSettings::default(),
-                objective: Objective::Dpo,
-                beta: 0.5,
-                label_noise: 0.1,
-                normalisation: Normalisation::Pairs,
-                sampling: PairSampling::Every,
-                disable_dropout: true,
-                training: Training { epochs: 5.0, learning_rate: 5e-6, ..Training::default() },
-            },
-            evaluate: EvaluateSettings::default(),
+/// A setting and the section that it stands in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    /// The dotted name of the section; empty at the top.
+    pub section: String,
+    /// What is known of it.
+    pub field: Field,
+}
+
+impl Setting {
+    /// `section.name`, as `--set` takes it.
+    pub fn key(&self) -> String {
+        match self.section.as_str() {
+            "" => self.field.name.to_owned(),
+            section => format!("{section}.{}", self.field.name),
         }
     }
 }
 
-const TOP: &[Field] = &[
-    Field { name: "name", doc: " Name of the run; part of its folder's name." },
-    Field { name: "seed", doc: " Seed of all randomness." },
-    Field { name: "device", doc: " auto, cpu, gpu or gpu:N; see `confide devices`." },
-    Field {
-        name: "device_memory",
-        doc: " GiB that a run may take of the device's memory; 0 takes what the driver or the system tells.",
-    },
-    Field {
-        name: "checkpoint_seconds",
-        doc: " Least seconds between two checkpoints, longer where they would take more than 2 % of the time; 0 writes one after every step.",
-    },
-];
-
-const ANNOTATOR: &[Field] = &[
-    Field {
-        name: "kind",
-        doc: " reward-head: train a scalar head on the labelled split; with annotator.epochs = 0, take a reward model as it is. human: take the human labels, weight 1. file: take the labels of the files with the margins or probabilities that come with them (see data.columns.margin).",
-    },
-    Field {
-        name: "model",
-        doc: " Folder of a Hugging Face checkpoint, a name on the hub (org/name), or builtin:weak.",
-    },
-    PRECISION,
-];
-
-const PRECISION: Field = Field {
-    name: "precision",
-    doc: " How weights that are not trained are stored: f32, f16, bf16, int8 or int4; all but f32 need an adapter (lora.rank above 0).",
-};
-
-const POLICY: &[Field] = &[
-    Field {
-        name: "model",
-        doc: " Folder of a Hugging Face checkpoint, a name on the hub (org/name), or builtin:strong.",
-    },
-    PRECISION,
-    Field { name: "objective", doc: " dpo, ipo or rdpo." },
-    Field { name: "beta", doc: " Strength of the pull towards the reference." },
-    Field {
-        name: "label_noise",
-        doc: " For rdpo: the share of labels taken to be wrong, below 0.5.",
-    },
-    Field {
-        name: "normalisation",
-        doc: " pairs: divide the weighted losses by the number of pairs (the paper's form). weights: by the sum of weights.",
-    },
-    Field {
-        name: "sampling",
-        doc: " every: each pair once an epoch, its loss scaled by its weight. proportional: as many draws an epoch, with probability proportional to the weight, each loss scaled by the mean weight; the same gradient in expectation, and no time spent on pairs that hardly count.",
-    },
-    Field {
-        name: "disable_dropout",
-        doc: " Whether policy.lora.dropout is left out of alignment (SFT keeps it), so that the policy begins as its reference, which drops nothing; as in TRL.",
-    },
-];
+static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
+    let top = (String::new(), Recipe::fields());
+    let sections = std::iter::once(top).chain(Recipe::sections());
+    let expand = |(section, fields): (String, Vec<Field>)| {
+        fields.into_iter().map(move |field| Setting { section: section.clone(), field })
+    };
+    sections.flat_map(expand).collect()
+});
 
 impl Recipe {
     /// What a run may take of a device's memory; `None` where nobody tells.
@@ -297,34 +338,19 @@ impl Recipe {
         device.memory()
     }
 
-    /// Every setting with its documentation: (section, field); the top level has an empty section.
-    pub fn documentation() -> Vec<(&'static str, Field)> {
-        let data = DataSettings::fields();
-        let sections: [(&'static str, &[&[Field]]); 10] = [
-            ("", &[TOP]),
-            ("data", &[&data]),
-            ("data.columns", &[ColumnMap::FIELDS]),
-            ("annotator", &[ANNOTATOR, Training::FIELDS]),
-            ("annotator.lora", &[LoraSettings::FIELDS]),
-            ("confidence", &[Weighting::FIELDS]),
-            ("sft", &[Training::FIELDS]),
-            ("policy", &[POLICY, Training::FIELDS]),
-            ("policy.lora", &[LoraSettings::FIELDS]),
-            ("evaluate", &[EvaluateSettings::FIELDS]),
-        ];
-        let expand = |(section, lists): (&'static str, &[&[Field]])| {
-            let fields: Vec<Field> = lists.concat();
-            fields.into_iter().map(move |field| (section, field)).collect::<Vec<_>>()
-        };
-        sections.into_iter().flat_map(expand).collect()
+    /// Every setting with its documentation, in the order in which a person would read them.
+    pub fn documentation() -> &'static [Setting] {
+        &SETTINGS
     }
 
-    /// The documentation of one setting, `section.key` or `key`.
+    /// One setting, by `section.key` or `key`.
+    pub fn setting(path: &str) -> Option<&'static Setting> {
+        let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
+        SETTINGS.iter().find(|s| s.section == section && s.field.name == name)
+    }
+
+    /// The documentation of one setting.
     pub fn explain(path: &str) -> Option<&'static str> {
-        let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
-        Self::documentation()
-            .into_iter()
-            .find(|(s, field)| *s == section && field.name == key)
-            .map(|(_, field)| field.doc.trim())
+        Self::setting(path).map(|setting| setting.field.doc.trim())
     }
 }

@@ -1,16 +1,17 @@
 //! Recipes as TOML: defaults underneath, the file over them, `--set` on top.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
+use super::recipe::Setting;
 use super::{AnnotatorKind, Recipe};
 use crate::hub::HubName;
 use crate::legible::quoted;
 use crate::model::{Precision, base_of};
-use crate::train::Training;
 
 /// Why a recipe cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,8 @@ pub enum RecipeError {
     Invalid {
         /// The file.
         place: String,
+        /// `section.key`; empty where no single setting is at fault.
+        key: String,
         /// What is wrong, and what would be right.
         found: String,
     },
@@ -118,8 +121,17 @@ impl Recipe {
     }
 
     /// Every setting, in sections.
-    pub(super) fn to_table(&self) -> Table {
+    pub(crate) fn to_table(&self) -> Table {
         Table::try_from(self).unwrap_or_default()
+    }
+
+    /// A recipe from every setting, in sections; values are not checked.
+    ///
+    /// # Errors
+    ///
+    /// A word that is none of those expected.
+    pub(crate) fn of_table(table: Table, place: &str) -> Result<Self, RecipeError> {
+        from_table(table, place)
     }
 
     /// Whether every value is possible; `place` names the recipe in messages.
@@ -128,113 +140,78 @@ impl Recipe {
     ///
     /// The first value that is not.
     pub fn check(&self, place: &str) -> Result<(), RecipeError> {
-        let invalid = |found: String| RecipeError::Invalid { place: place.to_owned(), found };
-        let need = |ok: bool, key: &str, value: f64, expected: &str| {
-            if ok { Ok(()) } else { Err(invalid(format!("{key} = {value}; expected {expected}"))) }
+        let invalid = |key: &str, found: String| RecipeError::Invalid {
+            place: place.to_owned(),
+            key: key.to_owned(),
+            found,
         };
-        let (d, c, p) = (&self.data, &self.confidence, &self.policy);
-        if let Some((key, value)) = not_finite("", &self.to_table()) {
-            return Err(invalid(format!("{key} = {value}; expected a finite number")));
-        }
+        let (d, p) = (&self.data, &self.policy);
         if d.files.is_empty() {
             return Err(invalid(
+                "data.files",
                 "data.files is empty; name at least one preference file".to_owned(),
             ));
         }
         if p.model.is_empty() {
             return Err(invalid(
+                "policy.model",
                 "policy.model is missing; name a model folder, or a model on the hub (org/name)"
                     .to_owned(),
             ));
         }
         if self.annotator.kind == AnnotatorKind::RewardHead && self.annotator.model.is_empty() {
-            return Err(invalid("annotator.model is missing; name a model folder, or a model on the hub (org/name), or set annotator.kind = \"human\" or \"file\"".to_owned()));
+            return Err(invalid("annotator.model", "annotator.model is missing; name a model folder, or a model on the hub (org/name), or set annotator.kind = \"human\" or \"file\"".to_owned()));
         }
-        need(
-            self.device_memory >= 0.0 && self.device_memory.is_finite(),
-            "device_memory",
-            self.device_memory,
-            "0 or a number of GiB",
-        )?;
-        need(
-            self.checkpoint_seconds >= 0.0,
-            "checkpoint_seconds",
-            self.checkpoint_seconds,
-            "0 or more",
-        )?;
-        need(
-            (0.0..=1.0).contains(&d.labelled),
-            "data.labelled",
-            d.labelled,
-            "a share from 0 to 1",
-        )?;
-        need(
-            (0.0..1.0).contains(&d.held_out),
-            "data.held_out",
-            d.held_out,
-            "a share from 0 to below 1",
-        )?;
+        self.check_numbers().map_err(|(key, found)| invalid(&key, found))?;
         if !d.chat_template.is_empty() && !Path::new(&d.chat_template).is_file() {
-            return Err(invalid(format!(
-                "data.chat_template = \"{}\": there is no such file; expected a chat template in Jinja, or \"\" for each model's own",
-                d.chat_template
-            )));
+            return Err(invalid(
+                "data.chat_template",
+                format!(
+                    "data.chat_template = \"{}\": there is no such file; expected a chat template in Jinja, or \"\" for each model's own",
+                    d.chat_template
+                ),
+            ));
         }
-        d.columns.check().map_err(|e| invalid(format!("data.columns: {e}")))?;
-        need(d.max_length >= 2, "data.max_length", d.max_length as f64, "at least 2 tokens")?;
-        need(d.max_rows >= 1, "data.max_rows", d.max_rows as f64, "at least 1")?;
-        need(d.max_row_bytes >= 1, "data.max_row_bytes", d.max_row_bytes as f64, "at least 1")?;
-        need(
-            d.max_memory >= 0.0 && d.max_memory.is_finite(),
-            "data.max_memory",
-            d.max_memory,
-            "0 or a number of GiB",
-        )?;
-        need(
-            (0.0..=1.0).contains(&d.max_lost),
-            "data.max_lost",
-            d.max_lost,
-            "a share from 0 to 1",
-        )?;
-        need(
-            (0.0..=1.0).contains(&c.threshold),
-            "confidence.threshold",
-            c.threshold,
-            "a number from 0 to 1",
-        )?;
-        need(c.temperature > 0.0, "confidence.temperature", c.temperature, "a number above 0")?;
-        need((0.0..=1.0).contains(&c.top), "confidence.top", c.top, "a share from 0 to 1")?;
-        need(p.beta > 0.0, "policy.beta", p.beta, "a number above 0")?;
-        need(
-            (0.0..0.5).contains(&p.label_noise),
-            "policy.label_noise",
-            p.label_noise,
-            "a share from 0 to below 0.5",
-        )?;
-        let e = &self.evaluate;
-        need(e.temperature >= 0.0, "evaluate.temperature", e.temperature, "0 or more")?;
-        let stages = [
-            ("annotator", &self.annotator.training),
-            ("sft", &self.sft.training),
-            ("policy", &p.training),
-        ];
-        for (section, training) in stages {
-            check_training(section, training, &need)?;
-        }
+        let columns = d.columns.check();
+        columns.map_err(|e| invalid("data.columns", format!("data.columns: {e}")))?;
         for (section, lora, precision) in [
             ("annotator", &self.annotator.lora, self.annotator.precision),
             ("policy", &p.lora, p.precision),
         ] {
             let key = format!("{section}.lora");
             let checked = lora.adapter(&key, "");
-            checked.map_err(|e| invalid(e.to_string()))?;
+            checked.map_err(|e| invalid(&format!("{key}.rank"), e.to_string()))?;
             let as_it_is = section == "annotator" && self.annotator.training.epochs == 0.0;
             let trained = lora.rank == 0 && !as_it_is && !is_adapter(self.model(section));
             if precision != Precision::F32 && trained {
-                return Err(invalid(format!(
-                    "{section}.precision = \"{}\" stores weights that are not trained, but {section}.lora.rank = 0 trains all of them; set {section}.lora.rank (8, say), or precision = \"f32\"",
-                    precision.name()
-                )));
+                return Err(invalid(
+                    &format!("{section}.precision"),
+                    format!(
+                        "{section}.precision = \"{}\" stores weights that are not trained, but {section}.lora.rank = 0 trains all of them; set {section}.lora.rank (8, say), or precision = \"f32\"",
+                        precision.name()
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every number is one that its setting allows: none that is not finite, for JSON has no
+    /// word for one and no setting a use. The key of the first that is not, and what is wrong.
+    fn check_numbers(&self) -> Result<(), (String, String)> {
+        let table = self.to_table();
+        for setting in Self::documentation() {
+            let number = match value_at(&table, &setting.key()) {
+                Some(Value::Float(number)) => *number,
+                Some(Value::Integer(whole)) => *whole as f64,
+                _ => continue,
+            };
+            let limits = &setting.field.limits;
+            if !limits.allow(number) {
+                let expected = if number.is_finite() { limits.expected } else { "a finite number" };
+                let key = setting.key();
+                let found = format!("{key} = {number}; expected {expected}");
+                return Err((key, found));
             }
         }
         Ok(())
@@ -270,43 +247,21 @@ fn is_adapter(model: &str) -> bool {
     matches!(base_of(model.as_ref()), Ok(Some(_)))
 }
 
-/// (holds, key, value, what was expected) → an error where it does not hold.
-type Need<'a> = dyn Fn(bool, &str, f64, &str) -> Result<(), RecipeError> + 'a;
-
-fn check_training(section: &str, t: &Training, need: &Need<'_>) -> Result<(), RecipeError> {
-    let key = |name: &str| format!("{section}.{name}");
-    need(t.epochs >= 0.0 && t.epochs.is_finite(), &key("epochs"), t.epochs, "0 or more passes")?;
-    need(
-        t.learning_rate > 0.0 && t.learning_rate.is_finite(),
-        &key("learning_rate"),
-        t.learning_rate,
-        "a number above 0",
-    )?;
-    need(t.batch_size >= 1, &key("batch_size"), t.batch_size as f64, "at least 1")?;
-    need(t.accumulate >= 1, &key("accumulate"), t.accumulate as f64, "at least 1")?;
-    need(t.weight_decay >= 0.0, &key("weight_decay"), t.weight_decay, "0 or more")?;
-    need(t.max_grad_norm >= 0.0, &key("max_grad_norm"), t.max_grad_norm, "0 (off) or more")
-}
-
 fn defaults() -> Table {
     Recipe::default().to_table()
 }
 
-/// The first setting that is no finite number: JSON has no word for one, and no setting a use.
-fn not_finite(section: &str, table: &Table) -> Option<(String, f64)> {
-    table.iter().find_map(|(name, value)| {
-        let key = if section.is_empty() { name.clone() } else { format!("{section}.{name}") };
-        match value {
-            Value::Table(inner) => not_finite(&key, inner),
-            Value::Float(number) if !number.is_finite() => Some((key, *number)),
-            _ => None,
-        }
-    })
+/// The value of `section.key`.
+fn value_at<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+    let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+    let mut sections = section.split('.').filter(|part| !part.is_empty());
+    sections.try_fold(table, |table, section| table.get(section)?.as_table())?.get(name)
 }
 
 fn from_table(table: Table, place: &str) -> Result<Recipe, RecipeError> {
     table.try_into().map_err(|e: toml::de::Error| RecipeError::Invalid {
         place: place.to_owned(),
+        key: String::new(),
         found: e.to_string().trim().replace('\n', " "),
     })
 }
@@ -322,9 +277,20 @@ fn merge(
     section: &str,
     place: &dyn Fn(Range<usize>) -> String,
 ) -> Result<(), RecipeError> {
+    let mut given: BTreeMap<&str, &str> = BTreeMap::new();
     for (key, value) in from {
-        let name = key.get_ref().as_ref();
+        let written = key.get_ref().as_ref();
+        let name = own_name(section, written);
         let full = if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
+        if let Some(other) = given.insert(name, written) {
+            return Err(RecipeError::Invalid {
+                place: place(key.span()),
+                found: format!(
+                    "“{other}” and “{written}” are one setting, {full}; keep one of them"
+                ),
+                key: full,
+            });
+        }
         let Some(default) = into.get_mut(name) else {
             return Err(unknown(&place(key.span()), &full));
         };
@@ -334,6 +300,13 @@ fn merge(
         }
     }
     Ok(())
+}
+
+/// The name of a setting that is written by its own name, or by the one that it has elsewhere.
+fn own_name<'a>(section: &str, written: &'a str) -> &'a str {
+    let mut settings = Recipe::documentation().iter().filter(|s| s.section == section);
+    let alias = settings.find(|s| s.field.aliases.contains(&written));
+    alias.map_or(written, |setting| setting.field.name)
 }
 
 fn to_value(value: &Spanned<DeValue<'_>>) -> Value {
@@ -399,16 +372,7 @@ fn unknown(place: &str, key: &str) -> RecipeError {
 }
 
 fn known_keys() -> Vec<String> {
-    Recipe::documentation()
-        .into_iter()
-        .map(|(section, field)| {
-            if section.is_empty() {
-                field.name.to_owned()
-            } else {
-                format!("{section}.{}", field.name)
-            }
-        })
-        .collect()
+    Recipe::documentation().iter().map(Setting::key).collect()
 }
 
 /// Lay `section.key = value` pairs over a table; values are TOML, or bare words.
@@ -416,7 +380,8 @@ fn apply(table: &mut Table, set: &[(String, String)]) -> Result<(), RecipeError>
     for (key, text) in set {
         let place = format!("--set {key}={}", quoted(text));
         let value = parse_value(text);
-        let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
+        let (section, written) = key.rsplit_once('.').unwrap_or(("", key));
+        let name = own_name(section, written);
         let mut sections = section.split('.').filter(|part| !part.is_empty());
         let target = sections.try_fold(&mut *table, |table, section| {
             table.get_mut(section).and_then(Value::as_table_mut)

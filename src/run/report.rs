@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{DataSummary, Stage};
+use super::stage::Stage;
+use super::summary::{DataSummary, PromptsReport};
 use crate::evaluate::GoldReport;
 use crate::preference::Calibration;
 use crate::text::Lengths;
@@ -23,17 +25,6 @@ pub struct DataReport {
     /// Pairs dropped because a chat template refuses them.
     #[serde(default)]
     pub refused: usize,
-}
-
-/// How prompts were written for one model.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PromptsReport {
-    /// The style, in words.
-    pub style: String,
-    /// The first pair's prompt as the model reads it.
-    pub prompt: String,
-    /// The response that follows it, through its end.
-    pub response: String,
 }
 
 /// Annotator part of a report.
@@ -115,4 +106,10 @@ pub struct Report {
     pub seconds: f64,
     /// Everything that was warned of.
     pub warnings: Vec<String>,
+    /// Intervals of what was measured, by the names of the numbers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub intervals: BTreeMap<String, [f64; 2]>,
+    /// What was measured beside all that, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub measured: BTreeMap<String, Value>,
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::folder::FolderError;
+use super::folder_error::FolderError;
 use super::state::{CHECKPOINTS, State};
 use super::{Recipe, Stage};
 use crate::files::damage;

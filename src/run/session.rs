@@ -5,19 +5,20 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 
-use super::checkpoint::{self, Checkpointing, MOMENTS, Snapshot, WEIGHTS, Writing, Written};
+use super::checkpoint::{self, Checkpointing, Snapshot, Writing, Written};
+use super::checkpoint_folder::{self, MOMENTS, WEIGHTS};
 use super::error::RunError;
 use super::folder::RunFolder;
 use super::passes::Passes;
 use super::state::{CHECKPOINTS, CheckpointState, Done, Moment, State, UnderWay};
 use super::{Control, Event, Recipe, Stage};
 use crate::annotate::scoring_needs;
+use crate::batch::Sequence;
 use crate::device;
 use crate::files::{Checksums, checksums};
 use crate::model::{
     Decoder, Footprint, Needs, Precision, load_named, take_tensors, trained_handles,
 };
-use crate::text::Sequence;
 use crate::train::{
     AdamW, Ended, Flow, Metrics, NonFinite, Observer, Order, Plan, Start, Task, TrainError,
     Training,
@@ -52,6 +53,7 @@ impl Session<'_> {
     /// Tell the listener and the log.
     pub(crate) fn emit(&mut self, event: Event) -> Result<(), RunError> {
         self.folder.log(&event)?;
+        self.state.now.report.apply(&event);
         (self.listener)(event);
         Ok(())
     }
@@ -61,8 +63,46 @@ impl Session<'_> {
         if self.state.now.report.warnings.contains(&message) {
             return Ok(());
         }
-        self.state.now.report.warnings.push(message.clone());
-        self.emit(Event::Warning { message })
+        self.emit(Event::Warning { message, passing: false })
+    }
+
+    /// Tell what was measured: a number at its place in the report. What could not be measured has
+    /// no number.
+    pub(crate) fn measured(
+        &mut self,
+        name: &str,
+        value: impl Into<Option<f64>>,
+    ) -> Result<(), RunError> {
+        match value.into() {
+            Some(value) => {
+                self.emit(Event::Measured { name: name.to_owned(), value, interval: None })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Tell what was measured and is more than a number.
+    pub(crate) fn tabulated(
+        &mut self,
+        name: &str,
+        found: &impl serde::Serialize,
+    ) -> Result<(), RunError> {
+        let table = serde_json::to_value(found).unwrap_or_default();
+        self.emit(Event::Tabulated { name: name.to_owned(), table })
+    }
+
+    /// Tell how many pairs were left out so far.
+    fn tell_left_out(&mut self) -> Result<(), RunError> {
+        let told = &self.state.now.report.data;
+        let (too_long, refused) = (self.too_long.len(), self.refused.len());
+        let (told_long, told_refused) = (told.too_long, told.refused);
+        if too_long != told_long {
+            self.measured("data.too_long", too_long as f64)?;
+        }
+        if refused != told_refused {
+            self.measured("data.refused", refused as f64)?;
+        }
+        Ok(())
     }
 
     /// What a model said of sequences in earlier runs.
@@ -122,6 +162,7 @@ impl Session<'_> {
         }
         self.produced.clear();
         work(self)?;
+        self.tell_left_out()?;
         self.note_memory();
         let peak_memory = (self.peak_memory > 0).then_some(self.peak_memory);
         let seconds = begun.elapsed().as_secs_f64();
@@ -185,8 +226,6 @@ impl Session<'_> {
     /// Bring what is counted elsewhere into the state.
     fn count(&mut self) {
         self.state.seconds = self.seconds();
-        self.state.now.report.data.too_long = self.too_long.len();
-        self.state.now.report.data.refused = self.refused.len();
     }
 
     /// Wait while paused; `Err` if the user stopped the run.
@@ -424,7 +463,7 @@ impl StageObserver<'_, '_> {
             checkpoint: CheckpointState {
                 step,
                 tokens: self.tokens,
-                folder: checkpoint::name(self.stage, step),
+                folder: checkpoint_folder::name(self.stage, step),
                 files: Checksums::new(),
                 moment,
             },
@@ -541,7 +580,9 @@ impl Observer for StageObserver<'_, '_> {
 
     fn skipped(&mut self, found: NonFinite, allowed: u64) {
         let skipped = found.skipped + 1;
-        self.session.state.now.report.skipped_steps.insert(self.stage, skipped);
+        let name = format!("skipped_steps.{}", self.stage.name());
+        let told = self.session.measured(&name, skipped as f64);
+        self.keep(told);
         self.warn(format!(
             "{}: {found}, so the step is skipped ({skipped} of the {allowed} that {}.skip_nonfinite allows)",
             self.stage.name(),

@@ -109,6 +109,8 @@ pub struct RunView {
     pub log: Vec<LogLine>,
     /// What came out.
     pub report: Option<Box<Report>>,
+    /// What has been told of it so far.
+    pub so_far: Report,
 }
 
 /// Thin the older half of a curve: of each four points the least and the greatest stay, so that spikes
@@ -165,6 +167,7 @@ impl RunView {
 
     /// Fold one event.
     pub fn apply(&mut self, event: Event) {
+        self.so_far.apply(&event);
         match event {
             Event::Started { recipe, folder, device, why, resumed, threshold, .. } => {
                 self.threshold = threshold;
@@ -223,9 +226,10 @@ impl RunView {
                 self.threshold = value;
             }
             Event::Checkpoint { stage, step } => self.checkpoint = Some((stage, step)),
+            Event::Measured { .. } | Event::Tabulated { .. } => {}
             Event::Paused => self.status = Status::Paused,
             Event::Continued => self.status = Status::Running,
-            Event::Warning { message } => self.line(Level::Warning, &message),
+            Event::Warning { message, .. } => self.line(Level::Warning, &message),
             Event::Note { message } => self.info(message),
             Event::Stopped => {
                 self.status = Status::Stopped;

@@ -1,7 +1,6 @@
 //! The thread that owns all tensor work of a run.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -9,34 +8,15 @@ use std::time::{Duration, Instant};
 use super::error::RunError;
 use super::estimate::stage_limit;
 use super::fault::{Faults, Next};
-use super::folder::{self, FolderError, Reopened, RunFolder};
+use super::folder::{self, Reopened, RunFolder};
+use super::folder_error::FolderError;
+use super::job::Job;
 use super::models::pin_models;
 use super::session::Session;
 use super::stages::run_all;
 use super::state::State;
-use super::{Control, Event, Recipe, Report};
+use super::{Control, Event, Report};
 use crate::{device, legible};
-
-/// What to run.
-#[derive(Clone, Debug)]
-pub enum Job {
-    /// A new run in a folder that holds none.
-    Fresh {
-        /// The recipe.
-        recipe: Box<Recipe>,
-        /// The folder.
-        folder: PathBuf,
-        /// Fetch models that the recipe names and the local cache lacks.
-        download: bool,
-    },
-    /// Go on with an interrupted run.
-    Resume {
-        /// Its folder.
-        folder: PathBuf,
-        /// Another device than the recipe's, if given.
-        device: Option<String>,
-    },
-}
 
 /// A run on its own thread.
 #[derive(Debug)]
@@ -104,7 +84,7 @@ pub fn execute(
     control: Control,
     listener: &mut dyn FnMut(Event),
 ) -> Result<Report, RunError> {
-    let noting = control.clone();
+    let (noting, control) = (control.clone(), control);
     let listener = &mut |event: Event| {
         noting.observe(&event);
         listener(event);
@@ -175,8 +155,6 @@ fn open<'a>(
         refused: std::collections::BTreeSet::new(),
         produced: std::collections::BTreeMap::new(),
     };
-    session.state.now.report.name.clone_from(&session.recipe.name);
-    session.state.now.report.device = choice.device.describe();
     let started = Event::Started {
         recipe: Box::new(session.recipe.clone()),
         folder: session.folder.path().to_owned(),
@@ -189,7 +167,7 @@ fn open<'a>(
     };
     session.emit(started)?;
     for message in notes {
-        session.emit(Event::Warning { message })?;
+        session.emit(Event::Warning { message, passing: true })?;
     }
     if let Some(fault) = fault {
         session.warn(fault.note)?;
@@ -264,7 +242,8 @@ fn work(session: &mut Session<'_>) -> Result<Report, RunError> {
     session.save_state()?;
     // What could not be removed in its time.
     session.folder.clear(&session.state);
-    session.state.now.report.seconds = session.seconds();
+    // Behind the state, so that a run that is cut off here tells it once.
+    session.measured("seconds", session.seconds())?;
     let report = session.state.now.report.clone();
     session.folder.save_report(&report)?;
     Ok(report)

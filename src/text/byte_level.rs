@@ -20,6 +20,8 @@ use tokenizers::{
     AddedToken, Model, NormalizedString, Normalizer, SplitDelimiterBehavior, Tokenizer,
 };
 
+use super::library;
+
 /// How the byte-level step itself cuts text (GPT-2's `encoder.py`).
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
@@ -294,7 +296,7 @@ fn frame(tokenizer: &Tokenizer) -> Option<[Vec<u32>; 2]> {
         Some(PostProcessorWrapper::Sequence(steps)) => steps.as_ref().iter().all(known),
         Some(step) => known(step),
     };
-    if all_known { super::tokenizer::frame(tokenizer) } else { None }
+    if all_known { library::frame(tokenizer) } else { None }
 }
 
 /// Bytes as the letters that stand for them in byte-level vocabularies: printable ones for

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::encode::common_prefix;
-use super::{EncodedPair, Fit};
+use super::encoded::{EncodedPair, Fit, common_prefix};
 
 /// Shares of pairs whose needs [`Lengths::quantiles`] tell.
 pub const QUANTILES: [f64; 4] = [0.5, 0.75, 0.95, 1.0];

@@ -13,8 +13,8 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
-use super::TextError;
-use super::tokenizer::token_text;
+use super::error::TextError;
+use super::special::token_text;
 use crate::model::ModelFiles;
 
 const VOCABULARY: &str = "vocab.json";

@@ -3,21 +3,21 @@
 use burn::tensor::Tensor;
 
 use super::{Metrics, Readout, Task, Unread};
+use crate::batch::{Ranked, Sequence};
 use crate::preference::bradley_terry;
-use crate::text::Sequence;
 
 /// Minimise −log σ(s⁺ − s⁻) over pairs (chosen, rejected).
 pub struct BradleyTerryTask {
-    pairs: Vec<[Sequence; 2]>,
+    pairs: Vec<Ranked<Sequence>>,
     pad: Option<u32>,
     count: f64,
     margins: Vec<Tensor<1>>,
 }
 
 impl BradleyTerryTask {
-    /// Over these pairs, the preferred response first; a score is read at the last token that
+    /// Over these pairs; a score is read at the last token that
     /// is not `pad`.
-    pub fn new(pairs: Vec<[Sequence; 2]>, pad: impl Into<Option<u32>>) -> Self {
+    pub fn new(pairs: Vec<Ranked<Sequence>>, pad: impl Into<Option<u32>>) -> Self {
         Self { pairs, pad: pad.into(), count: 1.0, margins: Vec::new() }
     }
 }
@@ -37,8 +37,8 @@ impl Task for BradleyTerryTask {
     }
 
     fn sequences(&self, items: &[usize]) -> Vec<&Sequence> {
-        let side = |k: usize| items.iter().map(move |&i| &self.pairs[i][k]);
-        side(0).chain(side(1)).collect()
+        let sides = || items.iter().map(|&i| &self.pairs[i]);
+        sides().map(|s| &s.chosen).chain(sides().map(|s| &s.rejected)).collect()
     }
 
     fn pad(&self) -> Option<u32> {

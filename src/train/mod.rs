@@ -1,6 +1,7 @@
 //! One training loop and its users: the annotator, SFT, preference optimisation.
 
 mod bradley_terry;
+mod callback;
 mod gradients;
 mod metrics;
 mod optimiser;
@@ -10,10 +11,12 @@ mod plan;
 mod preference;
 mod settings;
 mod sft;
+mod task;
 mod telling;
 mod trainer;
 
 pub use bradley_terry::BradleyTerryTask;
+pub use callback::{Flow, NonFinite, Observer, TrainError};
 pub use gradients::Gradients;
 pub use metrics::{Finish, Metrics, Unread};
 pub use optimiser::AdamW;
@@ -23,4 +26,5 @@ pub use plan::Plan;
 pub use preference::{PairSampling, PolicyPair, PreferenceTask, WeightedMean};
 pub use settings::{Recompute, Schedule, Training};
 pub use sft::SftTask;
-pub use trainer::{Ended, Flow, NonFinite, Observer, Start, Task, TrainError, train};
+pub use task::Task;
+pub use trainer::{Ended, Start, train};

@@ -10,11 +10,11 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use super::Gradients;
+use crate::batch::Batch;
 use crate::model::{
     Context, Decoder, DecoderInput, Dropout, Head, ResponseLogProbs, ResponseTargets, ends, input,
     ints, rows_at,
 };
-use crate::text::Batch;
 
 /// What a task reads from a decoder: one number for each sequence of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

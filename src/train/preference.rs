@@ -4,17 +4,20 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{Metrics, Order, Readout, Task, Unread};
+use crate::batch::{Ranked, Sequence};
 use crate::model::floats;
-use crate::preference::{LogRatios, Preference, Weighting, effective_sample_size};
-use crate::text::Sequence;
+use crate::preference::{
+    PairLogProbs, Preference, ResponseLogProb, Weighting, effective_sample_size,
+};
 
 /// A pair with its weak (or human) label, ready to train on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyPair {
-    /// Chosen, rejected.
-    pub sides: [Sequence; 2],
-    /// Log-probabilities of both under the reference, summed over the response.
-    pub reference: [f64; 2],
+    /// Both responses, each with its prompt.
+    pub sides: Ranked<Sequence>,
+    /// Log-probabilities of both under the reference, summed over the response; 0 where the objective
+    /// needs none.
+    pub reference: Ranked<f64>,
     /// d ≥ 0, the annotator's margin.
     pub margin: f64,
 }
@@ -50,6 +53,8 @@ pub struct PreferenceTask {
     weighting: Option<Weighting>,
     /// What comes with the pairs and multiplies their weights; empty for 1 each.
     given: Vec<f64>,
+    /// Whether the pairs are those that the weighting takes.
+    selected: bool,
     weights: Vec<f64>,
     sampling: PairSampling,
     divisor: f64,
@@ -80,6 +85,7 @@ impl PreferenceTask {
             mean,
             weighting,
             given: Vec::new(),
+            selected: false,
             weights: Vec::new(),
             sampling: PairSampling::Every,
             divisor: 1.0,
@@ -92,6 +98,13 @@ impl PreferenceTask {
     /// The same with another way of taking pairs.
     pub fn with_sampling(self, sampling: PairSampling) -> Self {
         Self { sampling, ..self }
+    }
+
+    /// The same over pairs that the weighting has selected already.
+    pub fn with_selected_pairs(mut self) -> Self {
+        self.selected = true;
+        self.reweigh();
+        self
     }
 
     /// The same with a weight for each pair that multiplies what the weighting gives it.
@@ -112,18 +125,18 @@ impl PreferenceTask {
         }
     }
 
-    /// Log-probabilities of each pair under the reference, [chosen, rejected].
-    pub fn set_reference(&mut self, log_probs: Vec<[f32; 2]>) {
+    /// Log-probabilities of each pair under the reference.
+    pub fn set_reference(&mut self, log_probs: Vec<Ranked<f32>>) {
         for (pair, log_probs) in self.pairs.iter_mut().zip(log_probs) {
             pair.reference = log_probs.map(f64::from);
         }
     }
 
     fn reweigh(&mut self) {
+        let margins = || self.pairs.iter().map(|pair| pair.margin).collect::<Vec<_>>();
         self.weights = match &self.weighting {
-            Some(weighting) => {
-                weighting.weights(&self.pairs.iter().map(|p| p.margin).collect::<Vec<_>>())
-            }
+            Some(weighting) if self.selected => weighting.weights_of_selected(&margins()),
+            Some(weighting) => weighting.weights(&margins()),
             None => vec![1.0; self.pairs.len()],
         };
         self.weights.iter_mut().zip(&self.given).for_each(|(weight, given)| *weight *= given);
@@ -161,9 +174,13 @@ impl Task for PreferenceTask {
         Readout::LogProbs
     }
 
+    fn whole_batch(&self) -> bool {
+        self.preference.objective.needs().whole_batch
+    }
+
     fn sequences(&self, items: &[usize]) -> Vec<&Sequence> {
-        let side = |k: usize| items.iter().map(move |&i| &self.pairs[i].sides[k]);
-        side(0).chain(side(1)).collect()
+        let sides = || items.iter().map(|&i| &self.pairs[i].sides);
+        sides().map(|s| &s.chosen).chain(sides().map(|s| &s.rejected)).collect()
     }
 
     fn pad(&self) -> Option<u32> {
@@ -174,17 +191,23 @@ impl Task for PreferenceTask {
         let n = items.len();
         self.step.log_probs.push((n, outputs.clone().inner()));
         let device = outputs.device();
-        let of_side = |k: usize, f: &dyn Fn(&PolicyPair, usize) -> f64| {
-            let values: Vec<f32> = items.iter().map(|&i| f(&self.pairs[i], k) as f32).collect();
+        let of = |f: &dyn Fn(&PolicyPair) -> f64| {
+            let values: Vec<f32> = items.iter().map(|&i| f(&self.pairs[i]) as f32).collect();
             floats(&values, &device)
         };
-        let reference = |k: usize| of_side(k, &|pair, k| pair.reference[k]);
-        let tokens = |k: usize| of_side(k, &|pair, k| pair.sides[k].response.len() as f64);
-        let losses = self.preference.losses(&LogRatios {
-            chosen: outputs.clone().narrow(0, 0, n) - reference(0),
-            rejected: outputs.narrow(0, n, n) - reference(1),
-            chosen_tokens: tokens(0),
-            rejected_tokens: tokens(1),
+        let losses = self.preference.losses(&PairLogProbs {
+            policy: Ranked {
+                chosen: outputs.clone().narrow(0, 0, n),
+                rejected: outputs.narrow(0, n, n),
+            },
+            reference: Ranked {
+                chosen: of(&|pair| pair.reference.chosen),
+                rejected: of(&|pair| pair.reference.rejected),
+            },
+            tokens: Ranked {
+                chosen: of(&|pair| pair.sides.chosen.response.len() as f64),
+                rejected: of(&|pair| pair.sides.rejected.response.len() as f64),
+            },
         });
         let weights: Vec<f32> = items.iter().map(|&i| self.factor(i) as f32).collect();
         (losses * floats(&weights, &device)).sum().div_scalar(self.divisor)
@@ -203,11 +226,12 @@ impl Task for PreferenceTask {
         }
         // Means are over what was computed: a pair of weight 0 says nothing of the policy.
         let computed = self.computed(&self.step.items);
-        let reference: Vec<[f64; 2]> = computed.iter().map(|&i| self.pairs[i].reference).collect();
-        let beta = self.preference.beta;
+        let known: Vec<Ranked<ResponseLogProb>> =
+            computed.iter().map(|&i| known_of(&self.pairs[i])).collect();
+        let preference = self.preference.clone();
         let (sizes, numbers): (Vec<usize>, Vec<Tensor<1>>) = parts.into_iter().unzip();
         let finish = move |all: &[f64], metrics: &mut Metrics| {
-            tell_rewards(&by_side(&sizes, all), &reference, beta, metrics);
+            tell_rewards(&by_side(&sizes, all), known, &preference, metrics);
         };
         Unread { metrics, numbers, finish: Box::new(finish) }
     }
@@ -220,32 +244,51 @@ impl Task for PreferenceTask {
     }
 }
 
+/// What is known of a pair's responses before the policy has spoken.
+fn known_of(pair: &PolicyPair) -> Ranked<ResponseLogProb> {
+    let known = |reference: f64, side: &Sequence| ResponseLogProb {
+        policy: 0.0,
+        reference,
+        tokens: side.response.len() as f64,
+    };
+    Ranked {
+        chosen: known(pair.reference.chosen, &pair.sides.chosen),
+        rejected: known(pair.reference.rejected, &pair.sides.rejected),
+    }
+}
+
 /// Log-probabilities of chosen and of rejected responses, from those of parts of so many pairs
 /// each: chosen, then rejected.
-fn by_side(sizes: &[usize], all: &[f64]) -> [Vec<f64>; 2] {
-    let mut sides = [Vec::new(), Vec::new()];
+fn by_side(sizes: &[usize], all: &[f64]) -> Ranked<Vec<f64>> {
+    let mut sides = Ranked { chosen: Vec::new(), rejected: Vec::new() };
     let mut rest = all;
     for &n in sizes {
-        sides[0].extend_from_slice(&rest[..n]);
-        sides[1].extend_from_slice(&rest[n..2 * n]);
+        sides.chosen.extend_from_slice(&rest[..n]);
+        sides.rejected.extend_from_slice(&rest[n..2 * n]);
         rest = &rest[2 * n..];
     }
     sides
 }
 
 fn tell_rewards(
-    log_probs: &[Vec<f64>; 2],
-    reference: &[[f64; 2]],
-    beta: f64,
+    policy: &Ranked<Vec<f64>>,
+    known: Vec<Ranked<ResponseLogProb>>,
+    preference: &Preference,
     metrics: &mut Metrics,
 ) {
-    let n = reference.len();
-    let reward = |k: usize, j: usize| beta * (log_probs[k][j] - reference[j][k]);
-    let mean = |f: &dyn Fn(usize) -> f64| (0..n).map(f).sum::<f64>() / n as f64;
-    metrics.set("rewards/chosen", mean(&|j| reward(0, j)));
-    metrics.set("rewards/rejected", mean(&|j| reward(1, j)));
-    metrics.set("rewards/margins", mean(&|j| reward(0, j) - reward(1, j)));
-    metrics.set("rewards/accuracies", mean(&|j| f64::from(u8::from(reward(0, j) > reward(1, j)))));
-    metrics.set("logps/chosen", mean(&|j| log_probs[0][j]));
-    metrics.set("logps/rejected", mean(&|j| log_probs[1][j]));
+    let n = known.len();
+    let pairs = known.into_iter().zip(policy.chosen.iter().zip(&policy.rejected));
+    let rewards: Vec<Ranked<f64>> = pairs
+        .map(|(known, (&chosen, &rejected))| Ranked {
+            chosen: preference.reward(&ResponseLogProb { policy: chosen, ..known.chosen }),
+            rejected: preference.reward(&ResponseLogProb { policy: rejected, ..known.rejected }),
+        })
+        .collect();
+    let mean = |f: &dyn Fn(&Ranked<f64>) -> f64| rewards.iter().map(f).sum::<f64>() / n as f64;
+    metrics.set("rewards/chosen", mean(&|r| r.chosen));
+    metrics.set("rewards/rejected", mean(&|r| r.rejected));
+    metrics.set("rewards/margins", mean(&|r| r.chosen - r.rejected));
+    metrics.set("rewards/accuracies", mean(&|r| f64::from(u8::from(r.chosen > r.rejected))));
+    metrics.set("logps/chosen", policy.chosen.iter().sum::<f64>() / n as f64);
+    metrics.set("logps/rejected", policy.rejected.iter().sum::<f64>() / n as f64);
 }

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::{Metrics, Readout, Task, Unread};
-use crate::text::Sequence;
+use crate::batch::Sequence;
 
 /// Minimise the mean negative log-likelihood of response tokens.
 pub struct SftTask {

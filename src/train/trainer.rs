@@ -4,139 +4,13 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 
+use super::callback::{Flow, Observer, TrainError};
+use super::task::Task;
 use super::telling::{StepUnread, Teller, read};
-use super::{
-    AdamW, Gradients, Metrics, Order, Pass, PassSettings, Plan, Readout, Training, Unread,
-};
+use super::{AdamW, Gradients, Metrics, Order, Pass, PassSettings, Plan, Training, Unread};
+use crate::batch::Batch;
 use crate::device::is_cpu;
 use crate::model::{Decoder, ModelError, first_not_finite};
-use crate::text::{Batch, Sequence};
-
-/// Why training ended early.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// The model or its device failed.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// A checkpoint could not be written.
-    #[error("the checkpoint could not be written: {0}; is there space left?")]
-    Checkpoint(String),
-    /// More steps would have to be skipped than may be. The observer was given the last weights,
-    /// unless they are no finite numbers themselves.
-    #[error("{found}, after {} skipped ones (skip_nonfinite)", found.skipped)]
-    Diverged {
-        /// The step.
-        found: NonFinite,
-        /// Whether the weights of before are finite numbers.
-        sound: bool,
-    },
-}
-
-/// A step whose loss or gradient is no finite number, so that it changes no weight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NonFinite {
-    /// `loss` or `gradient`.
-    pub what: &'static str,
-    /// Counted from 1.
-    pub step: u64,
-    /// Steps of the training that were skipped before.
-    pub skipped: u64,
-}
-
-impl std::fmt::Display for NonFinite {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the {} of step {} is no finite number", self.what, self.step)
-    }
-}
-
-/// What is trained: items with a loss.
-pub trait Task {
-    /// Items in one epoch.
-    fn len(&self) -> usize;
-
-    /// Whether there is nothing to train on.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The items of a step, counted from 0.
-    fn items(&self, order: &mut Order, step: u64) -> Vec<usize> {
-        order.step(step)
-    }
-
-    /// Those of a step's items that its loss depends on; the others are not computed.
-    fn computed(&self, items: &[usize]) -> Vec<usize> {
-        items.to_vec()
-    }
-
-    /// Begin an optimiser step over these items: fix what its loss is divided by.
-    fn begin(&mut self, items: &[usize]);
-
-    /// What the loss is a function of.
-    fn readout(&self) -> Readout;
-
-    /// The sequences of a part of the step's items, in the order in which
-    /// [`Task::loss`] expects their outputs.
-    fn sequences(&self, items: &[usize]) -> Vec<&Sequence>;
-
-    /// What fills rows and is no end of a sequence; without one, a sequence ends at its last
-    /// token, whatever that is.
-    fn pad(&self) -> Option<u32>;
-
-    /// The share of a part of the step's items in the step's loss, `[1]`, from what was read of
-    /// its batch, `[S]`; shares add up.
-    fn loss(&mut self, items: &[usize], outputs: Tensor<1>) -> Tensor<1>;
-
-    /// The step's numbers beside those that the loop adds.
-    fn metrics(&mut self) -> Unread;
-
-    /// A new threshold, from the next step on.
-    fn set_threshold(&mut self, _threshold: f64) {}
-}
-
-/// Whether to go on.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Flow {
-    /// Take the next step, with a new threshold if there is one.
-    Go(Option<f64>),
-    /// Write a checkpoint and end.
-    Stop,
-}
-
-/// Who watches a training.
-pub trait Observer {
-    /// Asked before each step; may wait.
-    fn before_step(&mut self) -> Flow;
-
-    /// Told after each step, counted from 1.
-    fn after_step(&mut self, step: u64, total: u64, metrics: &Metrics);
-
-    /// Whether a checkpoint is due after this step.
-    fn wants_checkpoint(&mut self, step: u64, total: u64) -> bool;
-
-    /// Keep the state after so many steps.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be written.
-    fn checkpoint(
-        &mut self,
-        step: u64,
-        model: &Decoder,
-        optimiser: &AdamW,
-    ) -> Result<(), TrainError>;
-
-    /// Something worth knowing.
-    fn warn(&mut self, message: String);
-
-    /// Told of each step that is skipped, of which `allowed` may be.
-    fn skipped(&mut self, found: NonFinite, allowed: u64) {
-        let number = found.skipped + 1;
-        self.warn(format!(
-            "{found}: it is skipped, {number} of the {allowed} that skip_nonfinite allows"
-        ));
-    }
-}
 
 /// Where training starts.
 pub struct Start {
@@ -251,21 +125,82 @@ fn backward(
 ) -> (Gradients, Vec<Tensor<1>>) {
     task.begin(items);
     let mut gradients = Gradients::default();
+    let computed = task.computed(items);
+    let parts: Vec<&[usize]> = plan.parts(&computed, training.batch_size).collect();
+    if task.whole_batch() && parts.len() > 1 {
+        let loss = of_whole_batch(model, task, &computed, &parts, plan, &mut gradients);
+        return (gradients, vec![loss]);
+    }
     let mut losses = Vec::new();
-    for (i, part) in plan.parts(&task.computed(items), training.batch_size).enumerate() {
-        let batch = Batch::packed(&task.sequences(part), task.pad());
-        let seed = plan.seed.wrapping_mul(31).wrapping_add(i as u64);
-        let settings = PassSettings { recompute: plan.recompute, seed };
-        let pass = Pass::forward(model, &batch, task.readout(), settings);
-        let outputs = pass.outputs().autodiff().require_grad();
-        let loss = task.loss(part, outputs.clone());
-        let mut found = loss.backward();
-        losses.push(loss.inner());
-        if let Some(cotangent) = outputs.grad_remove(&mut found) {
+    for (i, part) in parts.into_iter().enumerate() {
+        let pass = forward(model, task, part, i, plan);
+        let (loss, cotangent) = loss_and_slope(task, part, pass.outputs());
+        losses.push(loss);
+        if let Some(cotangent) = cotangent {
             pass.backward(&cotangent, &mut gradients);
         }
     }
     (gradients, losses)
+}
+
+/// The pass of the `i`-th part of a step.
+fn forward<'a>(
+    model: &'a Decoder,
+    task: &dyn Task,
+    part: &[usize],
+    i: usize,
+    plan: &Plan,
+) -> Pass<'a> {
+    let batch = Batch::packed(&task.sequences(part), task.pad());
+    let seed = plan.seed.wrapping_mul(31).wrapping_add(i as u64);
+    let settings = PassSettings { recompute: plan.recompute, seed };
+    Pass::forward(model, &batch, task.readout(), settings)
+}
+
+/// The loss of items, and its derivative by what was read of them.
+fn loss_and_slope(
+    task: &mut dyn Task,
+    items: &[usize],
+    outputs: Tensor<1>,
+) -> (Tensor<1>, Option<Tensor<1>>) {
+    let outputs = outputs.autodiff().require_grad();
+    let loss = task.loss(items, outputs.clone());
+    let mut found = loss.backward();
+    (loss.inner(), outputs.grad_remove(&mut found))
+}
+
+/// A loss that sees a whole step, whose passes do not fit into memory together: what is read of all
+/// parts first, then the loss and its derivative, then each part's pass again and its way back.
+fn of_whole_batch(
+    model: &Decoder,
+    task: &mut dyn Task,
+    items: &[usize],
+    parts: &[&[usize]],
+    plan: &Plan,
+    gradients: &mut Gradients,
+) -> Tensor<1> {
+    let read: Vec<Tensor<1>> = parts
+        .iter()
+        .enumerate()
+        .map(|(i, part)| forward(model, task, part, i, plan).outputs())
+        .collect();
+    // Parts hold the first sequence of each of their items, then the second of each.
+    let sides = read[0].dims()[0] / parts[0].len();
+    let side = |k: usize| {
+        let parts = read.iter().zip(parts);
+        parts.map(move |(read, part)| read.clone().narrow(0, k * part.len(), part.len()))
+    };
+    let outputs = Tensor::cat((0..sides).flat_map(side).collect(), 0);
+    let (loss, cotangent) = loss_and_slope(task, items, outputs);
+    let Some(cotangent) = cotangent else { return loss };
+    let mut before = 0;
+    for (i, part) in parts.iter().enumerate() {
+        let of_side = |k: usize| cotangent.clone().narrow(0, k * items.len() + before, part.len());
+        let own = Tensor::cat((0..sides).map(of_side).collect(), 0);
+        forward(model, task, part, i, plan).backward(&own, gradients);
+        before += part.len();
+    }
+    loss
 }
 
 /// The model after the step, and what the step tells: `loss`, `grad_norm` and the task's numbers.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use confide::batch::{Batch, Sequence};
 use confide::kernels::check::{self, Shape};
-use confide::text::{Batch, Sequence};
 use confide::train::Readout;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -92,7 +92,8 @@ fn run(out: &Path, file: &Path, fault: impl Fn(&Event) -> Option<&'static str>) 
         if let Event::Planned { stage: Stage::Policy, plan, .. } = &event {
             plans.push(*plan);
         }
-        if let Some(fault) = fault(&event).filter(|fault| !asked.contains(fault)) {
+        let next = fault(&event).filter(|fault| !asked.contains(fault) && !file.exists());
+        if let Some(fault) = next {
             asked.push(fault);
             std::fs::write(file, fault).unwrap();
         }
@@ -108,7 +109,7 @@ fn with_the_layer(file: &Path) {
     let calm = run(&folder.path().join("calm"), file, |_| None);
     let failing = run(&folder.path().join("failing"), file, |event| match event {
         Event::Planned { stage: Stage::Policy, .. } => Some("memory"),
-        Event::Step { stage: Stage::Policy, step: 2, .. } => Some("lost"),
+        Event::Step { stage: Stage::Policy, step: 2.., .. } => Some("lost"),
         _ => None,
     });
 

@@ -23,13 +23,13 @@ use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use burn::tensor::{DType, Device, Tensor};
 use common::{assert_close, repository, trace, vector};
+use confide::batch::{Batch, Sequence};
 use confide::device::{Class, list, open, open_with_least_limits};
 use confide::model::{
     Decoder, ModelError, ModelFiles, Precision, Sampling, Storage, Targets, collect_tensors,
     generate, load, load_as, save, sequence_log_probs, sequence_scores,
 };
 use confide::run::{Control, Event, Job, Recipe, RunError, Stage, execute};
-use confide::text::{Batch, Sequence};
 use confide::train::{AdamW, Gradients, Pass, PassSettings, Readout};
 use serde_json::Value;
 

@@ -197,7 +197,10 @@ fn a_run_ends_with_a_complete_report_and_json_alone_on_stdout() {
     let file = std::fs::read_to_string(out.join("report.json")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&file).unwrap(), report);
     let shown = confide(&["report", out.to_str().unwrap()]);
-    assert!(String::from_utf8_lossy(&shown.stdout).contains("policy steps"));
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    for (section, row) in [("Annotator", "Calibration error"), ("Policy", "Reward margin")] {
+        assert!(shown.contains(section) && shown.contains(row), "{shown}");
+    }
     exported_models_load(&out);
 }
 
@@ -307,4 +310,32 @@ fn named_columns_are_read_and_converted() {
     let wrong = confide(&["inspect", "--columns=promt=x", rows]);
     assert_eq!(code(&wrong), 2);
     assert!(stderr(&wrong).contains("promt"), "{}", stderr(&wrong));
+}
+
+/// What TRL and PEFT call a setting is read as well; two names of one setting are one too many.
+#[test]
+fn settings_are_read_by_the_names_that_they_have_elsewhere() {
+    use confide::run::Recipe;
+    let read = |text: &str| Recipe::parse(text, "r.toml".as_ref(), &[]);
+    let recipe = read(
+        "[policy]\nloss_type = 'robust'\nlabel_smoothing = 0.2\ngradient_accumulation_steps = 3\n\
+         num_train_epochs = 2\nlora = { r = 4, lora_alpha = 8 }\n",
+    )
+    .unwrap();
+    let p = &recipe.policy;
+    assert_eq!((p.objective.name(), p.constants.get("label_noise")), ("rdpo", 0.2));
+    assert_eq!((p.training.accumulate, p.training.epochs), (3, 2.0));
+    assert_eq!((p.lora.rank, p.lora.alpha), (4, 8.0));
+    let written = recipe.to_toml();
+    assert!(
+        written.contains("objective = \"rdpo\"") && !written.contains("loss_type"),
+        "{written}"
+    );
+    let set = [("policy.loss_type".to_owned(), "sigmoid".to_owned())];
+    let set = Recipe::parse("", "r.toml".as_ref(), &set).unwrap();
+    assert_eq!(set.policy.objective.name(), "dpo");
+    let both = read("[policy]\nbatch_size = 2\nper_device_train_batch_size = 4\n").unwrap_err();
+    assert!(both.to_string().contains("are one setting, policy.batch_size"), "{both}");
+    let unknown = read("[policy]\nobjective = 'ppo'\n").unwrap_err().to_string();
+    assert!(unknown.contains("“ppo” is not an objective; expected dpo, ipo, rdpo"), "{unknown}");
 }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use confide::batch::Sequence;
 use confide::demo;
 use confide::run::Recipe;
-use confide::text::{EncodedPair, Fit, Lengths, Sequence};
+use confide::text::{EncodedPair, Fit, Lengths};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -17,6 +17,7 @@ mod folder;
 mod hub;
 #[cfg(unix)]
 mod interrupts;
+mod layers;
 mod lengths;
 mod limits;
 mod memory;

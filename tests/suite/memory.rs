@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::Output;
 
 use burn::tensor::Device;
+use confide::batch::{Ranked, Sequence};
 use confide::model::{
     BatchShape, Checkpoint, Footprint, ModelFiles, PassKind, Precision, Storage, build,
     read_config, save,
 };
 use confide::run::{Event, read_events};
-use confide::text::Sequence;
 use confide::train::{BradleyTerryTask, Order, Plan, Recompute, Training};
 use serde_json::{Value, json};
 
@@ -138,7 +138,7 @@ fn footprint() -> Footprint {
 fn the_fastest_plan_that_fits_is_chosen() {
     let footprint = footprint();
     let side = |n: usize| Sequence { prompt: vec![1; n].into(), response: vec![2; n] };
-    let pairs = (0..32).map(|i| [side(8 + i), side(9 + i)]).collect();
+    let pairs = (0..32).map(|i| Ranked::of([side(8 + i), side(9 + i)], false)).collect();
     let task = BradleyTerryTask::new(pairs, 0);
     let training = Training { batch_size: 8, accumulate: 2, ..Training::default() };
     let order = Order::new(32, &training, true, 0, 0);

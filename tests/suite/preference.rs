@@ -2,12 +2,14 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
+use confide::batch::Ranked;
 use confide::evaluate::wilson;
 use confide::model::Linear;
 use confide::preference::{
-    LogRatios, Objective, Preference, Scheme, Weighting, bradley_terry, calibration, confidence,
+    Objective, PairLogProbs, Preference, Scheme, Weighting, bradley_terry, calibration, confidence,
     effective_sample_size, selective_curve,
 };
+use confide::registry::{Choice, Constants};
 use confide::train::{AdamW, Gradients, Schedule};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -20,23 +22,30 @@ fn tensor(values: &[f64], device: &Device) -> Tensor<1> {
 }
 
 /// Loss and its derivatives by Δw and Δl, for one pair.
-fn loss_and_gradient(preference: Preference, ratios: [f64; 2], tokens: [f64; 2]) -> [f64; 3] {
+fn loss_and_gradient(preference: &Preference, ratios: [f64; 2], tokens: [f64; 2]) -> [f64; 3] {
     let device = Device::flex().autodiff();
     let chosen = tensor(&ratios[..1], &device).require_grad();
     let rejected = tensor(&ratios[1..], &device).require_grad();
-    let losses = preference.losses(&LogRatios {
-        chosen: chosen.clone(),
-        rejected: rejected.clone(),
-        chosen_tokens: tensor(&tokens[..1], &device),
-        rejected_tokens: tensor(&tokens[1..], &device),
+    let zero = || tensor(&[0.0], &device);
+    let losses = preference.losses(&PairLogProbs {
+        policy: Ranked { chosen: chosen.clone(), rejected: rejected.clone() },
+        reference: Ranked { chosen: zero(), rejected: zero() },
+        tokens: Ranked {
+            chosen: tensor(&tokens[..1], &device),
+            rejected: tensor(&tokens[1..], &device),
+        },
     });
     let gradients = losses.clone().sum().backward();
     let derivative = |t: &Tensor<1>| vector(t.grad(&gradients).unwrap())[0];
     [vector(losses.inner())[0], derivative(&chosen), derivative(&rejected)]
 }
 
-fn preference(objective: Objective, beta: f64) -> Preference {
-    Preference { objective, beta, label_noise: 0.1 }
+fn preference(objective: &str, beta: f64) -> Preference {
+    Preference::named(objective, beta).unwrap()
+}
+
+fn scheme(name: &str) -> Choice<dyn Scheme> {
+    Choice::named(name).unwrap()
 }
 
 #[test]
@@ -44,10 +53,8 @@ fn objectives_and_their_gradients_agree_with_torch() {
     for case in fixture("numbers.json")["objectives"].as_array().unwrap() {
         let get = |name: &str| case[name].as_f64().unwrap();
         let (ratios, tokens, beta) = ([get("dw"), get("dl")], [get("nw"), get("nl")], get("beta"));
-        for (objective, name) in
-            [(Objective::Dpo, "dpo"), (Objective::Rdpo, "rdpo"), (Objective::Ipo, "ipo_mean")]
-        {
-            let found = loss_and_gradient(preference(objective, beta), ratios, tokens);
+        for (objective, name) in [("dpo", "dpo"), ("rdpo", "rdpo"), ("ipo", "ipo_mean")] {
+            let found = loss_and_gradient(&preference(objective, beta), ratios, tokens);
             assert_close(&found, &numbers(&case[name]), 2e-5, &format!("{name} of {case}"));
         }
     }
@@ -63,8 +70,8 @@ fn objectives_give_the_check_values() {
     ];
     for (ratios, beta, [dpo, rdpo, ipo]) in table {
         let loss =
-            |objective| loss_and_gradient(preference(objective, beta), ratios, [1.0, 1.0])[0];
-        let found = [loss(Objective::Dpo), loss(Objective::Rdpo), loss(Objective::Ipo)];
+            |objective| loss_and_gradient(&preference(objective, beta), ratios, [1.0, 1.0])[0];
+        let found = [loss("dpo"), loss("rdpo"), loss("ipo")];
         assert_close(&found, &[dpo, rdpo, ipo], 1e-6, "check values");
     }
 }
@@ -72,7 +79,7 @@ fn objectives_give_the_check_values() {
 #[test]
 fn a_policy_equal_to_its_reference_has_loss_ln_2_and_the_full_gradient() {
     let [loss, by_chosen, by_rejected] =
-        loss_and_gradient(preference(Objective::Dpo, 0.5), [0.0, 0.0], [3.0, 4.0]);
+        loss_and_gradient(&preference("dpo", 0.5), [0.0, 0.0], [3.0, 4.0]);
     assert_close(
         &[loss, by_chosen, by_rejected],
         &[std::f64::consts::LN_2, -0.25, 0.25],
@@ -89,8 +96,8 @@ proptest! {
         dw in -6.0..6.0f64, dl in -6.0..6.0f64, nw in 1..40u32, nl in 1..40u32, beta in 0.05..1.0f64,
     ) {
         let tokens = [f64::from(nw), f64::from(nl)];
-        for objective in Objective::ALL {
-            let at = |ratios| loss_and_gradient(preference(objective, beta), ratios, tokens);
+        for objective in Choice::<dyn Objective>::all().map(|objective| objective.name()) {
+            let at = |ratios| loss_and_gradient(&preference(objective, beta), ratios, tokens);
             let [loss, by_dw, by_dl] = at([dw, dl]);
             let step = 0.02;
             let slope = |up: [f64; 2], down: [f64; 2]| (at(up)[0] - at(down)[0]) / (2.0 * step);
@@ -109,8 +116,9 @@ proptest! {
         margins in prop::collection::vec(0.0..12.0f64, 1..60),
         temperature in 0.2..4.0f64, threshold in 0.0..0.9f64, top in 0.0..1.0f64,
     ) {
-        for weight in Scheme::ALL {
-            let weighting = Weighting { weight, threshold, temperature, top };
+        for weight in Choice::<dyn Scheme>::all() {
+            let constants = Constants::default().with("top", top);
+            let weighting = Weighting { weight, threshold, temperature, constants };
             let weights = weighting.weights(&margins);
             prop_assert_eq!(weights.len(), margins.len());
             for (w, d) in weights.iter().zip(&margins) {
@@ -122,7 +130,9 @@ proptest! {
             let ess = effective_sample_size(&weights);
             prop_assert!(ess <= margins.len() as f64 + 1e-9);
         }
-        let all = Weighting { weight: Scheme::Top, threshold: 0.0, temperature, top }.weights(&margins);
+        let constants = Constants::default().with("top", top);
+        let all = Weighting { weight: scheme("top"), threshold: 0.0, temperature, constants };
+        let all = all.weights(&margins);
         let kept = (top * margins.len() as f64).round() as usize;
         prop_assert_eq!(all.iter().filter(|w| **w > 0.0).count(), kept);
     }
@@ -143,15 +153,15 @@ fn confidence_and_weights_agree_with_their_definitions() {
     }
     for case in fixture("numbers.json")["confidence"].as_array().unwrap() {
         let d = case["d"].as_f64().unwrap();
-        let weight = |weight, temperature| {
-            Weighting { weight, temperature, ..Weighting::default() }.weights(&[d])[0]
+        let weight = |name: &str, temperature| {
+            Weighting { weight: scheme(name), temperature, ..Weighting::default() }.weights(&[d])[0]
         };
         let found = [
-            weight(Scheme::Sigmoid, 1.0),
-            weight(Scheme::Sigmoid, 2.0),
-            weight(Scheme::HalfSigmoid, 1.0),
-            weight(Scheme::Clipped, 1.0),
-            weight(Scheme::Scaled, 1.0),
+            weight("sigmoid", 1.0),
+            weight("sigmoid", 2.0),
+            weight("half-sigmoid", 1.0),
+            weight("clipped", 1.0),
+            weight("scaled", 1.0),
         ];
         let wanted: Vec<f64> = ["tanh_half", "tanh_half_t2", "sigmoid", "clip1", "clip02"]
             .iter()
@@ -295,8 +305,8 @@ fn swapping_the_candidates_changes_neither_label_nor_confidence() {
 
 #[test]
 fn weights_of_one_give_the_unweighted_loss() {
+    use confide::batch::{Batch, Sequence};
     use confide::model::{ModelFiles, load, sequence_log_probs};
-    use confide::text::{Batch, Sequence};
     use confide::train::{PolicyPair, PreferenceTask, Task, WeightedMean};
     let folder = crate::common::repository("tests/fixtures/models/llama-tied");
     let model = load(&ModelFiles::folder(&folder).unwrap(), &Device::flex()).unwrap().decoder;
@@ -304,13 +314,13 @@ fn weights_of_one_give_the_unweighted_loss() {
     let pairs: Vec<PolicyPair> = [0.1, 2.5]
         .into_iter()
         .map(|margin| PolicyPair {
-            sides: [side(&[5, 7, 1]), side(&[8, 2])],
-            reference: [-9.0, -8.0 - margin],
+            sides: Ranked { chosen: side(&[5, 7, 1]), rejected: side(&[8, 2]) },
+            reference: Ranked { chosen: -9.0, rejected: -8.0 - margin },
             margin,
         })
         .collect();
-    let uniform = Weighting { weight: Scheme::Uniform, ..Weighting::default() };
-    for objective in Objective::ALL {
+    let uniform = Weighting { weight: scheme("uniform"), ..Weighting::default() };
+    for objective in Choice::<dyn Objective>::all().map(|objective| objective.name()) {
         for mean in [WeightedMean::Pairs, WeightedMean::Weights] {
             let loss = |weighting| {
                 let preference = preference(objective, 0.5);
@@ -327,7 +337,7 @@ fn weights_of_one_give_the_unweighted_loss() {
     }
     // A weight that comes with a pair multiplies what the weighting gives it.
     let loss = |pairs: &[PolicyPair], given: Vec<f64>| {
-        let (preference, items) = (preference(Objective::Dpo, 0.5), Vec::from_iter(0..pairs.len()));
+        let (preference, items) = (preference("dpo", 0.5), Vec::from_iter(0..pairs.len()));
         let task = PreferenceTask::new(pairs.to_vec(), 0, preference, WeightedMean::Pairs, None);
         let mut task = task.with_given_weights(given);
         task.begin(&items);

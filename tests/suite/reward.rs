@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use confide::batch::{Batch, Sequence};
 use confide::data::read_annotations;
 use confide::model::{
     ModelFiles, Storage, is_reward_model, load, save, score_pad, sequence_scores,
 };
 use confide::run::{Control, Job, Recipe, Report, RunError, execute, find_model};
-use confide::text::{Batch, Chat, Encoder, Sequence, Tokenizer};
+use confide::text::{Chat, Encoder, Tokenizer};
 use serde_json::{Value, json};
 
 use crate::common::{assert_close, numbers};

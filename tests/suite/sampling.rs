@@ -1,12 +1,12 @@
 //! Which pairs a step is made of, and which of them are computed.
 
 use burn::tensor::{Device, Tensor};
+use confide::batch::{Ranked, Sequence};
 use confide::model::{Decoder, ModelFiles, load};
-use confide::preference::{Objective, Preference, Scheme, Weighting};
-use confide::text::Sequence;
+use confide::preference::{Preference, Weighting};
 use confide::train::{
     AdamW, Ended, Flow, Metrics, Observer, Order, PairSampling, Plan, PolicyPair, PreferenceTask,
-    Schedule, Start, Task, TrainError, Training, WeightedMean, train,
+    Readout, Schedule, Start, Task, TrainError, Training, Unread, WeightedMean, train,
 };
 use proptest::prelude::*;
 
@@ -92,14 +92,18 @@ fn pairs(margins: &[f64]) -> Vec<PolicyPair> {
             prompt: prompt.clone(),
             response: (start..start + 3 + i as u32 % 4).collect(),
         };
-        PolicyPair { sides: [side(20 + i as u32), side(9)], reference: [-20.0, -21.0], margin }
+        PolicyPair {
+            sides: Ranked { chosen: side(20 + i as u32), rejected: side(9) },
+            reference: Ranked { chosen: -20.0, rejected: -21.0 },
+            margin,
+        }
     };
     margins.iter().enumerate().map(|(i, margin)| pair(i, *margin)).collect()
 }
 
 fn task(pairs: Vec<PolicyPair>, threshold: f64, sampling: PairSampling) -> PreferenceTask {
-    let preference = Preference { objective: Objective::Dpo, beta: 0.5, label_noise: 0.1 };
-    let weighting = Weighting { weight: Scheme::Sigmoid, threshold, ..Weighting::default() };
+    let preference = Preference::named("dpo", 0.5).unwrap();
+    let weighting = Weighting { threshold, ..Weighting::default() };
     PreferenceTask::new(pairs, 0, preference, WeightedMean::Pairs, Some(weighting))
         .with_sampling(sampling)
 }
@@ -162,7 +166,7 @@ fn pairs_of_weight_0_are_counted_but_not_computed() {
     for name in ["loss", "grad_norm", "weight/mean"] {
         assert_close(&[get(&whole, name)], &[0.5 * get(&part, name)], 1e-6, name);
     }
-    let tokens: usize = kept.iter().flat_map(|p| &p.sides).map(Sequence::len).sum();
+    let tokens: usize = kept.iter().flat_map(|p| p.sides.each()).map(Sequence::len).sum();
     assert_eq!(get(&whole, "num_tokens"), tokens as f64);
 }
 
@@ -211,4 +215,59 @@ fn the_loss_of_drawn_pairs_is_that_of_weighted_ones_on_average() {
     let error = (variance / EPOCHS as f64).sqrt();
     assert!((mean - expected).abs() <= 4.0 * error, "{mean} ± {error}, expected {expected}");
     assert!(variance > 0.0, "the draws differ");
+}
+
+/// A loss that no pair has alone: every margin is compared with the mean over the step.
+struct AgainstTheMean(PreferenceTask);
+
+impl Task for AgainstTheMean {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn whole_batch(&self) -> bool {
+        true
+    }
+    fn begin(&mut self, items: &[usize]) {
+        self.0.begin(items);
+    }
+    fn readout(&self) -> Readout {
+        self.0.readout()
+    }
+    fn sequences(&self, items: &[usize]) -> Vec<&Sequence> {
+        self.0.sequences(items)
+    }
+    fn pad(&self) -> Option<u32> {
+        self.0.pad()
+    }
+    fn loss(&mut self, items: &[usize], outputs: Tensor<1>) -> Tensor<1> {
+        let n = items.len();
+        let margins = outputs.clone().narrow(0, 0, n) - outputs.narrow(0, n, n);
+        (margins.clone() - margins.mean()).square().mean()
+    }
+    fn metrics(&mut self) -> Unread {
+        Unread::known(Metrics::default())
+    }
+}
+
+/// Memory may split a step into parts, or not: a loss over the whole step is the same.
+#[test]
+fn a_loss_over_a_whole_step_is_the_same_in_parts() {
+    let all = pairs(&[3.0, 0.3, 0.9, 2.0, 0.05, 1.0, 0.4]);
+    let steps = |micro_batch: usize, recompute: bool| {
+        let training = Training { steps: 3, ..training(7) };
+        let order = Order::new(all.len(), &training, false, 0, 0);
+        let mut task = AgainstTheMean(task(all.clone(), 0.0, PairSampling::Every));
+        let plan = Plan { micro_batch, recompute, ..Plan::default() };
+        let mut watch = Watch::default();
+        let start = Start::fresh(model(), AdamW::new(0.0), plan);
+        train(start, &mut task, order, &training, &mut watch).unwrap();
+        let number = |name: &str| watch.steps.iter().map(|s| s.get(name).unwrap()).collect();
+        let (losses, norms): (Vec<f64>, Vec<f64>) = (number("loss"), number("grad_norm"));
+        [losses, norms].concat()
+    };
+    let whole = steps(0, false);
+    assert!(whole[0] > 0.0 && whole[0] != whole[1], "{whole:?}");
+    for (micro_batch, recompute) in [(3, false), (1, true), (4, true)] {
+        assert_close(&steps(micro_batch, recompute), &whole, 1e-5, &format!("{micro_batch}"));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use confide::demo::world::*;
+use confide::builtin::world::*;
 
 const PROMPT: &str = "\n\nHuman: How do I keep my tomato plants healthy?\n\nAssistant:";
 const PERFECT: &str = " That is a great question! Water the roots in the morning. Try to tie each \

@@ -11,7 +11,9 @@ use crate::app::state::Scene;
 use crate::app::theme::Palette;
 use crate::app::{format, widgets};
 use crate::preference::{Calibration, Scheme, SelectivePoint, selective_curve};
+use crate::registry::Choice;
 use crate::run::Recipe;
+use crate::settings::Limits;
 
 /// Histogram, threshold and calibration.
 #[derive(Default)]
@@ -86,6 +88,11 @@ const PICTURES: [(Picture, &str, &str); 3] = [
     (Picture::Coverage, "Coverage", "Agreement with the humans if only the surest pairs are kept"),
 ];
 
+/// What a setting's widget moves between.
+fn range(key: &str) -> std::ops::RangeInclusive<f64> {
+    Recipe::setting(key).map_or(Limits::ANY, |setting| setting.field.limits).range()
+}
+
 fn threshold(ui: &mut Ui, scene: &mut Scene<'_>) {
     let mut value = scene.state.recipe.confidence.threshold;
     ui.horizontal(|ui| {
@@ -93,7 +100,7 @@ fn threshold(ui: &mut Ui, scene: &mut Scene<'_>) {
             .label("Threshold")
             .on_hover_text(Recipe::explain("confidence.threshold").unwrap_or_default());
         ui.spacing_mut().slider_width = (ui.available_width() - 70.0).clamp(80.0, 420.0);
-        let slider = Slider::new(&mut value, 0.0..=1.0).fixed_decimals(3);
+        let slider = Slider::new(&mut value, range("confidence.threshold")).fixed_decimals(3);
         if widgets::slider(ui, slider).labelled_by(name.id).changed() {
             scene.send(Command::SetThreshold(value));
         }
@@ -111,25 +118,31 @@ fn scheme(ui: &mut Ui, scene: &mut Scene<'_>) {
             ui.label_inputs_by(name.id, |ui| {
                 ComboBox::from_id_salt("scheme")
                     .width(150.0)
-                    .selected_text(new.weight.formula())
+                    .selected_text(new.weight.about().formula)
                     .show_ui(ui, |ui| {
-                        for scheme in Scheme::ALL {
-                            let text = format!("{}   {}", scheme.name(), scheme.formula());
-                            ui.selectable_value(&mut new.weight, scheme, text);
+                        for scheme in Choice::<dyn Scheme>::all() {
+                            let text = format!("{}   {}", scheme.name(), scheme.about().formula);
+                            let label = ui.selectable_value(&mut new.weight, scheme, text);
+                            label.on_hover_text(scheme.about().summary);
                         }
                     });
             });
             let name = ui
                 .label("T")
                 .on_hover_text(Recipe::explain("confidence.temperature").unwrap_or_default());
-            ui.add(egui::DragValue::new(&mut new.temperature).range(0.05..=50.0).speed(0.01))
-                .labelled_by(name.id);
-            if new.weight == Scheme::Top {
-                let name = ui
-                    .label("share")
-                    .on_hover_text(Recipe::explain("confidence.top").unwrap_or_default());
-                ui.add(egui::DragValue::new(&mut new.top).range(0.0..=1.0).speed(0.005))
+            ui.add(
+                egui::DragValue::new(&mut new.temperature)
+                    .range(range("confidence.temperature"))
+                    .speed(0.01),
+            )
+            .labelled_by(name.id);
+            for constant in new.weight.about().constants {
+                let field = &constant.field;
+                let name = ui.label(field.title()).on_hover_text(field.doc.trim());
+                let mut value = new.constants.get(field.name);
+                ui.add(egui::DragValue::new(&mut value).range(field.limits.range()).speed(0.005))
                     .labelled_by(name.id);
+                new.constants = new.constants.clone().with(field.name, value);
             }
         })
         .response
@@ -243,13 +256,12 @@ fn histogram(ui: &mut Ui, scene: &mut Scene<'_>) {
 }
 
 fn reliability(ui: &mut Ui, scene: &Scene<'_>) {
-    let report = scene.state.view.report.as_ref();
-    let Some(calibration) = report.and_then(|report| report.annotator.calibration.as_ref()) else {
+    let Some(calibration) = &scene.state.view.so_far.annotator.calibration else {
         widgets::empty(
             ui,
             Icon::Bars,
             "Not measured yet",
-            "When the run ends, the annotator's stated probabilities are compared with the held-out human labels.",
+            "When the annotator has labelled the pairs, its stated probabilities are compared with the held-out human labels.",
         );
         return;
     };

@@ -48,7 +48,7 @@ pub(crate) fn all() -> Vec<Box<dyn Panel>> {
         Box::new(overview::Overview),
         Box::new(data::Data::default()),
         Box::new(pairs::Pairs::default()),
-        Box::new(settings::Settings),
+        Box::new(settings::Settings::default()),
         Box::new(report::Report),
         Box::new(curves::Curves),
         Box::new(numbers::Numbers),

@@ -10,7 +10,6 @@ use crate::app::rail::{self, ENTRIES, Mark};
 use crate::app::state::{DataState, Scene, State};
 use crate::app::theme::Palette;
 use crate::app::widgets;
-use crate::preference::{Objective, Scheme};
 use crate::run::{AnnotatorKind, Report, Status};
 use crate::train::Training;
 
@@ -165,14 +164,7 @@ fn confidence(state: &State) -> String {
     } else {
         String::new()
     };
-    let weight = match c.weight {
-        Scheme::Uniform => "every pair weighs 1".to_owned(),
-        Scheme::Top => format!(
-            "the {:.0} % with the largest margins weigh 1, the others nothing",
-            100.0 * c.top
-        ),
-        scheme => format!("a pair weighs {}", scheme.formula()),
-    };
+    let weight = c.words();
     format!(
         "It labels the other pairs. The difference d of its two scores says how sure it is: {weight}{threshold}."
     )
@@ -180,11 +172,7 @@ fn confidence(state: &State) -> String {
 
 fn align(state: &State) -> String {
     let p = &state.recipe.policy;
-    let objective = match p.objective {
-        Objective::Dpo => "DPO",
-        Objective::Ipo => "IPO",
-        Objective::Rdpo => "robust DPO",
-    };
+    let objective = p.objective.about().title;
     let sft = &state.recipe.sft.training;
     let first = if sft.epochs == 0.0 && sft.steps == 0 {
         String::new()

@@ -8,7 +8,7 @@ use crate::app::icons::{self, Icon};
 use crate::app::state::Scene;
 use crate::app::theme::Palette;
 use crate::app::widgets::{self, row};
-use crate::run::{GoldReport, GoldSample};
+use crate::report::{Passages, Row, Section, sections};
 
 /// The report of a finished run.
 pub(super) struct Report;
@@ -32,25 +32,23 @@ impl Panel for Report {
             ui.label(RichText::new(&report.name).size(19.0).strong());
             widgets::weak(ui, format!("{} on {}", format::duration(report.seconds), report.device));
             ui.add_space(2.0);
-            if let Some(gold) = &report.gold {
-                verdict(ui, gold);
-            }
+            let sections = sections(report);
+            let (first, rest): (Vec<&Section>, Vec<&Section>) =
+                sections.iter().partition(|section| section.headline.is_some());
+            first.into_iter().for_each(|section| verdict(ui, section));
             if ui.available_width() > 520.0 {
-                ui.columns_const(|[left, right]| {
-                    annotator(left, report);
-                    confidence(left, report);
-                    policy(right, report);
-                    data(right, report);
+                ui.columns_const(|columns: &mut [Ui; 2]| {
+                    for (i, section) in rest.iter().enumerate() {
+                        card(&mut columns[usize::from(i >= rest.len().div_ceil(2))], section);
+                    }
                 });
             } else {
-                annotator(ui, report);
-                confidence(ui, report);
-                policy(ui, report);
-                data(ui, report);
+                rest.iter().for_each(|section| card(ui, section));
             }
-            if let Some(gold) = report.gold.as_ref().filter(|gold| !gold.samples.is_empty()) {
+            if sections.iter().any(|section| !section.passages.is_empty()) {
                 widgets::section(ui, "Before and after");
-                gold.samples.iter().for_each(|pair| sample(ui, pair));
+                let passages = sections.iter().flat_map(|section| &section.passages);
+                passages.for_each(|both| passage(ui, both));
             }
             if !report.warnings.is_empty() {
                 widgets::section(ui, "Warnings");
@@ -66,151 +64,47 @@ impl Panel for Report {
     }
 }
 
-fn share(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), format::percent)
-}
-
-fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), format::number)
-}
-
-fn verdict(ui: &mut Ui, gold: &GoldReport) {
+/// What a run was made for, and the numbers beside it.
+fn verdict(ui: &mut Ui, section: &Section) {
     let palette = Palette::get(ui);
+    let Some(headline) = &section.headline else { return };
     widgets::card(ui, |ui| {
         ui.horizontal_wrapped(|ui| {
-            ui.label(
-                RichText::new(format::percent(gold.win_rate))
-                    .monospace()
-                    .size(26.0)
-                    .color(palette.accent),
-            );
-            let [low, high] = gold.win_rate_interval;
-            let interval =
-                format!("95 % interval {} to {}", format::percent(low), format::percent(high));
+            let value = RichText::new(&headline.value).monospace().size(26.0);
+            ui.label(value.color(palette.accent));
             ui.vertical(|ui| {
                 ui.spacing_mut().item_spacing.y = 1.0;
-                ui.label(RichText::new("of samples beat those of the fine-tuned model").strong());
-                widgets::weak(
-                    ui,
-                    format!("{} prompts, {}; {interval}", format::count(gold.prompts), judge(gold)),
-                );
+                ui.label(RichText::new(&headline.words).strong());
+                widgets::weak(ui, &headline.note);
             });
         });
-        let mut rewards = vec![
-            (
-                "Before training",
-                format::number(gold.base),
-                "Mean gold reward of the stronger model as it came",
-            ),
-            ("After fine-tuning", format::number(gold.sft), "Mean gold reward of the reference"),
-            (
-                "After alignment",
-                format::number(gold.policy),
-                "Mean gold reward of the aligned policy",
-            ),
-        ];
-        if gold.accuracy.is_some() {
-            rewards.push((
-                "Gold model right",
-                share(gold.accuracy),
-                "Held-out pairs under the sampled prompts on which the gold model agrees with the humans",
-            ));
-        }
-        widgets::stats(ui, 110.0, &rewards);
+        let numbers: Vec<(&str, String, &str)> = section
+            .rows
+            .iter()
+            .map(|row| (row.name.as_str(), row.value.clone(), row.explanation.as_str()))
+            .collect();
+        widgets::stats(ui, 110.0, &numbers);
     });
 }
 
-/// Whose reward it is.
-fn judge(gold: &GoldReport) -> String {
-    match gold.model.as_str() {
-        "" => "true reward".to_owned(),
-        model => format!("judged by {}", format::file_name(model.as_ref())),
-    }
-}
-
-fn annotator(ui: &mut Ui, report: &crate::run::Report) {
-    let a = &report.annotator;
+fn card(ui: &mut Ui, section: &Section) {
     widgets::card(ui, |ui| {
-        ui.strong("Annotator");
-        row(ui, "Right on held-out pairs", &share(a.accuracy), "Agreement with the human labels");
-        row(
-            ui,
-            "Always the longer one",
-            &share(a.longer_is_better),
-            "What preferring the longer response would reach, for comparison",
-        );
-        row(
-            ui,
-            "Calibration error",
-            &share(a.ece),
-            "Mean distance of stated probability from measured accuracy (15 bins)",
-        );
-        row(ui, "Log-loss", &number(a.nll), "Mean negative log-likelihood of the human label");
-        row(ui, "Steps", &format::count(a.steps as usize), "");
-    });
-}
-
-fn confidence(ui: &mut Ui, report: &crate::run::Report) {
-    let c = &report.confidence;
-    widgets::card(ui, |ui| {
-        ui.strong("Confidence");
-        row(ui, "Mean C", &number(c.mean), "Over the unlabelled split");
-        row(ui, "Pairs kept", &format::count(c.kept), "With weight above 0");
-        row(
-            ui,
-            "Agreement, all",
-            &share(c.agreement),
-            "Weak labels that agree with human labels, where known",
-        );
-        row(ui, "Agreement, kept", &share(c.agreement_kept), "The same among kept pairs");
-    });
-}
-
-fn policy(ui: &mut Ui, report: &crate::run::Report) {
-    let p = &report.policy;
-    widgets::card(ui, |ui| {
-        ui.strong("Policy");
-        row(
-            ui,
-            "Right on held-out pairs",
-            &share(p.rewards_accuracy),
-            "Held-out pairs with a positive reward margin under human labels",
-        );
-        row(ui, "Reward margin", &number(p.rewards_margin), "Mean, on held-out pairs");
-        row(ui, "Steps", &format::count(p.steps as usize), "");
-    });
-}
-
-fn data(ui: &mut Ui, report: &crate::run::Report) {
-    let d = &report.data;
-    let s = &d.summary;
-    let numbers = [
-        ("Pairs", s.pairs, "Readable pairs"),
-        ("Labelled", s.labelled, "Train the annotator"),
-        ("Unlabelled", s.unlabelled, "Labelled by the annotator, for the policy"),
-        ("Held out", s.held_out, "For evaluation"),
-        ("Skipped rows", s.bad_rows, "Rows that could not be read"),
-        ("Too long", d.too_long, "Pairs beyond data.max_length"),
-        ("Refused", d.refused, "Pairs that a chat template refuses"),
-    ];
-    widgets::card(ui, |ui| {
-        ui.strong("Data");
-        for (name, n, explanation) in numbers {
-            row(ui, name, &format::count(n), explanation);
+        ui.strong(section.title);
+        for Row { name, value, explanation } in &section.rows {
+            row(ui, name, value, explanation);
         }
     });
 }
 
-fn sample(ui: &mut Ui, sample: &GoldSample) {
+fn passage(ui: &mut Ui, both: &Passages) {
     let palette = Palette::get(ui);
+    let Passages { title, before, after } = both;
     ui.add_space(2.0);
-    ui.add(Label::new(RichText::new(&sample.prompt).strong()).wrap());
-    let note = |reward: f64| format!("gold reward {}", format::number(reward));
-    let (before, after) = (note(sample.before.1), note(sample.after.1));
+    ui.add(Label::new(RichText::new(title).strong()).wrap());
     widgets::two_passages(
         ui,
-        ("Fine-tuned", &before, &sample.before.0, palette.sft),
-        ("Aligned", &after, &sample.after.0, palette.accent),
+        (&before[0], &before[1], &before[2], palette.sft),
+        (&after[0], &after[1], &after[2], palette.accent),
     );
     ui.add_space(4.0);
 }

@@ -5,12 +5,19 @@ use std::io::Read;
 
 use super::super::error::Fault;
 use super::super::limits::Budget;
-use super::{LARGEST, too_large};
+
+/// Files that are larger, packed or unpacked, are refused: all text is held in memory.
+pub(super) const LARGEST: u64 = 4 << 30;
 
 /// Bytes of one block, unless a line is longer.
 const BLOCK: usize = 1 << 20;
 /// Blocks that are read while the ones before them are parsed.
 const AHEAD: usize = 4;
+
+/// See [`LARGEST`].
+pub(super) fn too_large() -> Fault {
+    Fault::unknown(format!("more than {} GiB of data", LARGEST >> 30), "split the file")
+}
 
 /// Whole lines.
 pub(super) struct Block {

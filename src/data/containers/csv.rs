@@ -4,12 +4,12 @@
 use csv::{ReaderBuilder, StringRecord};
 use serde_json::Value;
 
-use super::super::columns::{Fields, Row};
 use super::super::error::Fault;
 use super::super::limits::{Budget, size_of};
 use super::super::report::BadReason;
+use super::super::row::{Fields, Row};
 use super::super::values::excerpt;
-use super::{BAD, Table};
+use super::table::{BAD, Table};
 
 const SEPARATORS: [(u8, &str); 3] =
     [(b',', "CSV"), (b'\t', "tab-separated table"), (b';', "CSV with semicolons")];

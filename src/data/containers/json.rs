@@ -5,15 +5,16 @@ use std::io::Read;
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::super::columns::Row;
 use super::super::error::Fault;
 use super::super::limits::{Budget, size_of};
 use super::super::report::BadReason;
+use super::super::row::Row;
 use super::super::values::{describe, excerpt, length};
 use super::blocks::{Block, Blocks};
 use super::record::{Wrong, parse};
+use super::table::{BAD, Table};
+use super::text::{BOM, utf8};
 use super::wrappers::unwrap;
-use super::{BAD, BOM, Table, utf8};
 
 /// What records a line are called.
 const LINES: &str = "JSON lines";

@@ -6,6 +6,8 @@ mod json;
 mod pages;
 mod parquet;
 mod record;
+mod table;
+mod text;
 mod wrappers;
 
 use std::io::Read;
@@ -13,55 +15,15 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use self::blocks::Blocks;
+use self::blocks::{Blocks, LARGEST, too_large};
 pub(super) use self::record::{Wrong, parse as parse_record};
-use super::columns::Row;
+pub(super) use self::table::Table;
+use self::text::{BOM, utf8};
 use super::error::Fault;
 use super::limits::Budget;
-use super::report::{BadReason, BadRow};
-
-/// Files that are larger, packed or unpacked, are refused: all text is held in memory.
-const LARGEST: u64 = 4 << 30;
-
-/// Bytes that a bad row takes, about.
-const BAD: u64 = 256;
 
 /// How a gzip file begins.
 const GZIP: &[u8] = b"\x1f\x8b";
-/// How some programs begin UTF-8 text.
-const BOM: &[u8] = b"\xef\xbb\xbf";
-
-/// The rows of one file.
-#[derive(Debug, Default)]
-pub(super) struct Table {
-    /// What the rows stood in, for a person.
-    pub(super) container: String,
-    /// Rows, in order.
-    pub(super) rows: Vec<Row>,
-    /// Records that are no rows.
-    pub(super) bad: Vec<BadRow>,
-    /// Whether it can hold nothing but texts.
-    pub(super) flat: bool,
-    /// Numbers that are none, read as null.
-    pub(super) no_numbers: usize,
-    /// What of the file is not among the rows.
-    pub(super) notes: Vec<String>,
-    /// Size of the file.
-    pub(super) bytes: u64,
-}
-
-impl Table {
-    /// Add the rows of the next block.
-    fn append(&mut self, mut next: Self) {
-        self.rows.append(&mut next.rows);
-        self.bad.append(&mut next.bad);
-        self.no_numbers += next.no_numbers;
-    }
-
-    fn bad(&mut self, line: u64, reason: BadReason, detail: impl Into<String>) {
-        self.bad.push(BadRow { line, reason, detail: detail.into() });
-    }
-}
 
 /// Beginnings of files that people mistake for tables, and what to do with each.
 const OTHERS: &[(&[u8], &str, &str)] = &[
@@ -112,10 +74,6 @@ pub(super) fn open(path: &Path, budget: &Budget) -> Result<Table, Fault> {
     Ok(table)
 }
 
-fn too_large() -> Fault {
-    Fault::unknown(format!("more than {} GiB of data", LARGEST >> 30), "split the file")
-}
-
 /// Records a line are read block by block; all else is held as a whole.
 fn from_text(mut blocks: Blocks<impl Read + Send>, budget: &Budget) -> Result<Table, Fault> {
     let head = blocks.head()?;
@@ -158,14 +116,4 @@ fn from_whole(bytes: &[u8], budget: &Budget) -> Result<Table, Fault> {
         Some(table) => Ok(table),
         None => csv::read(text, budget),
     }
-}
-
-/// Bytes as text; `line` is the number of the first line.
-fn utf8(bytes: &[u8], line: u64) -> Result<&str, Fault> {
-    std::str::from_utf8(bytes).map_err(|e| {
-        let line = line + memchr::memchr_iter(b'\n', &bytes[..e.valid_up_to()]).count() as u64;
-        Fault::Damaged(format!(
-            "line {line} is not UTF-8 text (or the file has another encoding: save it as UTF-8)"
-        ))
-    })
 }

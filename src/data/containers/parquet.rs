@@ -8,12 +8,13 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use serde_json::{Number, Value};
 
-use super::super::columns::{Fields, Row};
 use super::super::error::Fault;
 use super::super::limits::{Budget, size_of};
+use super::super::row::{Fields, Row};
 use super::super::values::length;
+use super::pages;
 use super::record::ORDERED;
-use super::{Table, pages};
+use super::table::Table;
 
 /// How a Parquet file begins and ends.
 pub(super) const MAGIC: &[u8] = b"PAR1";

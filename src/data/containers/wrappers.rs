@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::columns::{Fields, Row};
+use super::super::row::{Fields, Row};
 use super::super::values::{Kind, excerpt};
-use super::Table;
+use super::table::Table;
 
 /// The rows of an object; the object itself as the one row where it wraps none.
 pub(super) fn unwrap(fields: Fields) -> Table {

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::super::columns::Row;
 use super::super::containers::{Wrong, parse_record};
 use super::super::error::Fault;
 use super::super::limits::{Budget, size};
@@ -17,8 +16,9 @@ use super::super::lists;
 use super::super::names::words;
 use super::super::python;
 use super::super::report::{BadReason, BadRow};
+use super::super::row::Row;
 use super::super::values::{Kind, excerpt};
-use super::Done;
+use super::done::Done;
 
 /// Columns that are text to the end: chat templates get them as they are.
 const KEPT: [&str; 2] = ["tools", "functions"];

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::super::columns::Row;
 use super::super::names::words;
+use super::super::row::Row;
 use super::super::values::Kind;
 
 /// Objects within objects that are opened.

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::super::columns::{Fields, Row};
 use super::super::error::Fault;
+use super::super::row::{Fields, Row};
 use super::super::settings::ReadSettings;
 use super::super::values::excerpt;
-use super::Done;
+use super::done::Done;
 
 /// Columns named in a message.
 const LISTED: usize = 24;

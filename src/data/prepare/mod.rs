@@ -2,28 +2,19 @@
 //! values again, objects become columns, what stands in several rows comes together.
 
 mod cells;
+mod done;
 mod flatten;
 mod mapped;
 mod rated_rows;
 mod replies;
 mod two;
 
-use super::columns::{Columns, Row};
+pub(super) use self::done::Done;
+use super::columns::Columns;
 use super::error::Fault;
 use super::limits::Budget;
-use super::report::BadRow;
+use super::row::Row;
 use super::settings::ReadSettings;
-
-/// What was done to the rows.
-#[derive(Debug, Default)]
-pub(super) struct Done {
-    /// In words, for the format.
-    pub(super) how: Vec<String>,
-    /// What a person should know.
-    pub(super) notes: Vec<String>,
-    /// Rows that came to nothing.
-    pub(super) bad: Vec<BadRow>,
-}
 
 /// Prepare the rows of a file; a `flat` one holds nothing but texts.
 pub(super) fn prepare(

@@ -5,13 +5,14 @@ use std::collections::btree_map::Entry;
 
 use serde_json::{Value, json};
 
-use super::super::columns::{Column, Columns, Row};
+use super::super::columns::{Column, Columns};
 use super::super::error::Fault;
 use super::super::names::{is_about, is_response_word, judged, numbered, words};
 use super::super::prompts::PromptColumns;
 use super::super::report::{BadReason, BadRow};
+use super::super::row::Row;
 use super::super::values::Kind;
-use super::Done;
+use super::done::Done;
 
 /// Names of ratings, best first.
 const RATINGS: &[&str] = &[

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::columns::{Columns, Fields, Row};
+use super::super::columns::Columns;
 use super::super::error::Fault;
 use super::super::names::judged;
 use super::super::report::{BadReason, BadRow};
-use super::Done;
+use super::super::row::{Fields, Row};
+use super::done::Done;
 
 const IDS: [&str; 2] = ["message_id", "id"];
 const PARENTS: [&str; 4] = ["parent_id", "parent_message_id", "parent", "reply_to"];

@@ -3,9 +3,10 @@
 
 use serde_json::Value;
 
-use super::super::columns::{Columns, Row};
+use super::super::columns::Columns;
 use super::super::lists::{self, Listed};
 use super::super::names::judged;
+use super::super::row::Row;
 use super::super::values::Kind;
 
 /// Share of a column's lists that must have two answers.

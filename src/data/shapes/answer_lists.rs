@@ -3,14 +3,17 @@
 
 use serde_json::Value;
 
-use super::super::columns::{Columns, Fields};
+use super::super::columns::Columns;
 use super::super::names::judged;
 use super::super::pair::{Label, Side};
 use super::super::prompts::PromptColumns;
 use super::super::report::BadReason;
+use super::super::row::Fields;
 use super::super::settings::{Pairing, ReadSettings};
 use super::super::values::{Bad, Kind};
-use super::{Answer, Draft, Found, Shape};
+use super::choice::prompt;
+use super::found::{Draft, Found};
+use super::shape::{Answer, Shape};
 
 struct AnswerLists {
     names: [String; 2],
@@ -24,8 +27,7 @@ pub(super) fn detect(columns: &Columns, settings: &ReadSettings) -> Option<Answe
     let lists = judged(texts.map(|column| column.name.as_str())).into_iter();
     let lists = lists.filter(|twins| !twins.are_about() && twins.names.iter().any(is_list));
     let twins = lists.min_by_key(|twins| twins.extra().len())?;
-    let prompt =
-        super::prompt(columns, settings, &twins.names.each_ref().map(String::as_str), None);
+    let prompt = prompt(columns, settings, &twins.names.each_ref().map(String::as_str), None);
     if !prompt.has_main() {
         let found = format!(
             "lists in `{}` and `{}` without a column for the prompt",

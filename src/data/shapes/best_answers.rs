@@ -3,12 +3,15 @@
 
 use serde_json::Value;
 
-use super::super::columns::{Columns, Fields};
+use super::super::columns::Columns;
 use super::super::pair::{Label, Side};
 use super::super::prompts::PromptColumns;
+use super::super::row::Fields;
 use super::super::settings::ReadSettings;
 use super::super::values::{Bad, Kind, take_text};
-use super::{Answer, Draft, Found, Shape};
+use super::choice::prompt;
+use super::found::{Draft, Found};
+use super::shape::{Answer, Shape};
 
 /// What stands between the answers of a list that is one text.
 const BETWEEN: &str = "; ";
@@ -29,7 +32,7 @@ pub(super) fn detect(columns: &Columns, settings: &ReadSettings) -> Option<Answe
     }
     let mut taken = vec![best.name.as_str(), incorrect.name.as_str()];
     taken.extend(one(&["correct answers"]).map(|column| column.name.as_str()));
-    let prompt = super::prompt(columns, settings, &taken, None);
+    let prompt = prompt(columns, settings, &taken, None);
     if !prompt.has_main() {
         return None;
     }

@@ -1,16 +1,19 @@
 //! Two candidates by number, `response_1` and `response_2`, `answer_a` and `answer_b`, …,
 //! and perhaps columns that say which is better.
 
-use super::super::columns::{Columns, Fields};
+use super::super::columns::Columns;
 use super::super::labels::{Labels, Verdict};
 use super::super::names::{Twins, numbered, others, words};
 use super::super::pair::{Label, Side};
 use super::super::prompts::PromptColumns;
 use super::super::readings::Reading;
 use super::super::replies;
+use super::super::row::Fields;
 use super::super::settings::ReadSettings;
 use super::super::values::{Bad, Kind};
-use super::{Answer, Draft, Found, Shape, likeliest};
+use super::choice::{likeliest, prompt_of};
+use super::found::{Draft, Found};
+use super::shape::{Answer, Shape};
 
 struct Candidates {
     twins: Twins,
@@ -32,7 +35,7 @@ pub(super) fn detect(columns: &Columns, settings: &ReadSettings) -> Option<Answe
             data.columns.second";
         return Some(Answer::Refuses(found, advice.to_owned()));
     }
-    let prompt = super::prompt_of(columns, settings, &twins);
+    let prompt = prompt_of(columns, settings, &twins);
     let labels = labels(columns, settings, &twins);
     answer(columns, twins, prompt, labels)
 }
@@ -45,7 +48,7 @@ pub(super) fn mapped(columns: &Columns, settings: &ReadSettings) -> Option<Answe
         return None;
     }
     let twins = Twins::of(&map.first, &map.second);
-    let prompt = super::prompt_of(columns, settings, &twins);
+    let prompt = prompt_of(columns, settings, &twins);
     let labels = labels(columns, settings, &twins);
     answer(columns, twins, prompt, labels)
 }

@@ -3,15 +3,17 @@
 
 use serde_json::Value;
 
-use super::super::columns::{Column, Columns, Fields};
+use super::super::columns::{Column, Columns};
 use super::super::messages::messages;
 use super::super::names::{is_worse, words};
 use super::super::pair::{Label, Prompt, Role, Side};
 use super::super::prompts::PromptColumns;
 use super::super::report::BadReason;
+use super::super::row::Fields;
 use super::super::settings::ReadSettings;
 use super::super::values::{Bad, Kind};
-use super::{Answer, Draft, Found, Shape};
+use super::found::{Draft, Found};
+use super::shape::{Answer, Shape};
 
 struct Continued {
     conversation: String,

@@ -1,15 +1,18 @@
 //! A better and a worse response by name: `chosen` and `rejected`, `response_j` and
 //! `response_k`, …, with the prompt in a column of its own or in the messages of both.
 
-use super::super::columns::{Columns, Fields};
+use super::super::columns::Columns;
 use super::super::names::{Twins, judged, numbered};
 use super::super::pair::{Label, Prompt, Side};
 use super::super::prompts::PromptColumns;
 use super::super::replies;
 use super::super::report::BadReason;
+use super::super::row::Fields;
 use super::super::settings::ReadSettings;
 use super::super::values::{Bad, Kind, number};
-use super::{Answer, Draft, Found, Shape, both_begin_with, likeliest};
+use super::choice::{both_begin_with, likeliest, prompt_of};
+use super::found::{Draft, Found};
+use super::shape::{Answer, Shape};
 
 struct Judged {
     names: [String; 2],
@@ -31,7 +34,7 @@ pub(super) fn detect(columns: &Columns, settings: &ReadSettings) -> Option<Answe
             return None;
         }
     }
-    let prompt = super::prompt_of(columns, settings, &twins);
+    let prompt = prompt_of(columns, settings, &twins);
     answer(columns, &twins, prompt)
 }
 
@@ -43,7 +46,7 @@ pub(super) fn mapped(columns: &Columns, settings: &ReadSettings) -> Option<Answe
         return None;
     }
     let twins = Twins::of(&map.chosen, &map.rejected);
-    let prompt = super::prompt_of(columns, settings, &twins);
+    let prompt = prompt_of(columns, settings, &twins);
     answer(columns, &twins, prompt)
 }
 

@@ -3,15 +3,18 @@
 
 use serde_json::Value;
 
-use super::super::columns::{Columns, Fields};
+use super::super::columns::Columns;
 use super::super::lists::{self, Listed, Scores};
 use super::super::messages::messages;
 use super::super::pair::{Label, Prompt, Role, Side};
 use super::super::prompts::PromptColumns;
 use super::super::report::BadReason;
+use super::super::row::Fields;
 use super::super::settings::{Pairing, ReadSettings};
 use super::super::values::{Bad, number};
-use super::{Answer, Draft, Found, Shape};
+use super::choice::prompt;
+use super::found::{Draft, Found};
+use super::shape::{Answer, Shape};
 
 struct RatedLists {
     listed: Listed,
@@ -26,7 +29,7 @@ pub(super) fn detect(columns: &Columns, settings: &ReadSettings) -> Option<Answe
     let Some(scores) = listed.scores.clone() else { return refusal(columns, &name) };
     let mut taken = vec![name.as_str()];
     taken.extend(scores.beside.then_some(scores.name.as_str()));
-    let prompt = super::prompt(columns, settings, &taken, None);
+    let prompt = prompt(columns, settings, &taken, None);
     if !prompt.has_main() {
         let found = format!("a list of rated answers in `{name}` without a column for the prompt");
         let advice = "add a column `prompt`, or name it with data.columns.prompt";

@@ -3,12 +3,14 @@
 
 use serde_json::Value;
 
-use super::super::columns::{Columns, Fields};
+use super::super::columns::Columns;
 use super::super::pair::{Message, Prompt, Role};
+use super::super::row::Fields;
 use super::super::settings::{Pairing, ReadSettings};
 use super::super::values::Bad;
+use super::found::Found;
 use super::rated_lists::pair_up;
-use super::{Answer, Found, Shape};
+use super::shape::{Answer, Shape};
 
 struct ReplyTrees {
     root: String,

@@ -3,13 +3,15 @@
 //! The prompt is the text through the last `\n\nAssistant:`, which must be the same in both.
 //! Nothing is trimmed: a response keeps its leading space.
 
-use super::super::columns::{Columns, Fields};
+use super::super::columns::Columns;
 use super::super::names::judged;
 use super::super::pair::{Label, Prompt, Side};
 use super::super::report::BadReason;
+use super::super::row::Fields;
 use super::super::settings::ReadSettings;
 use super::super::values::{Bad, Kind, take_text};
-use super::{Answer, Draft, Found, Shape};
+use super::found::{Draft, Found};
+use super::shape::{Answer, Shape};
 
 const MARKER: &str = "\n\nAssistant:";
 

@@ -5,7 +5,7 @@ use super::super::names::words;
 use super::super::prompts::PromptColumns;
 use super::super::settings::ReadSettings;
 use super::super::values::Kind;
-use super::Answer;
+use super::shape::Answer;
 
 /// What the name of a verdict on a response says, alone or as its last word.
 const JUDGED: &[&str] = &[

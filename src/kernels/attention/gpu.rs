@@ -15,7 +15,7 @@ use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
 use self::tiles::{BLOCK, BOUNDS, UNITS};
-use super::SegmentAttention;
+use crate::kernels::arguments::SegmentAttention;
 
 /// Widest head whose sums a thread can hold.
 const WIDEST: usize = 256;

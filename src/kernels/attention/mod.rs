@@ -16,35 +16,9 @@ use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 use burn_flex::FlexTensor;
 
+use super::arguments::{SegmentAttention, Span};
 use super::cpu::{self, Floats, ints, tensor};
 use crate::device::is_cpu;
-
-/// The shape of an attention.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SegmentAttention {
-    /// Query heads.
-    pub heads: usize,
-    /// Key/value heads; each serves `heads / kv_heads` query heads in a row.
-    pub kv_heads: usize,
-    /// Width of a head.
-    pub head_dim: usize,
-    /// What scores are multiplied by.
-    pub scale: f32,
-    /// Queries see the last so many positions only.
-    pub window: Option<usize>,
-    /// Look also at blocks that spans leave empty, as a GPU must whose compiler wants loops around
-    /// barriers bounded by nothing that a kernel read; it costs time and changes no number.
-    pub every_block: bool,
-}
-
-/// What one token sees: `[prompt.0, prompt.1)` and `[own, itself]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) prompt: [usize; 2],
-    pub(super) own: usize,
-    /// One past the last token that may see it.
-    pub(super) group_end: usize,
-}
 
 /// Queries `[N, heads · head_dim]`, keys and values `[N, kv_heads · head_dim]` → what they mix,
 /// `[N, heads · head_dim]`. `spans` is `[N, 4]`: first and one past the last token of the prompt

@@ -4,7 +4,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::simd::exp;
-use crate::kernels::Activation;
+use crate::kernels::arguments::Activation;
 
 /// Numbers that one thread takes at a time.
 const CHUNK: usize = 1 << 14;

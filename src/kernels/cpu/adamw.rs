@@ -3,7 +3,7 @@
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use crate::kernels::AdamWStep;
+use crate::kernels::arguments::AdamWStep;
 
 /// Numbers that one thread takes at a time.
 const CHUNK: usize = 1 << 14;

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::matrix::{Matrix, Threads, multiply};
 use super::simd::{exp, highest, sum, sum2};
-use crate::kernels::attention::{SegmentAttention, Span};
+use crate::kernels::arguments::{SegmentAttention, Span};
 
 /// Queries whose scores exist at once.
 const BLOCK: usize = 64;

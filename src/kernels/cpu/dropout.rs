@@ -5,7 +5,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::matrix::{Matrix, Threads, multiply};
-use crate::kernels::Dropped;
+use crate::kernels::arguments::Dropped;
 
 /// Rows of a piece.
 const ROWS: usize = 64;

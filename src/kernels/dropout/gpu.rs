@@ -7,7 +7,7 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::Dropped;
+use crate::kernels::arguments::Dropped;
 
 /// Threads of a group, along a row.
 const UNITS: u32 = 256;

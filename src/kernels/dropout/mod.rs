@@ -17,29 +17,8 @@ use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 use burn_flex::FlexTensor;
 
+use super::arguments::Dropped;
 use super::cpu::{self, Floats, tensor};
-
-/// What is dropped, and what becomes of the rest.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Dropped {
-    /// Of the hash that decides.
-    pub(crate) key: [u32; 2],
-    /// Hashes below it are dropped.
-    pub(crate) threshold: u32,
-    /// What the rest is multiplied by, so that the mean stays.
-    pub(crate) scale: f32,
-}
-
-impl Dropped {
-    /// A share of the inputs, from 0 to below 1.
-    pub(crate) fn new(key: u64, share: f64) -> Self {
-        Self {
-            key: [key as u32, (key >> 32) as u32],
-            threshold: (share * 2f64.powi(32)) as u32,
-            scale: (1.0 / (1.0 - share)) as f32,
-        }
-    }
-}
 
 /// x·W, `[M, in]`·`[in, out]`, with some of x dropped.
 pub(crate) fn dropped_matmul(x: Tensor<2>, weight: Tensor<2>, dropped: Dropped) -> Tensor<2> {

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::Family;
+use super::family::Family;
 use super::llama::{BASE, Biases, config, rotary_of, windowed_layers};
 use crate::legible::quoted;
 use crate::model::config::{DecoderConfig, Fields, ModelError, NormKind, Position, Window};

@@ -1,6 +1,6 @@
 //! GPT-2: layer norm, learned positions, fused query/key/value, `[in, out]` weights.
 
-use super::Family;
+use super::family::Family;
 use crate::model::config::{DecoderConfig, NormKind, Position};
 
 /// GPT-2.

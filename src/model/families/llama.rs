@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::Family;
+use super::family::Family;
 use crate::legible::quoted;
 use crate::model::config::{
     DecoderConfig, Fields, ModelError, NormKind, Position, RotaryScaling, Window,

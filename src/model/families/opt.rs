@@ -1,7 +1,7 @@
 //! OPT: layer norm before (or, in 350m, after) each block, learned positions with
 //! an offset of 2, an embedding that may be narrower than the layers.
 
-use super::Family;
+use super::family::Family;
 use crate::model::config::{DecoderConfig, NormKind, Position};
 
 /// OPT.

@@ -6,16 +6,17 @@ use rand_chacha::ChaCha8Rng;
 use burn::tensor::{Tensor, TensorData};
 
 use super::super::error::RunError;
-use super::super::event::Stage;
 use super::super::export::Export;
 use super::super::session::Session;
+use super::super::stage::Stage;
 use super::data::Prepared;
 use super::encode::{encode, encoder, max_length};
 use super::{load_to_train, stream};
-use crate::data::Pair;
+use crate::batch::{Ranked, Sequence};
+use crate::data::{Pair, Side};
 use crate::model::{Checkpoint, Footprint, ModelFiles, is_reward_model, score_pad};
 use crate::run::find_model;
-use crate::text::{Encoder, Fit, Sequence};
+use crate::text::{Encoder, Fit};
 use crate::train::{BradleyTerryTask, Order};
 
 /// Standard deviation of a fresh scalar head.
@@ -59,7 +60,7 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
             &settings.training,
             plan,
         )?;
-        session.state.now.report.annotator.steps = total;
+        session.measured("annotator.steps", total as f64)?;
         let merge = settings.lora.merge;
         let export = Export { source: &files, pad, ends: Vec::new(), merge };
         session.export("annotator", &checkpoint, &export)
@@ -111,19 +112,19 @@ pub(crate) fn scores(files: &ModelFiles) -> Result<(), RunError> {
     )))
 }
 
-/// Labelled pairs that fit, the preferred response first.
+/// Labelled pairs that fit, told apart by their human labels.
 fn labelled_pairs(
     session: &mut Session<'_>,
     prepared: &Prepared,
     encoder: &Encoder,
     max_length: usize,
-) -> Result<Vec<[Sequence; 2]>, RunError> {
+) -> Result<Vec<Ranked<Sequence>>, RunError> {
     let names = ["annotator", "labelled"];
     let encoded = encode(session, encoder, prepared, &prepared.split.labelled, names)?;
     let mut pairs = Vec::with_capacity(encoded.len());
     for pair in encoded {
         match pair.fit(Fit::Whole, max_length) {
-            Some(sides) => pairs.push(preferred_first(&prepared.pairs[pair.pair], sides)),
+            Some(sides) => pairs.push(by_human(&prepared.pairs[pair.pair], sides)),
             None => {
                 session.too_long.insert(pair.pair);
             }
@@ -132,13 +133,9 @@ fn labelled_pairs(
     Ok(pairs)
 }
 
-/// Chosen, rejected by the human label.
-pub(crate) fn preferred_first<T>(pair: &Pair, sides: [T; 2]) -> [T; 2] {
-    let [first, second] = sides;
-    match pair.label.map_or(0, |label| label.preferred.index()) {
-        0 => [first, second],
-        _ => [second, first],
-    }
+/// Told apart by the human label; a pair without one as if the first were preferred.
+pub(crate) fn by_human<T>(pair: &Pair, sides: [T; 2]) -> Ranked<T> {
+    Ranked::of(sides, pair.label.is_some_and(|label| label.preferred == Side::Second))
 }
 
 fn with_fresh_head(checkpoint: Checkpoint, session: &Session<'_>) -> Checkpoint {

@@ -6,20 +6,22 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::super::error::RunError;
-use super::super::event::{Event, Stage};
+use super::super::event::Event;
 use super::super::session::Session;
+use super::super::stage::Stage;
 use super::super::{AnnotatorKind, Recipe};
-use super::annotator::{pad, preferred_first, trained_files};
+use super::annotator::{by_human, pad, trained_files};
 use super::data::Prepared;
 use super::encode::{encode, encoder, max_length};
 use super::stream;
 use crate::annotate::score_sequences;
+use crate::batch::{Ranked, Sequence};
 use crate::data::{
     AnnotatedPair, Label, Pair, Side, read_annotations, weak_label, write_annotations,
 };
 use crate::model::{Footprint, ModelFiles, load_as};
 use crate::preference::{calibration, confidence};
-use crate::text::{EncodedPair, Fit, Sequence, prompt_text};
+use crate::text::{EncodedPair, Fit, prompt_text};
 
 /// Where the annotations of a run are.
 const FILE: &str = "annotations.parquet";
@@ -115,9 +117,8 @@ pub(crate) fn of_files(
         write_annotations(&path, &annotated)?;
         let margins: Vec<f64> = known.iter().map(|label| label.margin).collect();
         let weights = session.recipe.confidence.weights(&margins);
-        let report = &mut session.state.now.report.confidence;
-        report.mean = mean(margins.iter().map(|&d| confidence(d, t)));
-        report.kept = weights.iter().filter(|weight| **weight > 0.0).count();
+        session.measured("confidence.mean", mean(margins.iter().map(|&d| confidence(d, t))))?;
+        session.measured("confidence.kept", above_zero(&weights))?;
         session.produced(FILE)?;
         session.emit(Event::Annotated { file: PathBuf::from(FILE), pairs: annotated.len() })
     })?;
@@ -173,7 +174,7 @@ pub(crate) fn run(
                 annotated.len()
             ))?;
         }
-        summarise(session, prepared, &pairs, &annotated);
+        summarise(session, prepared, &pairs, &annotated)?;
         session.produced(FILE)?;
         session.emit(Event::Annotated { file: PathBuf::from(FILE), pairs: annotated.len() })
     })?;
@@ -272,25 +273,26 @@ fn summarise(
     prepared: &Prepared,
     pairs: &[EncodedPair],
     annotated: &[AnnotatedPair],
-) {
+) -> Result<(), RunError> {
     let weighting = session.recipe.confidence.clone();
     let t = weighting.temperature;
     let (held_out, unlabelled): (Vec<_>, Vec<_>) =
         pairs.iter().zip(annotated).partition(|(_, a)| a.split == "held_out");
 
     let signed = |(p, a): &(&EncodedPair, &AnnotatedPair)| {
-        let [chosen, rejected] = preferred_first(&prepared.pairs[p.pair], a.scores);
+        let Ranked { chosen, rejected } = by_human(&prepared.pairs[p.pair], a.scores);
         f64::from(chosen) - f64::from(rejected)
     };
     let signed: Vec<f64> = held_out.iter().filter(|(_, a)| a.human.is_some()).map(signed).collect();
     let measured = calibration(&signed, t);
     let humans: Vec<&Pair> = held_out.iter().map(|(p, _)| &prepared.pairs[p.pair]).collect();
-    let report = &mut session.state.now.report;
-    report.annotator.accuracy = measured.as_ref().map(|c| c.accuracy);
-    report.annotator.ece = measured.as_ref().map(|c| c.ece);
-    report.annotator.nll = measured.as_ref().map(|c| c.nll);
-    report.annotator.calibration = measured;
-    report.annotator.longer_is_better = longer_is_better(&humans);
+    if let Some(found) = &measured {
+        session.measured("annotator.accuracy", found.accuracy)?;
+        session.measured("annotator.ece", found.ece)?;
+        session.measured("annotator.nll", found.nll)?;
+        session.tabulated("annotator.calibration", found)?;
+    }
+    session.measured("annotator.longer_is_better", longer_is_better(&humans))?;
 
     let margins: Vec<f64> = unlabelled.iter().map(|(_, a)| a.margin()).collect();
     let weights = weighting.weights(&margins);
@@ -298,10 +300,16 @@ fn summarise(
         let known = unlabelled.iter().zip(&weights).filter(|(_, w)| !kept || **w > 0.0);
         mean(known.filter_map(|((_, a), _)| a.agrees()).map(f64::from))
     };
-    report.confidence.mean = mean(margins.iter().map(|&d| confidence(d, t)));
-    report.confidence.kept = weights.iter().filter(|w| **w > 0.0).count();
-    report.confidence.agreement = share(false);
-    report.confidence.agreement_kept = share(true);
+    let (all, kept) = (share(false), share(true));
+    session.measured("confidence.mean", mean(margins.iter().map(|&d| confidence(d, t))))?;
+    session.measured("confidence.kept", above_zero(&weights))?;
+    session.measured("confidence.agreement", all)?;
+    session.measured("confidence.agreement_kept", kept)
+}
+
+/// How many weights are more than 0.
+fn above_zero(weights: &[f64]) -> f64 {
+    weights.iter().filter(|weight| **weight > 0.0).count() as f64
 }
 
 /// Accuracy of preferring the longer response, in characters; ties count one half.
@@ -309,7 +317,7 @@ fn longer_is_better(pairs: &[&Pair]) -> Option<f64> {
     let right = |pair: &&Pair| {
         pair.label?;
         let lengths = pair.responses.each_ref().map(|response| response.chars().count());
-        let [chosen, rejected] = preferred_first(pair, lengths);
+        let Ranked { chosen, rejected } = by_human(pair, lengths);
         Some(match chosen.cmp(&rejected) {
             std::cmp::Ordering::Greater => 1.0,
             std::cmp::Ordering::Equal => 0.5,

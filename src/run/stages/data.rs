@@ -7,8 +7,10 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::super::error::RunError;
-use super::super::event::{DataSummary, Event, FileSummary, Stage};
+use super::super::event::Event;
 use super::super::session::Session;
+use super::super::stage::Stage;
+use super::super::summary::{DataSummary, FileSummary};
 use crate::data::{FileReport, Pair, ReadSettings, Split, SplitSettings, read_files, split};
 use crate::files::hex;
 use crate::run::Recipe;
@@ -33,7 +35,6 @@ pub(crate) fn run(session: &mut Session<'_>) -> Result<Prepared, RunError> {
                 session.warn(format!("{}: {note}", file.path.display()))?;
             }
         }
-        session.state.now.report.data.summary = summary.clone();
         session.emit(Event::Data { summary })
     })?;
     Ok(prepared)
@@ -88,7 +89,7 @@ fn read(
     let mut reports = Vec::new();
     for name in names {
         if let Some(built_in) = name.strip_prefix("builtin:") {
-            let (more, report) = crate::demo::pairs(built_in, seed).ok_or_else(|| {
+            let (more, report) = crate::builtin::pairs(built_in, seed).ok_or_else(|| {
                 RunError::Impossible(format!(
                     "data “{name}” is not built in; expected builtin:demo or a file"
                 ))

@@ -174,7 +174,6 @@ pub(crate) fn told(
         return Ok(());
     }
     let written = written(encoder, pair)?;
-    session.state.now.report.prompts.insert(model.to_owned(), written.clone());
     session.emit(Event::Prompts { model: model.to_owned(), written })
 }
 

@@ -6,17 +6,17 @@ use super::super::session::Session;
 use super::confidence::mean;
 use super::data::Prepared;
 use super::encode::{encoder, told};
-use super::evaluate::aligned;
-use super::sft::{Material, reference};
+use super::sft::{Material, aligned, reference};
 use crate::annotate::score_sequences;
+use crate::batch::Sequence;
 use crate::data::Prompt;
 use crate::evaluate::{GoldReport, gold_report, sample};
 use crate::model::{
     Checkpoint, ModelFiles, Sampling, is_reward_model, load_as, read_config, score_pad,
 };
-use crate::run::stages::annotator::preferred_first;
+use crate::run::stages::annotator::by_human;
 use crate::run::{Recipe, find_model};
-use crate::text::{Encoder, Sequence, TextError};
+use crate::text::{Encoder, TextError};
 
 /// Sequences that the gold model scores at once.
 const BATCH: usize = 8;
@@ -80,13 +80,12 @@ pub(crate) fn run(
     } else {
         by_a_model(session, prepared, &asked, samples)?
     };
-    session.state.now.report.gold = Some(report);
-    Ok(())
+    session.tabulated("gold", &report)
 }
 
 fn asked_in_the_world(session: &Session<'_>, material: &Material) -> Result<Asked, RunError> {
     let samples = session.recipe.evaluate.samples;
-    let texts = crate::demo::held_out_prompts(samples, session.recipe.seed);
+    let texts = crate::builtin::held_out_prompts(samples, session.recipe.seed);
     let prompts: Vec<Prompt> = texts.into_iter().map(Prompt::Text).collect();
     let encode = |p: &Prompt| material.encoder.encode(&material.encoder.prompt(p)?);
     let ids = prompts.iter().map(encode).collect::<Result<_, TextError>>()?;
@@ -152,7 +151,7 @@ fn samples(
 
 fn by_the_world(asked: &Asked, samples: &[Vec<String>; 3]) -> GoldReport {
     let prompts: Vec<String> = asked.prompts.iter().map(crate::text::prompt_text).collect();
-    let reward = |(p, t): (&String, &String)| crate::demo::gold_reward(p, t);
+    let reward = |(p, t): (&String, &String)| crate::builtin::gold_reward(p, t);
     let rewards = samples.each_ref().map(|texts| prompts.iter().zip(texts).map(reward).collect());
     gold_report(&prompts, samples, &rewards)
 }
@@ -209,7 +208,7 @@ fn judged(
     let (mut judged, mut left_out, mut why) = (Vec::new(), 0, String::new());
     for (i, prompt) in asked.prompts.iter().enumerate() {
         let pair = &prepared.pairs[asked.pairs[i]];
-        let human = pair.label.map(|_| preferred_first(pair, pair.responses.each_ref()));
+        let human = pair.label.map(|_| by_human(pair, pair.responses.each_ref()).into_array());
         let sampled = samples.iter().map(|texts| &texts[i]);
         let responses = sampled.chain(human.into_iter().flatten());
         let sequences: Result<Vec<Sequence>, TextError> =

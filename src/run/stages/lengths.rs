@@ -91,9 +91,7 @@ pub(super) fn tell(
     who: &str,
     lengths: &Lengths,
 ) -> Result<(), RunError> {
-    let known = &mut session.state.now.report.data.lengths;
-    let is_new = known.insert(who.to_owned(), lengths.clone()).is_none();
-    if is_new {
+    if !session.state.now.report.data.lengths.contains_key(who) {
         session.emit(Event::Lengths { model: who.to_owned(), lengths: lengths.clone() })?;
     }
     allowed(&session.recipe, who, lengths)?;

@@ -5,26 +5,19 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::super::error::RunError;
-use super::super::event::Stage;
 use super::super::export::Export;
 use super::super::passes::Passes;
 use super::super::session::Session;
+use super::super::stage::Stage;
 use super::super::{AnnotatorKind, Normalisation};
 use super::confidence::Labelled;
 use super::sft::{Material, reference, tuned};
 use super::stream;
 use crate::annotate::response_log_probs;
+use crate::batch::{Ranked, Sequence};
 use crate::files::hex;
 use crate::model::{Decoder, Footprint, SavedTensor, Storage, load_named, save_tensors};
-use crate::preference::{Preference, Scheme, Weighting};
-use crate::text::Sequence;
 use crate::train::{Order, Plan, PolicyPair, PreferenceTask, WeightedMean};
-
-/// The objective of a recipe with its constants.
-pub(crate) fn preference(session: &Session<'_>) -> Preference {
-    let p = &session.recipe.policy;
-    Preference { objective: p.objective, beta: p.beta, label_noise: p.label_noise }
-}
 
 pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), RunError> {
     if session.is_done(Stage::Policy) {
@@ -43,14 +36,11 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
     let footprint = Footprint::of(&checkpoint, settings.precision);
     let mut task = task(session, material, &pairs);
     let plan = session.plan(Stage::Policy, &footprint, &task, &order, &settings.training)?;
-    task.set_reference(reference_log_probs(
-        session,
-        material,
-        &pairs,
-        &checkpoint.decoder,
-        &order,
-        plan,
-    )?);
+    if needs_reference(session) {
+        let reference = &checkpoint.decoder;
+        let known = reference_log_probs(session, material, &pairs, reference, &order, plan)?;
+        task.set_reference(known);
+    }
     session.stage(Stage::Policy, order.total, |session| {
         let total = order.total;
         checkpoint.decoder = session.train(
@@ -61,7 +51,7 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
             &settings.training,
             plan,
         )?;
-        session.state.now.report.policy.steps = total;
+        session.measured("policy.steps", total as f64)?;
         let export = Export {
             source: &material.files,
             pad: Some(material.encoder.tokenizer.pad),
@@ -76,20 +66,26 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
 const LOG_PROBS: &str = "log-probabilities of responses";
 
 /// A pair in the policy's tokens with its label.
-type LabelledPair = ([Sequence; 2], Labelled);
+type LabelledPair = (Ranked<Sequence>, Labelled);
 
-/// The pairs that batches are made of: all, or those that `weight = "top"` keeps.
+/// Whether the objective compares the policy with a frozen reference.
+pub(crate) fn needs_reference(session: &Session<'_>) -> bool {
+    session.recipe.policy.objective.needs().reference
+}
+
+/// The pairs that batches are made of: all, or those that the weighting selects.
 fn kept<'a>(session: &Session<'_>, material: &'a Material) -> Vec<&'a LabelledPair> {
     let weighting = &session.recipe.confidence;
     let weak = session.recipe.annotator.kind != AnnotatorKind::Human;
-    if !weak || weighting.weight != Scheme::Top {
-        return material.pairs.iter().collect();
+    let margins = || material.pairs.iter().map(|(_, label)| label.margin).collect::<Vec<_>>();
+    // Not by the threshold, which may move while the policy is trained.
+    match weak.then(|| weighting.selection(&margins())).flatten() {
+        Some(kept) => {
+            let pairs = material.pairs.iter().zip(kept);
+            pairs.filter(|(_, kept)| *kept).map(|(pair, _)| pair).collect()
+        }
+        None => material.pairs.iter().collect(),
     }
-    let margins: Vec<f64> = material.pairs.iter().map(|(_, label)| label.margin).collect();
-    // The threshold may move while the policy is trained.
-    let shares = Weighting { threshold: 0.0, ..weighting.clone() }.weights(&margins);
-    let pairs = material.pairs.iter().zip(shares);
-    pairs.filter(|(_, share)| *share > 0.0).map(|(pair, _)| pair).collect()
 }
 
 /// The weighted objective over pairs; what the reference says of them is not known yet.
@@ -97,7 +93,7 @@ fn task(session: &Session<'_>, material: &Material, pairs: &[&LabelledPair]) -> 
     let given = pairs.iter().map(|(_, label)| label.weight).collect();
     let pairs = pairs.iter().map(|(sides, label)| PolicyPair {
         sides: sides.clone(),
-        reference: [0.0; 2],
+        reference: Ranked::default(),
         margin: label.margin,
     });
     let mean = match session.recipe.policy.normalisation {
@@ -105,19 +101,17 @@ fn task(session: &Session<'_>, material: &Material, pairs: &[&LabelledPair]) -> 
         Normalisation::Weights => WeightedMean::Weights,
     };
     let weak = session.recipe.annotator.kind != AnnotatorKind::Human;
-    let weighting = weak.then(|| match session.recipe.confidence.clone() {
-        // What it leaves out is not among the pairs.
-        top @ Weighting { weight: Scheme::Top, .. } => Weighting { weight: Scheme::Uniform, ..top },
-        other => other,
-    });
+    let weighting = weak.then(|| session.recipe.confidence.clone());
     let pad = material.encoder.tokenizer.pad;
     let sampling = session.recipe.policy.sampling;
-    PreferenceTask::new(pairs.collect(), pad, preference(session), mean, weighting)
+    let preference = session.recipe.policy.preference();
+    PreferenceTask::new(pairs.collect(), pad, preference, mean, weighting)
+        .with_selected_pairs()
         .with_sampling(sampling)
         .with_given_weights(given)
 }
 
-/// Log-probabilities of all responses under the reference, [chosen, rejected] for each pair;
+/// Log-probabilities of all responses under the reference;
 /// computed once and kept under a key made of everything that they depend on.
 fn reference_log_probs(
     session: &mut Session<'_>,
@@ -126,14 +120,14 @@ fn reference_log_probs(
     reference: &Decoder,
     order: &Order,
     plan: Plan,
-) -> Result<Vec<[f32; 2]>, RunError> {
+) -> Result<Vec<Ranked<f32>>, RunError> {
     let name = format!("checkpoints/reference-log-probs-{}.safetensors", key(session, pairs));
     let path = session.folder.path().join(&name);
     session.stage(Stage::Reference, pairs.len() as u64, |session| {
         let pad = material.encoder.tokenizer.pad;
         let mut passes = session.passes(reference, LOG_PROBS)?;
         in_training_batches(session, reference, (pairs, pad), (order, plan), &mut passes)?;
-        let all = pairs.iter().flat_map(|(sides, _)| sides);
+        let all = pairs.iter().flat_map(|(sides, _)| sides.each());
         let values = all.map(|side| passes.get(side).unwrap_or(f32::NAN)).collect();
         session.keep_passes(passes)?;
         let saved = SavedTensor { shape: vec![pairs.len(), 2], values };
@@ -150,7 +144,8 @@ fn reference_log_probs(
             pairs.len()
         )));
     }
-    Ok(values.as_chunks::<2>().0.to_vec())
+    let pairs = values.as_chunks::<2>().0.iter();
+    Ok(pairs.map(|&[chosen, rejected]| Ranked { chosen, rejected }).collect())
 }
 
 /// Learn what is not known yet, computed in the very batches of the first epoch: there the policy
@@ -167,8 +162,9 @@ fn in_training_batches(
     let mut done = 0;
     for items in order.first_epoch() {
         for part in plan.parts(&items, batch_size) {
-            let side = |k: usize| part.iter().map(move |&i| &pairs[i].0[k]);
-            let all: Vec<&Sequence> = side(0).chain(side(1)).collect();
+            let sides = || part.iter().map(|&i| &pairs[i].0);
+            let chosen = sides().map(|sides| &sides.chosen);
+            let all: Vec<&Sequence> = chosen.chain(sides().map(|sides| &sides.rejected)).collect();
             let new: Vec<&Sequence> =
                 all.into_iter().filter(|side| passes.get(side).is_none()).collect();
             if !new.is_empty() {
@@ -187,7 +183,7 @@ fn key(session: &Session<'_>, pairs: &[&LabelledPair]) -> String {
     let mut hash = Sha256::new();
     hash.update(session.state.inputs.get("policy.model").map(String::as_bytes).unwrap_or_default());
     hash.update(tuned(session).and_then(|path| std::fs::read(path).ok()).unwrap_or_default());
-    for sequence in pairs.iter().flat_map(|(sides, _)| sides) {
+    for sequence in pairs.iter().flat_map(|(sides, _)| sides.each()) {
         for part in [&sequence.prompt[..], &sequence.response[..]] {
             hash.update((part.len() as u64).to_le_bytes());
             part.iter().for_each(|token| hash.update(token.to_le_bytes()));

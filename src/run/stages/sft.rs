@@ -3,19 +3,20 @@
 use std::path::PathBuf;
 
 use super::super::error::RunError;
-use super::super::event::Stage;
 use super::super::session::Session;
+use super::super::stage::Stage;
 use super::confidence::Labelled;
 use super::data::Prepared;
 use super::encode::{encode, encoder, max_length};
 use super::{load_to_train, stream};
+use crate::batch::{Ranked, Sequence};
 use crate::data::Side;
 use crate::model::{
-    Checkpoint, Footprint, ModelFiles, Storage, collect_trained, load_named, save_tensors,
+    Checkpoint, Footprint, ModelFiles, Storage, collect_trained, load_as, load_named, save_tensors,
     take_tensors,
 };
 use crate::run::find_model;
-use crate::text::{Encoder, Fit, Sequence};
+use crate::text::{Encoder, Fit};
 use crate::train::{Order, SftTask};
 
 /// The labelled pairs in the policy's tokens.
@@ -26,8 +27,8 @@ pub(crate) struct Material {
     pub(crate) encoder: Encoder,
     /// Tokens of its longest sequence.
     pub(crate) max_length: usize,
-    /// Pairs that fit: chosen first.
-    pub(crate) pairs: Vec<([Sequence; 2], Labelled)>,
+    /// Pairs that fit, told apart by their labels.
+    pub(crate) pairs: Vec<(Ranked<Sequence>, Labelled)>,
 }
 
 impl Material {
@@ -47,10 +48,8 @@ impl Material {
         for pair in encoded {
             let Some(label) = labels.find(|label| label.pair == pair.pair) else { break };
             match pair.fit(Fit::Start, max_length) {
-                Some([first, second]) => {
-                    let sides =
-                        if label.chosen == Side::First { [first, second] } else { [second, first] };
-                    pairs.push((sides, *label));
+                Some(sides) => {
+                    pairs.push((Ranked::of(sides, label.chosen == Side::Second), *label));
                 }
                 None => {
                     session.too_long.insert(pair.pair);
@@ -95,6 +94,13 @@ pub(crate) fn reference(
     Ok(checkpoint)
 }
 
+/// The aligned policy, as it was written.
+pub(crate) fn aligned(session: &Session<'_>) -> Result<Checkpoint, RunError> {
+    let folder = session.folder.path().join("policy");
+    let precision = session.recipe.policy.precision;
+    Ok(load_as(&find_model(&folder.to_string_lossy())?, &session.device, precision)?)
+}
+
 pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), RunError> {
     let training = session.recipe.sft.training.clone();
     let (shuffle, seed) = (session.recipe.data.shuffle, session.recipe.seed);
@@ -104,7 +110,7 @@ pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), 
     }
     session.stage(Stage::Sft, order.total, |session| {
         let checkpoint = reference(session, material)?;
-        let sequences = material.pairs.iter().map(|(sides, _)| sides[0].clone()).collect();
+        let sequences = material.pairs.iter().map(|(sides, _)| sides.chosen.clone()).collect();
         let mut task = SftTask::new(sequences, material.encoder.tokenizer.pad);
         let footprint = Footprint::of(&checkpoint, session.recipe.policy.precision);
         let plan = session.plan(Stage::Sft, &footprint, &task, &order, &training)?;

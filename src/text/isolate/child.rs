@@ -7,8 +7,9 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Zoned;
 
+use super::part::Part;
 use super::system;
-use super::wire::{Answer, Frame, Opening, Part, Request, Shape, VERSION, receive, send};
+use super::wire::{Answer, Frame, Opening, Request, Shape, VERSION, receive, send};
 use crate::data::Prompt;
 use crate::model::{Given, ModelFiles};
 use crate::text::encode::{cut_pair, write_pair};

@@ -10,15 +10,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::isolation::{COMMAND, FACTOR, Isolation, Limits};
+use super::part::Part;
+use super::system;
 use super::watch::{Cause, Watch};
-use super::wire::{Answer, Frame, Opening, Part, Request, VERSION, receive, send};
-use super::{COMMAND, FACTOR, Isolation, Limits, system};
+use super::wire::{Answer, Frame, Opening, Request, VERSION, receive, send};
+use crate::batch::Sequence;
 use crate::data::{Message, Pair};
 use crate::model::{Bytes, ModelFiles};
-use crate::text::encode::{EachPair, EncodedPair, Sequence};
-use crate::text::encoder::{Chat, EncoderFacts};
-use crate::text::tokenizer::{Around, TOKENIZER_FILE};
-use crate::text::{TEMPLATE_FILE, TextError, moment};
+use crate::text::chat::{TEMPLATE_FILE, THREAD};
+use crate::text::encoded::{EachPair, EncodedPair};
+use crate::text::error::TextError;
+use crate::text::facts::EncoderFacts;
+use crate::text::inner::{Around, TOKENIZER_FILE};
+use crate::text::moment;
+use crate::text::style::Chat;
 
 /// The files that tokenizers and chat templates are made of.
 const FILES: [&str; 9] = [
@@ -519,7 +525,7 @@ fn explain(
     [tokenizer, template]: [&PathBuf; 2],
 ) -> TextError {
     let overflowed = words.contains("has overflowed its stack");
-    let renders = words.contains(&format!("'{}'", crate::text::chat::THREAD));
+    let renders = words.contains(&format!("'{THREAD}'"));
     let (part, found) = match cause {
         Some(Cause::Time(part, allowed)) => {
             (Some(part), format!("worked more than {:.1} s at one request", allowed.as_secs_f64()))

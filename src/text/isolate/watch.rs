@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-use super::Part;
+use super::part::Part;
 
 /// How often a child is looked at: in between it can fill some 100 MiB.
 const LOOK: Duration = Duration::from_millis(20);

@@ -7,10 +7,13 @@ use std::io::{self, Error, ErrorKind, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::part::Part;
 use crate::data::{Message, Prompt};
-use crate::text::encoder::{ChatStyle, EncoderFacts};
-use crate::text::tokenizer::Around;
-use crate::text::{ControlWords, TextError};
+use crate::text::control_words::ControlWords;
+use crate::text::error::TextError;
+use crate::text::facts::EncoderFacts;
+use crate::text::inner::Around;
+use crate::text::style::ChatStyle;
 
 /// Both are built together, and must be the same build of the same version.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -72,17 +75,6 @@ pub(super) enum Answer {
 /// Tokens of a pair: of the prompt, of both responses, and whether the tokenizer merges across the
 /// border.
 pub(super) type Shape = (u32, u32, u32, bool);
-
-/// What can exceed a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::text) enum Part {
-    /// The program itself, before it does anything.
-    Start,
-    /// The tokenizer.
-    Tokenizer,
-    /// The chat template.
-    Template,
-}
 
 /// Something said. One frame hears many things, so that its memory is used again.
 #[derive(Default)]
@@ -157,47 +149,4 @@ pub(super) fn receive(input: &mut dyn Read, most: u64, frame: &mut Frame) -> io:
         }
     }
     Ok(true)
-}
-
-/// Errors of a model's files as the child can meet them: it opens none.
-pub(in crate::text) mod model_error {
-    use std::path::PathBuf;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use crate::model::ModelError;
-
-    #[derive(Serialize, Deserialize)]
-    struct Told {
-        path: PathBuf,
-        found: String,
-        expected: Option<String>,
-    }
-
-    pub(in crate::text) fn serialize<S: Serializer>(
-        error: &ModelError,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let told = |path: &PathBuf, found: &String, expected: Option<&String>| Told {
-            path: path.clone(),
-            found: found.clone(),
-            expected: expected.cloned(),
-        };
-        match error {
-            ModelError::Config { path, found, expected } => told(path, found, Some(expected)),
-            ModelError::NotAModel { folder, found } => told(folder, found, None),
-            other => told(&PathBuf::new(), &other.to_string(), None),
-        }
-        .serialize(serializer)
-    }
-
-    pub(in crate::text) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<ModelError, D::Error> {
-        let Told { path, found, expected } = Told::deserialize(deserializer)?;
-        Ok(match expected {
-            Some(expected) => ModelError::Config { path, found, expected },
-            None => ModelError::NotAModel { folder: path, found },
-        })
-    }
 }

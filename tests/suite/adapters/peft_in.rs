@@ -1,10 +1,10 @@
 //! Adapters that PEFT wrote, with the numbers that PEFT computed from them.
 
 use burn::tensor::{Bool, Int, Tensor, TensorData};
+use confide::batch::Sequence;
 use confide::model::{
     Checkpoint, Decoder, DecoderInput, Storage, input, save, sequence_log_probs, sequence_scores,
 };
-use confide::text::Sequence;
 use confide::train::PassSettings;
 use serde_json::Value;
 

@@ -86,7 +86,7 @@ fn an_adapter_that_was_written_computes_what_it_did() {
 fn every_logit(decoder: &Decoder, sequences: &[Vec<u32>]) -> Vec<f64> {
     let of = |ids: &Vec<u32>| {
         let sequence =
-            confide::text::Sequence { prompt: ids[..1].into(), response: ids[1..].to_vec() };
+            confide::batch::Sequence { prompt: ids[..1].into(), response: ids[1..].to_vec() };
         let batch = batch_of(&[sequence]);
         if decoder.score.is_some() {
             return vector(confide::model::sequence_scores(decoder, &batch));

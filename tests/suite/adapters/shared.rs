@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use burn::tensor::{Device, Tensor};
+use confide::batch::{Batch, Sequence};
 use confide::model::{
     Adapter, Checkpoint, Decoder, ModelFiles, Precision, SavedTensor, Targets, add_adapter,
     collect_trained, load_as, sequence_log_probs, sequence_scores, take_tensors,
 };
 use confide::run::find_model;
-use confide::text::{Batch, Sequence};
 use confide::train::{AdamW, Gradients, Pass, PassSettings, Readout};
 use proptest::test_runner::{Config, TestRunner};
 use rand::{RngExt, SeedableRng};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
+use confide::batch::Sequence;
 use confide::model::{Decoder, SavedTensor, collect_tensors};
-use confide::text::Sequence;
 use confide::train::{
     AdamW, Ended, Flow, Metrics, NonFinite, Observer, Order, Plan, Readout, Schedule, Start, Task,
     TrainError, Training, Unread, train,

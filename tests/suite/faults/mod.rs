@@ -134,7 +134,7 @@ impl Outcome {
         let events = self.events.iter();
         events
             .filter_map(|event| match event {
-                Event::Warning { message } => Some(message.as_str()),
+                Event::Warning { message, .. } => Some(message.as_str()),
                 _ => None,
             })
             .collect()

@@ -142,7 +142,7 @@ fn same_as_calm(run: &Path) {
 /// The words of warnings among events.
 fn warnings(events: &[Event]) -> Vec<String> {
     let warning = |event: &Event| match event {
-        Event::Warning { message } => Some(message.clone()),
+        Event::Warning { message, .. } => Some(message.clone()),
         _ => None,
     };
     events.iter().filter_map(warning).collect()

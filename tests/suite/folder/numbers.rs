@@ -50,6 +50,8 @@ fn report(x: f64) -> Report {
         skipped_steps: BTreeMap::new(),
         device: "d".to_owned(),
         seconds: x,
+        intervals: BTreeMap::new(),
+        measured: BTreeMap::new(),
         warnings: Vec::new(),
     }
 }

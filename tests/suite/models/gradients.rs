@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
+use confide::batch::Batch;
 use confide::model::{Checkpoint, Decoder};
-use confide::text::Batch;
 use confide::train::{Gradients, Pass, PassSettings, Readout};
 use serde_json::Value;
 

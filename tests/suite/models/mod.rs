@@ -6,8 +6,8 @@ mod gradients;
 mod outputs;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use confide::batch::{Batch, Sequence};
 use confide::model::{Checkpoint, Decoder, DecoderInput, ModelFiles, load};
-use confide::text::{Batch, Sequence};
 use serde_json::Value;
 
 use crate::common::{fixture, ids, numbers, repository, vector};

@@ -1,9 +1,9 @@
 //! Fused operations against the plain ones.
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
+use confide::batch::Sequence;
 use confide::kernels::check::{self, Shape};
 use confide::model::Activation;
-use confide::text::Sequence;
 
 use super::shared::spans;
 use super::{assert_equal, random_sequences};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use confide::text::{Batch, Sequence, Span, bucket};
+use confide::batch::{Batch, Sequence, Span, bucket};
 use proptest::prelude::*;
 
 use super::{PAD, both, random_sequences};
@@ -56,7 +56,7 @@ proptest! {
         // Following what each token sees gives its sequence back.
         let spans = packed.spans();
         for (segment, kind) in packed.segments.iter().map(|s| (s, s.kind)) {
-            let confide::text::SegmentKind::Response(which) = kind else { continue };
+            let confide::batch::SegmentKind::Response(which) = kind else { continue };
             let span = spans[segment.end - 1];
             let seen = (span.prompt[0]..span.prompt[1]).chain(span.own..segment.end);
             let seen: Vec<u32> = seen.map(|i| packed.tokens[i]).collect();

@@ -7,8 +7,8 @@ mod shared;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
+use confide::batch::{Batch, Sequence};
 use confide::model::{Decoder, ModelFiles, load, sequence_log_probs, sequence_scores};
-use confide::text::{Batch, Sequence};
 use confide::train::Readout;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};

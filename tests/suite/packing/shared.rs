@@ -1,8 +1,8 @@
 //! What tests of packed rows share, on every device.
 
 use burn::tensor::{Device, Int, Tensor};
+use confide::batch::{Batch, Sequence};
 use confide::model::{Decoder, input};
-use confide::text::{Batch, Sequence};
 use confide::train::{Gradients, Pass, PassSettings, Readout};
 
 use crate::common::vector;

@@ -12,6 +12,7 @@ use confide::data::{AnnotatedPair, ColumnMap, Side};
 use confide::demo;
 use confide::device::{self, Class};
 use confide::preference::{Scheme, Weighting};
+use confide::registry::{Choice, Constants};
 use confide::run::{Event, Level, PromptsReport, Recipe, Stage, Status};
 use egui::{Theme, vec2};
 use egui_kittest::Harness;

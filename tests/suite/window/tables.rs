@@ -56,8 +56,9 @@ fn pairs_are_filtered_and_sorted() {
 #[test]
 fn weights_are_those_of_the_weighting() {
     let table = PairTable::new(pairs(1000));
-    for weight in Scheme::ALL {
-        let weighting = Weighting { weight, threshold: 0.25, temperature: 1.5, top: 0.4 };
+    for weight in Choice::<dyn Scheme>::all() {
+        let constants = Constants::default().with("top", 0.4);
+        let weighting = Weighting { weight, threshold: 0.25, temperature: 1.5, constants };
         let weights = Weights::new(&table, &weighting);
         let margins: Vec<f64> = table.unlabelled.iter().map(|&i| table.margins[i]).collect();
         let expected = weighting.weights(&margins);

@@ -1,6 +1,6 @@
 //! Topics of body, learning, work and company; [`Topic`] says what the fields mean.
 
-use super::lexicon::Topic;
+use super::topic::Topic;
 
 /// What people ask about body, learning, work and company.
 pub(super) const LIFE: [Topic; 20] = [

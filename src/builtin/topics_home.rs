@@ -1,6 +1,6 @@
 //! Topics of house, garden and kitchen; [`Topic`] says what the fields mean.
 
-use super::lexicon::Topic;
+use super::topic::Topic;
 
 /// What people ask about house, garden and kitchen.
 pub(super) const HOME: [Topic; 20] = [

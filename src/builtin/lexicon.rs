@@ -4,22 +4,9 @@
 //! covers it, and words come back in many topics, so that single words seldom give
 //! away which advice belongs where.
 
+use super::topic::Topic;
 use super::topics_home::HOME;
 use super::topics_life::LIFE;
-
-/// One everyday matter that a user can ask about.
-pub(super) struct Topic {
-    /// Words of which one stands in every question about this topic and in no question
-    /// about another; the first is the topic's name.
-    pub(super) words: &'static [&'static str],
-    /// What the user wants, to be put into one of [`QUESTIONS`].
-    pub(super) goals: [&'static str; 3],
-    /// Good advice with the good that comes of it, put into [`ADVICE_FORMS`] and
-    /// [`REASON_FORMS`]. No wording belongs to two topics.
-    pub(super) right: [(&'static str, &'static str); 4],
-    /// Advice that would do harm; bad whatever the question.
-    pub(super) wrong: [&'static str; 2],
-}
 
 /// All topics in a fixed order, which is the numbering used by the grammar.
 pub(super) fn topics() -> impl Iterator<Item = &'static Topic> {

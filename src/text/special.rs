@@ -1,10 +1,11 @@
-//! The special tokens of a model by the names that templates know.
+//! The special tokens that a model's files name.
 
 use serde_json::Value;
 
-use super::Special;
 use crate::model::{ModelError, ModelFiles};
-use crate::text::tokenizer::token_text;
+
+/// Names such as `eos_token`, with the texts of those tokens.
+pub type Special = Vec<(String, String)>;
 
 /// The names, as transformers has them.
 const NAMES: [&str; 7] =
@@ -28,4 +29,12 @@ pub fn special_tokens(files: &ModelFiles) -> Result<Special, ModelError> {
         mapped.or_else(|| token_text(config.get(name)))
     };
     Ok(NAMES.iter().filter_map(|name| Some(((*name).to_owned(), text(name)?))).collect())
+}
+
+/// A special token is a string or an object with `content`.
+pub(super) fn token_text(value: Option<&Value>) -> Option<String> {
+    match value? {
+        Value::String(text) => Some(text.clone()),
+        object => object.get("content")?.as_str().map(str::to_owned),
+    }
 }

@@ -1,0 +1,227 @@
+//! The recipe as a form, made of what is known of its settings.
+
+mod model;
+mod row;
+
+use egui::{CollapsingHeader, Label, RichText, Ui};
+use toml::{Table, Value};
+
+use super::Panel;
+use crate::app::command::{Command, Dialog, Role};
+use crate::app::icons::{self, Icon};
+use crate::app::state::{Problem, Scene};
+use crate::app::theme::Palette;
+use crate::app::{format, widgets};
+use crate::registry::{Choice, Registry};
+use crate::run::{AnnotatorKind, Recipe, Setting};
+
+/// All settings of the next run.
+#[derive(Default)]
+pub(super) struct Settings {
+    /// A recipe and the same as a table, so that the table is not made anew for each frame.
+    known: Option<(Recipe, Table)>,
+}
+
+/// The groups of the form: their titles, the sections in them, and whether they are open at first.
+const GROUPS: [(&str, &[&str], bool); 7] = [
+    ("Run", &[""], true),
+    ("Data", &["data"], true),
+    ("Annotator", &["annotator", "annotator.lora"], true),
+    ("Confidence", &["confidence"], true),
+    ("Fine-tuning (SFT)", &["sft"], false),
+    ("Policy", &["policy", "policy.lora"], true),
+    ("Evaluation", &["evaluate"], false),
+];
+
+impl Panel for Settings {
+    fn title(&self) -> &'static str {
+        "Settings"
+    }
+
+    fn ui(&mut self, ui: &mut Ui, scene: &mut Scene<'_>) {
+        let state = scene.state;
+        let known = self.known.take().filter(|(recipe, _)| *recipe == state.recipe);
+        let (recipe, table) =
+            known.unwrap_or_else(|| (state.recipe.clone(), state.recipe.to_table()));
+        let mut form = Form {
+            recipe: &recipe,
+            table: table.clone(),
+            problem: state.problem.as_ref(),
+            fetching: state.fetching.clone(),
+            wish: None,
+        };
+        widgets::scroll(ui, "settings", |ui| {
+            if state.at_work {
+                widgets::weak(
+                    ui,
+                    "Settings are fixed while a run is at work; the threshold in Confidence is not.",
+                );
+            }
+            if let Some(problem) = form.problem {
+                let color = Palette::get(ui).error;
+                ui.horizontal_top(|ui| {
+                    icons::show(ui, Icon::Warning, 14.0, color);
+                    ui.add(Label::new(RichText::new(&problem.message).color(color)).wrap());
+                });
+            }
+            ui.add_enabled_ui(!state.at_work, |ui| {
+                for (title, sections, open) in GROUPS {
+                    group(ui, title, open, |ui| form.sections(ui, sections));
+                }
+            });
+        });
+        let (edited, wish) = (form.table, form.wish);
+        if edited != table
+            && let Ok(recipe) = Recipe::of_table(edited, "the form")
+        {
+            scene.send(Command::SetRecipe(Box::new(recipe)));
+        }
+        if let Some(command) = wish {
+            scene.send(command);
+        }
+        self.known = Some((recipe, table));
+    }
+}
+
+fn group(ui: &mut Ui, title: &str, open: bool, content: impl FnOnce(&mut Ui)) {
+    widgets::card(ui, |ui| {
+        CollapsingHeader::new(RichText::new(title).strong()).default_open(open).show_unindented(
+            ui,
+            |ui| {
+                ui.add_space(2.0);
+                content(ui);
+            },
+        );
+    });
+}
+
+/// The recipe as it is being edited.
+struct Form<'a> {
+    /// As it was at the beginning of the frame.
+    recipe: &'a Recipe,
+    /// As it is.
+    table: Table,
+    problem: Option<&'a Problem>,
+    /// The model that is being fetched.
+    fetching: Option<(String, u64, u64)>,
+    wish: Option<Command>,
+}
+
+impl Form<'_> {
+    /// The settings of some sections: those for everybody, then those for who looks for them.
+    fn sections(&mut self, ui: &mut Ui, sections: &[&str]) {
+        let of = |advanced: bool| {
+            Recipe::documentation().iter().filter(move |setting| {
+                sections.contains(&setting.section.as_str()) && setting.field.advanced == advanced
+            })
+        };
+        of(false).filter(|s| shows(self.recipe, s)).for_each(|setting| self.setting(ui, setting));
+        let rest: Vec<&Setting> = of(true).filter(|s| shows(self.recipe, s)).collect();
+        if !rest.is_empty() {
+            let wrong = self.problem.is_some_and(|p| rest.iter().any(|s| s.key() == p.key));
+            CollapsingHeader::new("Advanced")
+                .id_salt(sections)
+                .open(wrong.then_some(true))
+                .show_unindented(ui, |ui| {
+                    rest.into_iter().for_each(|setting| self.setting(ui, setting));
+                });
+        }
+    }
+
+    fn setting(&mut self, ui: &mut Ui, setting: &Setting) {
+        match setting.key().as_str() {
+            "data.files" => self.files(ui, setting),
+            "data.unlabelled" | "data.held_out_files" => self.more_files(ui, setting),
+            "annotator.model" => self.model(ui, setting, Role::Annotator),
+            "policy.model" => self.model(ui, setting, Role::Policy),
+            "annotator.lora.rank" | "policy.lora.rank" => self.rank(ui, setting),
+            _ => {
+                let problem = self.problem;
+                if let Some(value) = value_of(&mut self.table, setting) {
+                    row::line(ui, problem, setting, |ui| row::widget(ui, setting, value));
+                }
+            }
+        }
+    }
+
+    fn files(&mut self, ui: &mut Ui, setting: &Setting) {
+        let files = &self.recipe.data.files;
+        let names: Vec<String> = files.iter().map(|f| format::file_name(f.as_ref())).collect();
+        let wish = &mut self.wish;
+        row::line(ui, self.problem, setting, |ui| {
+            if ui.button("Choose…").clicked() {
+                *wish = Some(Command::Ask(Dialog::Files));
+            }
+            let text = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            ui.add(Label::new(text).truncate()).on_hover_text(files.join("\n"));
+        });
+    }
+
+    fn more_files(&mut self, ui: &mut Ui, setting: &Setting) {
+        let Some(Value::Array(list)) = value_of(&mut self.table, setting) else { return };
+        let names: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+        row::line(ui, self.problem, setting, |ui| {
+            drop(ui.add(Label::new(names.join(", ")).truncate()));
+        });
+    }
+
+    /// Whether all is trained or an adapter, and of what rank.
+    fn rank(&mut self, ui: &mut Ui, setting: &Setting) {
+        let problem = self.problem;
+        let Some(Value::Integer(rank)) = value_of(&mut self.table, setting) else { return };
+        let mut adapted = *rank > 0;
+        row::line(ui, problem, setting, |ui| {
+            if ui.checkbox(&mut adapted, "an adapter (LoRA)").changed() {
+                *rank = if adapted { 8 } else { 0 };
+            }
+            if adapted {
+                ui.add(egui::DragValue::new(rank).range(1..=4096).prefix("rank "));
+            } else {
+                widgets::weak(ui, setting.field.zero);
+            }
+        });
+        let section = setting.section.trim_end_matches(".lora");
+        if !adapted && let Some(Value::Table(section)) = self.table.get_mut(section) {
+            // Weights that are all trained are stored as they are computed.
+            section.insert("precision".to_owned(), Value::String("f32".to_owned()));
+        }
+    }
+}
+
+/// The value of a setting in a recipe's table.
+fn value_of<'a>(table: &'a mut Table, setting: &Setting) -> Option<&'a mut Value> {
+    let mut sections = setting.section.split('.').filter(|part| !part.is_empty());
+    let table =
+        sections.try_fold(table, |table, section| table.get_mut(section)?.as_table_mut())?;
+    table.get_mut(setting.field.name)
+}
+
+/// Whether a setting says anything of a recipe as it is.
+fn shows(recipe: &Recipe, setting: &Setting) -> bool {
+    let name = setting.field.name;
+    let learns = recipe.annotator.kind == AnnotatorKind::RewardHead;
+    let adapter = match setting.section.as_str() {
+        "annotator" | "annotator.lora" => recipe.annotator.lora.rank > 0,
+        _ => recipe.policy.lora.rank > 0,
+    };
+    let constant = is_of_others(&recipe.policy.objective, name)
+        || is_of_others(&recipe.confidence.weight, name);
+    match (setting.section.as_str(), name) {
+        ("annotator", "kind") => true,
+        ("annotator" | "annotator.lora", _) if !learns => false,
+        (_, "precision" | "disable_dropout") => adapter,
+        ("annotator.lora" | "policy.lora", name) => name == "rank" || adapter,
+        ("", "device" | "device_memory") => false,
+        ("data", "unlabelled") => !recipe.data.unlabelled.is_empty(),
+        ("data", "held_out_files") => !recipe.data.held_out_files.is_empty(),
+        ("evaluate", "gold_precision") => !recipe.evaluate.gold.is_empty(),
+        ("policy" | "confidence", _) => !constant,
+        _ => true,
+    }
+}
+
+/// Whether a constant is one that the chosen entry of a list does not have, and others do.
+fn is_of_others<T: Registry + ?Sized>(chosen: &Choice<T>, name: &str) -> bool {
+    let has = |entry: &T| entry.about().constants.iter().any(|c| c.field.name == name);
+    !has(chosen) && T::all().iter().any(|entry| has(entry))
+}

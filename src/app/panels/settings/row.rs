@@ -1,0 +1,174 @@
+//! One setting of the form: its name, which explains itself, and the widget that suits what it may be.
+
+use egui::{
+    Align, ComboBox, DragValue, Label, Layout, RichText, Sense, SliderClamping, TextEdit, Ui, vec2,
+};
+use toml::Value;
+
+use crate::app::state::Problem;
+use crate::app::theme::Palette;
+use crate::app::widgets;
+use crate::run::Setting;
+use crate::settings::{Field, Limits, Words};
+
+/// One line of the form.
+pub(super) fn line(
+    ui: &mut Ui,
+    problem: Option<&Problem>,
+    setting: &Setting,
+    widget: impl FnOnce(&mut Ui),
+) {
+    let palette = Palette::get(ui);
+    let key = setting.key();
+    let wrong = problem.filter(|problem| problem.key == key);
+    ui.horizontal(|ui| {
+        let color = if wrong.is_some() { palette.error } else { palette.weak };
+        let width = 148.0_f32.min(ui.available_width() * 0.45);
+        let label = ui
+            .allocate_ui_with_layout(
+                vec2(width, 24.0),
+                Layout::left_to_right(Align::Center),
+                |ui| {
+                    ui.set_min_width(width);
+                    ui.add(
+                        Label::new(RichText::new(setting.field.title()).color(color))
+                            .truncate()
+                            .selectable(false)
+                            .sense(Sense::hover()),
+                    )
+                },
+            )
+            .inner
+            .on_hover_text(setting.field.doc.trim());
+        ui.label_inputs_by(label.id, widget);
+    });
+    if let Some(wrong) = wrong {
+        ui.add(Label::new(RichText::new(&wrong.message).small().color(palette.error)).wrap());
+    }
+}
+
+/// The widget for a value of a setting. It moves inside the limits, and leaves alone what a file put outside
+/// them, for the check to tell.
+pub(super) fn widget(ui: &mut Ui, setting: &Setting, value: &mut Value) {
+    let field = &setting.field;
+    match value {
+        Value::Boolean(on) => {
+            ui.checkbox(on, if *on { "yes" } else { "no" });
+        }
+        Value::Integer(number) => integer(ui, field, number),
+        Value::Float(number) if is_share(&field.limits) => share(ui, &field.limits, number),
+        Value::Float(number) if is_unit(&field.limits) => {
+            widgets::slider(
+                ui,
+                egui::Slider::new(number, field.limits.range())
+                    .clamping(SliderClamping::Edits)
+                    .fixed_decimals(3),
+            );
+        }
+        Value::Float(number) => float(ui, field, number),
+        Value::String(text) if matches!(field.words, Words::Any) => {
+            let edit = TextEdit::singleline(text).hint_text(field.zero);
+            ui.add(edit.desired_width(240.0));
+        }
+        Value::String(text) => words(ui, setting, text),
+        Value::Array(list) => texts(ui, setting, list),
+        Value::Table(_) | Value::Datetime(_) => {}
+    }
+}
+
+fn is_share(limits: &Limits) -> bool {
+    limits.expected.contains("share")
+}
+
+fn is_unit(limits: &Limits) -> bool {
+    (limits.least, limits.most) == (0.0, 1.0)
+}
+
+/// What stands behind a number.
+fn suffix(field: &Field) -> String {
+    if field.unit.is_empty() { String::new() } else { format!(" {}", field.unit) }
+}
+
+fn integer(ui: &mut Ui, field: &Field, number: &mut i64) {
+    let least = field.limits.least.max(0.0) as i64;
+    let (zero, unit) = (field.zero, suffix(field));
+    let text = move |number: f64, _| {
+        if number == 0.0 && !zero.is_empty() {
+            zero.to_owned()
+        } else {
+            format!("{number:.0}{unit}")
+        }
+    };
+    ui.add(
+        DragValue::new(number)
+            .range(least..=i64::MAX)
+            .clamp_existing_to_range(false)
+            .speed(1.0)
+            .custom_formatter(text),
+    );
+}
+
+/// A number over many orders of magnitude, written as in a recipe.
+fn float(ui: &mut Ui, field: &Field, number: &mut f64) {
+    let speed = (*number * 0.02).max(1e-9);
+    let (zero, unit) = (field.zero, suffix(field));
+    let text = move |number: f64, _| {
+        if number == 0.0 && !zero.is_empty() {
+            zero.to_owned()
+        } else if number != 0.0 && number.abs() < 0.01 {
+            format!("{number:e}{unit}")
+        } else {
+            format!("{number}{unit}")
+        }
+    };
+    ui.add(
+        DragValue::new(number)
+            .range(field.limits.range())
+            .clamp_existing_to_range(false)
+            .speed(speed)
+            .custom_formatter(text),
+    );
+}
+
+/// A share as a slider in percent.
+fn share(ui: &mut Ui, limits: &Limits, value: &mut f64) {
+    let percent = |share: f64, _| format!("{:.1} %", share * 100.0);
+    let parse = |text: &str| {
+        text.trim().trim_end_matches('%').trim().parse::<f64>().ok().map(|p| p / 100.0)
+    };
+    let slider = egui::Slider::new(value, limits.range()).clamping(SliderClamping::Edits);
+    widgets::slider(ui, slider.custom_formatter(percent).custom_parser(parse));
+}
+
+/// One of some words.
+fn words(ui: &mut Ui, setting: &Setting, value: &mut String) {
+    let words = setting.field.words.all();
+    let now = words.iter().find(|word| word.name == value).map_or("", |word| word.says.as_str());
+    ComboBox::from_id_salt(setting.key()).selected_text(now).width(190.0).show_ui(ui, |ui| {
+        for word in &words {
+            let label = ui.selectable_value(value, word.name.to_owned(), word.says.as_str());
+            if !word.summary.is_empty() {
+                label.on_hover_text(format!("{} ({})", word.summary, word.paper));
+            }
+        }
+    });
+}
+
+/// Texts with commas between them. What was typed stands as long as it means the same, so that a comma
+/// can be typed.
+fn texts(ui: &mut Ui, setting: &Setting, list: &mut Vec<Value>) {
+    let id = ui.scope_id().with(setting.key());
+    let parts = |text: &str| -> Vec<Value> {
+        let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+        words.map(|word| Value::String(word.to_owned())).collect()
+    };
+    let typed = ui.data(|data| data.get_temp::<String>(id));
+    let mut text = typed
+        .filter(|text| parts(text) == *list)
+        .unwrap_or_else(|| list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "));
+    let edit = TextEdit::singleline(&mut text).hint_text("the usual ones");
+    if ui.add(edit.desired_width(240.0)).changed() {
+        *list = parts(&text);
+        ui.data_mut(|data| data.insert_temp(id, text));
+    }
+}

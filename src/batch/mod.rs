@@ -1,0 +1,9 @@
+//! Sequences and the rows that they are computed in: what `text` makes and `model` computes.
+
+mod ranked;
+mod rows;
+mod sequence;
+
+pub use ranked::Ranked;
+pub use rows::{Batch, Segment, SegmentKind, Span, bucket};
+pub use sequence::Sequence;

@@ -1,0 +1,26 @@
+//! The margin, cut off at 1.
+
+use super::Scheme;
+use crate::registry::About;
+
+pub(super) struct Clipped;
+
+static ABOUT: About = About {
+    name: "clipped",
+    aliases: &[],
+    title: "clipped",
+    summary: "Proportional to the margin, at most 1.",
+    formula: "min(d/T, 1)",
+    paper: "arXiv 2603.04968",
+    constants: &[],
+};
+
+impl Scheme for Clipped {
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
+
+    fn weight(&self, margin: f64, temperature: f64) -> f64 {
+        (margin / temperature).min(1.0)
+    }
+}

@@ -1,0 +1,25 @@
+//! How well the annotator judges.
+
+use crate::report::words::{count, number, share};
+use crate::report::{Row, Section};
+use crate::run::Report;
+
+pub(super) fn section(report: &Report) -> Option<Section> {
+    let a = &report.annotator;
+    let rows = vec![
+        Row::new("Right on held-out pairs", share(a.accuracy), "Agreement with the human labels"),
+        Row::new(
+            "Always the longer one",
+            share(a.longer_is_better),
+            "What preferring the longer response would reach, for comparison",
+        ),
+        Row::new(
+            "Calibration error",
+            share(a.ece),
+            "Mean distance of stated probability from measured accuracy (15 bins)",
+        ),
+        Row::new("Log-loss", number(a.nll), "Mean negative log-likelihood of the human label"),
+        Row::new("Steps", count(a.steps as usize), "Optimiser steps"),
+    ];
+    Some(Section { title: "Annotator", rows, ..Section::default() })
+}

@@ -1,0 +1,47 @@
+//! The folders of checkpoints: their names, and how they go.
+
+use std::path::Path;
+
+use super::stage::Stage;
+use crate::files::temporary;
+
+/// File of trained weights in a checkpoint's folder.
+pub(super) const WEIGHTS: &str = "model.safetensors";
+/// File of the optimiser's moments in a checkpoint's folder.
+pub(super) const MOMENTS: &str = "optimizer.safetensors";
+
+/// The folder of a checkpoint among the others.
+pub(super) fn name(stage: Stage, step: u64) -> String {
+    format!("{}-{step}", stage.name())
+}
+
+/// Whether a name among the checkpoints is that of a checkpoint, or of one that was being written.
+pub(super) fn is_name(found: &str) -> bool {
+    let whole = found.strip_suffix(".partial").unwrap_or(found);
+    let parts = whole.rsplit_once('-');
+    parts.is_some_and(|(stage, step)| {
+        Stage::ALL.iter().any(|known| known.name() == stage) && step.parse::<u64>().is_ok()
+    })
+}
+
+/// Remove a checkpoint that is no longer needed, and nothing that no checkpoint holds; that it
+/// stays harms nothing.
+pub(super) fn remove(all: &Path, name: &str) {
+    let folder = all.join(name);
+    if name.ends_with(".partial") {
+        let _ = crate::files::remove(&folder);
+        return;
+    }
+    if !std::fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir()) {
+        return;
+    }
+    for file in [WEIGHTS, MOMENTS] {
+        let file = folder.join(file);
+        for path in [temporary(&file), file] {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    if let Err(e) = std::fs::remove_dir(&folder) {
+        log::warn!("{}: {e}", folder.display());
+    }
+}

@@ -1,0 +1,58 @@
+//! What is trained.
+
+use burn::tensor::Tensor;
+
+use super::{Order, Readout, Unread};
+use crate::batch::Sequence;
+
+/// What is trained: items with a loss.
+pub trait Task {
+    /// Items in one epoch.
+    fn len(&self) -> usize;
+
+    /// Whether there is nothing to train on.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The items of a step, counted from 0.
+    fn items(&self, order: &mut Order, step: u64) -> Vec<usize> {
+        order.step(step)
+    }
+
+    /// Those of a step's items that its loss depends on; the others are not computed.
+    fn computed(&self, items: &[usize]) -> Vec<usize> {
+        items.to_vec()
+    }
+
+    /// Begin an optimiser step over these items: fix what its loss is divided by.
+    fn begin(&mut self, items: &[usize]);
+
+    /// Whether the loss of an item depends on the others of its step, so that [`Task::loss`] has to see
+    /// all of them at once.
+    fn whole_batch(&self) -> bool {
+        false
+    }
+
+    /// What the loss is a function of.
+    fn readout(&self) -> Readout;
+
+    /// The sequences of a part of the step's items, in the order in which
+    /// [`Task::loss`] expects their outputs.
+    fn sequences(&self, items: &[usize]) -> Vec<&Sequence>;
+
+    /// What fills rows and is no end of a sequence; without one, a sequence ends at its last
+    /// token, whatever that is.
+    fn pad(&self) -> Option<u32>;
+
+    /// The share of a part of the step's items in the step's loss, `[1]`, from what was read of
+    /// its batch, `[S]`; shares add up. `S` is a multiple of the number of items: what was read of
+    /// the first sequence of each, then of the second of each.
+    fn loss(&mut self, items: &[usize], outputs: Tensor<1>) -> Tensor<1>;
+
+    /// The step's numbers beside those that the loop adds.
+    fn metrics(&mut self) -> Unread;
+
+    /// A new threshold, from the next step on.
+    fn set_threshold(&mut self, _threshold: f64) {}
+}
