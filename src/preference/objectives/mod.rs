@@ -4,6 +4,7 @@
 //! One more objective is a file here and a line in [`OBJECTIVES`].
 
 mod dpo;
+mod hinge;
 mod ipo;
 mod robust;
 
@@ -13,7 +14,7 @@ use crate::batch::Ranked;
 use crate::registry::{About, Choice, Constants, Registry};
 
 /// All objectives, the default first.
-pub static OBJECTIVES: &[&dyn Objective] = &[&dpo::Dpo, &ipo::Ipo, &robust::Robust];
+pub static OBJECTIVES: &[&dyn Objective] = &[&dpo::Dpo, &ipo::Ipo, &robust::Robust, &hinge::Hinge];
 
 /// A preference loss.
 pub trait Objective: Sync + 'static {
