@@ -166,6 +166,10 @@ fn open<'a>(
         time: jiff::Timestamp::now().to_string(),
     };
     session.emit(started)?;
+    if session.hardware.class != device::Class::Cpu {
+        let message = "on a graphics device kernels are compiled and tuned when they are first needed: its first steps can take minutes, and later runs find what was kept".to_owned();
+        session.emit(Event::Note { message })?;
+    }
     for message in notes {
         session.emit(Event::Warning { message, passing: true })?;
     }
