@@ -63,12 +63,14 @@ fn checkpoint(out: &Path) -> Option<String> {
     there.then(|| told["stage"].as_str().unwrap().to_owned())
 }
 
-/// With SIGHUP as it is by itself, should whoever runs the tests ignore it.
+/// With signals as they are by themselves, should whoever runs the tests ignore them: `nohup` does, and shells do
+/// for what they run in the background.
 fn hearing(command: &mut Command) -> &mut Command {
     // SAFETY: `signal` may be called between fork and exec.
     unsafe {
         command.pre_exec(|| {
             libc::signal(SIGHUP, libc::SIG_DFL);
+            libc::signal(SIGINT, libc::SIG_DFL);
             Ok(())
         })
     }
@@ -165,7 +167,7 @@ fn a_second_request_does_not_wait_for_the_step() {
     for set in ["annotator.model=builtin:strong", "annotator.batch_size=400", "data.limit=1500"] {
         command.args(["--set", set]);
     }
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = hearing(&mut command).stderr(Stdio::piped()).spawn().unwrap();
     let planned = |e: &Value| e["event"] == "planned" && e["stage"] == "annotator";
     reach(&mut child, &out, planned);
     tell(&child, SIGINT);
