@@ -246,8 +246,8 @@ fn work(session: &mut Session<'_>) -> Result<Report, RunError> {
     session.save_state()?;
     // What could not be removed in its time.
     session.folder.clear(&session.state);
-    // Behind the state, so that a run that is cut off here tells it once.
-    session.measured("seconds", session.seconds())?;
+    // The last event tells it with the whole report, which is on the disk before that event is.
+    session.state.now.report.seconds = session.seconds();
     let report = session.state.now.report.clone();
     session.folder.save_report(&report)?;
     Ok(report)
