@@ -1,7 +1,7 @@
 //! The plan of the house: which room may know which, read off the sources.
 //!
 //! A room is a folder or a file right below `src`. It may name rooms that stand before it in the list, and
-//! itself; no two files name each other, however long the way round.
+//! itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
