@@ -2,18 +2,7 @@
 
 use std::path::Path;
 
-/// A count with separators: 12,345.
-pub(crate) fn count(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+pub(crate) use crate::report::count;
 
 /// A count and its noun: “1 pair”, “12 pairs”.
 pub(crate) fn counted(n: usize, noun: &str) -> String {

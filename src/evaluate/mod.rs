@@ -36,19 +36,6 @@ pub struct GoldReport {
     pub samples: Vec<GoldSample>,
 }
 
-impl GoldReport {
-    /// Whose reward it is, for a table.
-    pub fn title(&self) -> String {
-        match self.model.as_str() {
-            "" => "gold reward base → SFT → policy".to_owned(),
-            model => {
-                let name = model.rsplit(['/', '\\']).next().unwrap_or(model);
-                format!("{name}: base → SFT → policy")
-            }
-        }
-    }
-}
-
 /// One prompt with responses before and after alignment, each with its gold reward.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GoldSample {

@@ -20,7 +20,7 @@ settings! {
         /// Share of the adapter's inputs that are dropped in training; in the policy's alignment only with policy.disable_dropout = false.
         pub dropout: f64 = 0.05 => { aliases: &["lora_dropout"] },
         /// Scale by alpha / √rank instead (rsLoRA).
-        pub rslora: bool = false => { aliases: &["use_rslora"] },
+        pub rslora: bool = false => { aliases: &["use_rslora"], title: "Over √rank (rsLoRA)" },
         /// Modules that get an adapter, by the last parts of their names in Hugging Face files (q_proj, v_proj, …), or "all-linear"; empty takes the family's usual ones.
         pub targets: Vec<String> = Vec::new() => {
             aliases: &["target_modules", "lora_target_modules"],
@@ -31,7 +31,7 @@ settings! {
         /// Other alphas for some modules: "pattern=alpha".
         pub alpha_pattern: Vec<String> = Vec::new() => { advanced: true },
         /// Also write the model with the adapter merged into its weights.
-        pub merge: bool = false => { title: "Export" },
+        pub merge: bool = false => { title: "Also export merged" },
     }
 }
 

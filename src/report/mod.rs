@@ -9,3 +9,4 @@ mod words;
 pub use section::{Headline, Passages, Row, Section};
 pub use sections::{Describe, SECTIONS, sections};
 pub use text::as_text;
+pub(crate) use words::count;

@@ -10,8 +10,8 @@ pub(super) fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |number| format!("{number:.4}"))
 }
 
-/// A count, its thousands apart.
-pub(super) fn count(count: usize) -> String {
+/// A count, its thousands apart: 12,345.
+pub(crate) fn count(count: usize) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {

@@ -200,7 +200,7 @@ settings! {
             words: Words::Of(&[("pairs", "number of pairs"), ("weights", "sum of weights")]),
         },
         /// Whether policy.lora.dropout is left out of alignment (SFT keeps it), so that the policy begins as its reference, which drops nothing; as in TRL.
-        pub disable_dropout: bool = true => { title: "In alignment" },
+        pub disable_dropout: bool = true => { title: "Align without dropout" },
         /// every: each pair once an epoch, its loss scaled by its weight. proportional: as many draws an epoch, with probability proportional to the weight, each loss scaled by the mean weight; the same gradient in expectation, and no time spent on pairs that hardly count.
         pub sampling: PairSampling = PairSampling::Every => {
             title: "Confidence as",

@@ -131,10 +131,11 @@ impl Form<'_> {
     fn setting(&mut self, ui: &mut Ui, setting: &Setting) {
         match setting.key().as_str() {
             "data.files" => self.files(ui, setting),
-            "data.unlabelled" | "data.held_out_files" => self.more_files(ui, setting),
+            "data.unlabelled" | "data.held_out_files" => self.list(ui, setting),
             "annotator.model" => self.model(ui, setting, Role::Annotator),
             "policy.model" => self.model(ui, setting, Role::Policy),
             "annotator.lora.rank" | "policy.lora.rank" => self.rank(ui, setting),
+            _ if setting.field.name.ends_with("_pattern") => self.list(ui, setting),
             _ => {
                 let problem = self.problem;
                 if let Some(value) = value_of(&mut self.table, setting) {
@@ -157,8 +158,12 @@ impl Form<'_> {
         });
     }
 
-    fn more_files(&mut self, ui: &mut Ui, setting: &Setting) {
+    /// A list to look at, whose entries hold commas of their own; nothing where it is empty.
+    fn list(&mut self, ui: &mut Ui, setting: &Setting) {
         let Some(Value::Array(list)) = value_of(&mut self.table, setting) else { return };
+        if list.is_empty() {
+            return;
+        }
         let names: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
         row::line(ui, self.problem, setting, |ui| {
             drop(ui.add(Label::new(names.join(", ")).truncate()));
@@ -170,8 +175,10 @@ impl Form<'_> {
         let problem = self.problem;
         let Some(Value::Integer(rank)) = value_of(&mut self.table, setting) else { return };
         let mut adapted = *rank > 0;
+        let mut given_up = false;
         row::line(ui, problem, setting, |ui| {
             if ui.checkbox(&mut adapted, "an adapter (LoRA)").changed() {
+                given_up = !adapted;
                 *rank = if adapted { 8 } else { 0 };
             }
             if adapted {
@@ -181,7 +188,7 @@ impl Form<'_> {
             }
         });
         let section = setting.section.trim_end_matches(".lora");
-        if !adapted && let Some(Value::Table(section)) = self.table.get_mut(section) {
+        if given_up && let Some(Value::Table(section)) = self.table.get_mut(section) {
             // Weights that are all trained are stored as they are computed.
             section.insert("precision".to_owned(), Value::String("f32".to_owned()));
         }
@@ -212,8 +219,6 @@ fn shows(recipe: &Recipe, setting: &Setting) -> bool {
         (_, "precision" | "disable_dropout") => adapter,
         ("annotator.lora" | "policy.lora", name) => name == "rank" || adapter,
         ("", "device" | "device_memory") => false,
-        ("data", "unlabelled") => !recipe.data.unlabelled.is_empty(),
-        ("data", "held_out_files") => !recipe.data.held_out_files.is_empty(),
         ("evaluate", "gold_precision") => !recipe.evaluate.gold.is_empty(),
         ("policy" | "confidence", _) => !constant,
         _ => true,

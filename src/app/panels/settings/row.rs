@@ -84,25 +84,23 @@ fn is_unit(limits: &Limits) -> bool {
     (limits.least, limits.most) == (0.0, 1.0)
 }
 
-/// What stands behind a number.
-fn suffix(field: &Field) -> String {
-    if field.unit.is_empty() { String::new() } else { format!(" {}", field.unit) }
+/// What stands behind a number, unless words stand in its place.
+fn suffix(field: &Field, number: f64) -> String {
+    let in_words = number == 0.0 && !field.zero.is_empty();
+    if field.unit.is_empty() || in_words { String::new() } else { format!(" {}", field.unit) }
 }
 
 fn integer(ui: &mut Ui, field: &Field, number: &mut i64) {
     let least = field.limits.least.max(0.0) as i64;
-    let (zero, unit) = (field.zero, suffix(field));
+    let (zero, unit) = (field.zero, suffix(field, *number as f64));
     let text = move |number: f64, _| {
-        if number == 0.0 && !zero.is_empty() {
-            zero.to_owned()
-        } else {
-            format!("{number:.0}{unit}")
-        }
+        if number == 0.0 && !zero.is_empty() { zero.to_owned() } else { format!("{number:.0}") }
     };
     ui.add(
         DragValue::new(number)
             .range(least..=i64::MAX)
             .clamp_existing_to_range(false)
+            .suffix(unit)
             .speed(1.0)
             .custom_formatter(text),
     );
@@ -111,20 +109,21 @@ fn integer(ui: &mut Ui, field: &Field, number: &mut i64) {
 /// A number over many orders of magnitude, written as in a recipe.
 fn float(ui: &mut Ui, field: &Field, number: &mut f64) {
     let speed = (*number * 0.02).max(1e-9);
-    let (zero, unit) = (field.zero, suffix(field));
+    let (zero, unit) = (field.zero, suffix(field, *number));
     let text = move |number: f64, _| {
         if number == 0.0 && !zero.is_empty() {
             zero.to_owned()
         } else if number != 0.0 && number.abs() < 0.01 {
-            format!("{number:e}{unit}")
+            format!("{number:e}")
         } else {
-            format!("{number}{unit}")
+            format!("{number}")
         }
     };
     ui.add(
         DragValue::new(number)
             .range(field.limits.range())
             .clamp_existing_to_range(false)
+            .suffix(unit)
             .speed(speed)
             .custom_formatter(text),
     );
