@@ -159,7 +159,7 @@ struct Clock {
 
 impl Observer for Clock {
     fn before_step(&mut self) -> Flow {
-        Flow::Go(None)
+        Flow::Go
     }
     fn after_step(&mut self, _: u64, _: u64, metrics: &Metrics) {
         let now = Instant::now();

@@ -71,7 +71,7 @@ fn material(run: &Path, device: &Device) -> Material {
         if pair.split == "held_out" {
             held_out.extend(pair.human.and_then(|side| of(side.index() == 1, 0.0)));
         } else {
-            trained.extend(of(pair.label.index() == 1, pair.margin()));
+            trained.extend(of(pair.label.index() == 1, pair.margin));
         }
     }
     for pairs in [&mut trained, &mut held_out] {
@@ -101,7 +101,7 @@ struct Look<'a> {
 
 impl Observer for Look<'_> {
     fn before_step(&mut self) -> Flow {
-        Flow::Go(None)
+        Flow::Go
     }
     fn after_step(&mut self, _: u64, _: u64, _: &Metrics) {}
     fn wants_checkpoint(&mut self, step: u64, total: u64) -> bool {

@@ -41,7 +41,7 @@ pub(crate) struct Silent;
 
 impl Observer for Silent {
     fn before_step(&mut self) -> Flow {
-        Flow::Go(None)
+        Flow::Go
     }
     fn after_step(&mut self, _: u64, _: u64, _: &Metrics) {}
     fn wants_checkpoint(&mut self, _: u64, _: u64) -> bool {

@@ -89,11 +89,11 @@ struct Watch {
 
 impl Observer for Watch {
     fn before_step(&mut self) -> Flow {
-        Flow::Go(None)
+        Flow::Go
     }
 
     fn after_step(&mut self, step: u64, total: u64, metrics: &Metrics) {
-        let stage = Stage::Policy;
+        let stage = Stage::POLICY;
         let told = Event::Step { stage, step, metrics: metrics.clone() };
         for event in [told, Event::Progress { stage, done: step, total }] {
             self.event_bytes += serde_json::to_string(&event).expect("JSON").len() + 1;

@@ -72,6 +72,9 @@ fn on(name: String) -> WgpuSetup {
 /// Pairs whose margins and labels follow from their number.
 fn annotated(count: usize) -> Vec<AnnotatedPair> {
     let pair = |i: usize| AnnotatedPair {
+        pair: Some(i as u64),
+        margin: (i * 7919 % 1000) as f64 / 250.0,
+        columns: std::collections::BTreeMap::new(),
         split: if i % 10 == 9 { "held_out" } else { "unlabelled" }.to_owned(),
         prompt: format!("prompt {i:06}"),
         responses: ["yes ".repeat(1 + i % 5), format!("No {}", i % 13)],

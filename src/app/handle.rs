@@ -216,9 +216,16 @@ impl App {
 
     fn set_threshold(&mut self, value: f64) {
         self.control(|run| run.control().set_threshold(value));
-        let mut recipe = self.state.recipe.clone();
-        recipe.confidence.threshold = value;
-        self.set_recipe(recipe);
+        if self.state.problem.is_some() {
+            // It may be the threshold's own.
+            let mut recipe = self.state.recipe.clone();
+            recipe.confidence.threshold = value;
+            self.set_recipe(recipe);
+        } else {
+            // The slider holds to its limits, and nothing else has changed.
+            self.state.recipe.confidence.threshold = value;
+            self.weigh();
+        }
     }
 
     fn demo(&mut self) {

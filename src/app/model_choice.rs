@@ -7,11 +7,11 @@ use super::state::Scene;
 use super::theme::Palette;
 use super::{format, widgets};
 use crate::hub::{CachedModel, HubName, Kind};
-use crate::run::{AnnotatorKind, Recipe};
+use crate::run::Recipe;
 
 /// The roles for which a recipe names no model.
 pub(crate) fn missing(recipe: &Recipe) -> Vec<Role> {
-    let weak = recipe.annotator.kind == AnnotatorKind::RewardHead;
+    let weak = recipe.annotator.kind.reads().model();
     let annotator = (weak && recipe.annotator.model.is_empty()).then_some(Role::Annotator);
     let policy = recipe.policy.model.is_empty().then_some(Role::Policy);
     annotator.into_iter().chain(policy).collect()

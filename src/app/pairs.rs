@@ -32,7 +32,7 @@ impl PairTable {
     pub fn new(pairs: Vec<AnnotatedPair>) -> Self {
         let length = |text: &str| text.chars().count() as i32;
         Self {
-            margins: pairs.iter().map(AnnotatedPair::margin).collect(),
+            margins: pairs.iter().map(|pair| pair.margin).collect(),
             longer: pairs.par_iter().map(|p| length(p.chosen()) - length(p.rejected())).collect(),
             agrees: pairs.iter().map(AnnotatedPair::agrees).collect(),
             unlabelled: (0..pairs.len()).filter(|&i| pairs[i].split == "unlabelled").collect(),

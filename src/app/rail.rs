@@ -8,8 +8,7 @@ use super::command::Command;
 use super::format;
 use super::state::{Scene, State};
 use super::theme::Palette;
-use crate::run::{AnnotatorKind, Stage, Status};
-use crate::train::Training;
+use crate::run::{Part, Shows, Stage, Status};
 
 /// How far a stage is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,62 +27,34 @@ pub(crate) enum Mark {
     Failed,
 }
 
-/// One entry of the rail.
+/// A part of the way with its stages: one entry of the rail.
 pub(crate) struct Entry {
-    /// Its name.
-    pub title: &'static str,
-    /// What it does, for a tooltip.
-    pub explanation: &'static str,
+    /// What it says of itself.
+    pub part: &'static Part,
     /// Its stages.
-    pub stages: &'static [Stage],
-    /// The panel that shows it.
-    pub panel: &'static str,
+    pub stages: Vec<Stage>,
 }
 
 /// The entries, in order.
-pub(crate) const ENTRIES: [Entry; 5] = [
-    Entry {
-        title: "Data",
-        explanation: "Read preference files and split them by prompt",
-        stages: &[Stage::Data],
-        panel: "Data",
-    },
-    Entry {
-        title: "Annotator",
-        explanation: "Train a weak model on the human labels",
-        stages: &[Stage::Annotator],
-        panel: "Curves",
-    },
-    Entry {
-        title: "Confidence",
-        explanation: "Let it label the rest, each label with a confidence",
-        stages: &[Stage::Confidence],
-        panel: "Confidence",
-    },
-    Entry {
-        title: "Align",
-        explanation: "Fine-tune the policy, then optimise it on the weighted pairs",
-        stages: &[Stage::Sft, Stage::Reference, Stage::Policy],
-        panel: "Curves",
-    },
-    Entry {
-        title: "Evaluate",
-        explanation: "Measure on pairs that nothing was trained on",
-        stages: &[Stage::Evaluate],
-        panel: "Report",
-    },
-];
+pub(crate) fn entries() -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for stage in Stage::all() {
+        let part = stage.about().part;
+        match entries.last_mut().filter(|entry| entry.part == part) {
+            Some(entry) => entry.stages.push(stage),
+            None => entries.push(Entry { part, stages: vec![stage] }),
+        }
+    }
+    entries
+}
 
-/// The name of a stage, for a person.
-pub(crate) fn stage_title(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Data => "Data",
-        Stage::Annotator => "Annotator",
-        Stage::Confidence => "Confidence",
-        Stage::Sft => "Fine-tuning",
-        Stage::Reference => "Reference",
-        Stage::Policy => "Policy",
-        Stage::Evaluate => "Evaluate",
+/// The panel that shows what there is to be seen of a part.
+fn panel(shows: Shows) -> &'static str {
+    match shows {
+        Shows::Data => "Data",
+        Shows::Curves => "Curves",
+        Shows::Confidence => "Confidence",
+        Shows::Report => "Report",
     }
 }
 
@@ -101,23 +72,12 @@ pub(crate) fn mark(state: &State, stage: Stage) -> Mark {
             _ => Mark::Working(s.done, s.total, state.pace.seconds_left(stage, &s)),
         };
     }
-    let later_began = Stage::ALL
-        .iter()
-        .any(|other| *other > stage && view.stages.get(other).is_some_and(|o| o.started));
-    if later_began || view.status == Status::Finished || has_nothing_to_do(state, stage) {
+    let mut later = view.stages.iter().filter(|(other, _)| **other > stage);
+    let later_began = later.any(|(_, other)| other.started);
+    if later_began || view.status == Status::Finished || stage.is_skipped(&state.recipe) {
         Mark::Skipped
     } else {
         Mark::Waiting
-    }
-}
-
-fn has_nothing_to_do(state: &State, stage: Stage) -> bool {
-    let idle = |t: &Training| t.epochs == 0.0 && t.steps == 0;
-    match stage {
-        Stage::Annotator => state.recipe.annotator.kind != AnnotatorKind::RewardHead,
-        Stage::Sft => idle(&state.recipe.sft.training),
-        Stage::Policy => idle(&state.recipe.policy.training),
-        _ => false,
     }
 }
 
@@ -182,9 +142,10 @@ pub(crate) fn ui(ui: &mut Ui, scene: &mut Scene<'_>) {
     ui.spacing_mut().item_spacing.y = 0.0;
     ui.add_space(4.0);
     let mut above: Option<Pos2> = None;
-    for entry in &ENTRIES {
+    for entry in &entries() {
         let (main, text) = entry_mark(scene.state, entry);
-        let (center, clicked) = line(ui, entry.title, main, &text, entry.explanation, true);
+        let (center, clicked) =
+            line(ui, entry.part.title, main, &text, entry.part.explanation, true);
         if let Some(above) = above {
             let color = Palette::get(ui).line;
             ui.painter().line_segment(
@@ -195,14 +156,21 @@ pub(crate) fn ui(ui: &mut Ui, scene: &mut Scene<'_>) {
         above = Some(center);
         let mut clicked = clicked;
         if entry.stages.len() > 1 {
-            for stage in entry.stages {
+            for stage in &entry.stages {
                 let mark = mark(scene.state, *stage);
-                clicked |=
-                    line(ui, stage_title(*stage), mark, &words(mark), entry.explanation, false).1;
+                clicked |= line(
+                    ui,
+                    stage.about().title,
+                    mark,
+                    &words(mark),
+                    entry.part.explanation,
+                    false,
+                )
+                .1;
             }
         }
         if clicked {
-            scene.send(Command::Show(entry.panel));
+            scene.send(Command::Show(panel(entry.part.shows)));
         }
     }
 }

@@ -6,7 +6,7 @@ use egui::{
     Visuals, vec2,
 };
 
-use crate::run::Stage;
+use crate::run::{Stage, Whose};
 
 /// The colours of one theme that egui's own visuals have no name for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,10 +100,10 @@ impl Palette {
 
     /// The colour of a stage's curves.
     pub(crate) fn stage(&self, stage: Stage) -> Color32 {
-        match stage {
-            Stage::Annotator | Stage::Confidence | Stage::Data => self.annotator,
-            Stage::Sft => self.sft,
-            Stage::Reference | Stage::Policy | Stage::Evaluate => self.accent,
+        match stage.about().model {
+            Whose::Annotator => self.annotator,
+            Whose::Reference => self.sft,
+            Whose::Policy => self.accent,
         }
     }
 

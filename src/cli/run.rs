@@ -139,7 +139,7 @@ impl Screen {
     }
 
     fn begin(&mut self, stage: Stage, total: u64) {
-        if stage == Stage::Data {
+        if !stage.about().computes {
             return;
         }
         let bar = if self.interactive { ProgressBar::new(total) } else { ProgressBar::hidden() };
@@ -180,7 +180,7 @@ impl Screen {
         if let Some(bar) = self.bars.get(&stage) {
             bar.finish_and_clear();
         }
-        if stage != Stage::Data {
+        if stage.about().computes {
             self.line(&format!("{:>10} done in {seconds:.1} s", stage.name()));
         }
     }

@@ -1,11 +1,12 @@
 //! What the annotator said of each pair, as a Parquet table that other programs read too.
 
 use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use parquet::basic::Compression;
+use parquet::basic::{Compression, ConvertedType, Repetition, Type as Physical};
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
@@ -13,13 +14,15 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::record::{Field, Row};
-use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::Type;
 
 use super::{DataError, Side};
 
-/// A pair with the annotator's scores.
+/// A pair with what the annotator says of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnnotatedPair {
+    /// The pair's place among all that the run has read; unknown in tables of 0.1.0.
+    pub pair: Option<u64>,
     /// `unlabelled` or `held_out`.
     pub split: String,
     /// The prompt as text.
@@ -28,10 +31,14 @@ pub struct AnnotatedPair {
     pub responses: [String; 2],
     /// Which of them a human preferred, if known.
     pub human: Option<Side>,
-    /// The annotator's scores of both.
+    /// The annotator's scores of both; where it says a margin or a probability, the other one's is 0.
     pub scores: [f32; 2],
     /// The weak label: see [`weak_label`].
     pub label: Side,
+    /// d ≥ 0, how much better the preferred one is: |s₁ − s₂| where both have scores.
+    pub margin: f64,
+    /// What else the annotator says, by name: a spread, the scores of another one.
+    pub columns: BTreeMap<String, f64>,
 }
 
 /// The response with the higher score. Between equal ones `coin` decides, and not their order,
@@ -45,11 +52,6 @@ pub fn weak_label(scores: [f32; 2], coin: impl FnOnce() -> Side) -> Side {
 }
 
 impl AnnotatedPair {
-    /// d = |s₁ − s₂| ≥ 0.
-    pub fn margin(&self) -> f64 {
-        (f64::from(self.scores[0]) - f64::from(self.scores[1])).abs()
-    }
-
     /// The response that the weak label prefers.
     pub fn chosen(&self) -> &str {
         &self.responses[self.label.index()]
@@ -63,21 +65,92 @@ impl AnnotatedPair {
     /// Whether a human agrees with the annotator; a tie agrees with nobody, whatever the coin says.
     /// `None` where no human spoke.
     pub fn agrees(&self) -> Option<bool> {
-        self.human.map(|side| side == self.label && self.margin() > 0.0)
+        self.human.map(|side| side == self.label && self.margin > 0.0)
     }
 }
 
-const SCHEMA: &str = "message annotations {
-    required binary split (UTF8);
-    required binary prompt (UTF8);
-    required binary response_1 (UTF8);
-    required binary response_2 (UTF8);
-    required int32 human;
-    required float score_1;
-    required float score_2;
-    required int32 label;
-    required double margin;
-}";
+/// Where the values of a column come from.
+enum Values<'a> {
+    /// A text.
+    Text(fn(&AnnotatedPair) -> &str),
+    /// 1 or 2, 0 for unknown.
+    Side(fn(&AnnotatedPair) -> Option<Side>),
+    /// A number that every row has.
+    Float(fn(&AnnotatedPair) -> f32),
+    /// A number that a row may lack.
+    Double(&'a dyn Fn(&AnnotatedPair) -> Option<f64>),
+    /// A whole number that a row may lack.
+    Whole(fn(&AnnotatedPair) -> Option<u64>),
+}
+
+/// The columns that every table has.
+const COLUMNS: &[(&str, Values<'static>)] = &[
+    ("pair", Values::Whole(|p| p.pair)),
+    ("split", Values::Text(|p| &p.split)),
+    ("prompt", Values::Text(|p| &p.prompt)),
+    ("response_1", Values::Text(|p| &p.responses[0])),
+    ("response_2", Values::Text(|p| &p.responses[1])),
+    ("human", Values::Side(|p| p.human)),
+    ("score_1", Values::Float(|p| p.scores[0])),
+    ("score_2", Values::Float(|p| p.scores[1])),
+    ("label", Values::Side(|p| Some(p.label))),
+    ("margin", Values::Double(&|p| Some(p.margin))),
+];
+
+impl Values<'_> {
+    fn column(&self, name: &str) -> Result<Type, ParquetError> {
+        let (physical, converted, repetition) = match self {
+            Self::Text(_) => (Physical::BYTE_ARRAY, ConvertedType::UTF8, Repetition::REQUIRED),
+            Self::Side(_) => (Physical::INT32, ConvertedType::NONE, Repetition::REQUIRED),
+            Self::Float(_) => (Physical::FLOAT, ConvertedType::NONE, Repetition::REQUIRED),
+            Self::Double(_) => (Physical::DOUBLE, ConvertedType::NONE, Repetition::OPTIONAL),
+            Self::Whole(_) => (Physical::INT64, ConvertedType::NONE, Repetition::OPTIONAL),
+        };
+        Type::primitive_type_builder(name, physical)
+            .with_converted_type(converted)
+            .with_repetition(repetition)
+            .build()
+    }
+
+    fn write(
+        &self,
+        writer: &mut ColumnWriter<'_>,
+        pairs: &[AnnotatedPair],
+    ) -> Result<(), ParquetError> {
+        match (self, writer) {
+            (Self::Text(of), ColumnWriter::ByteArrayColumnWriter(w)) => {
+                let texts: Vec<ByteArray> = pairs.iter().map(|p| ByteArray::from(of(p))).collect();
+                w.write_batch(&texts, None, None)?;
+            }
+            (Self::Side(of), ColumnWriter::Int32ColumnWriter(w)) => {
+                let sides: Vec<i32> = pairs.iter().map(|p| number(of(p))).collect();
+                w.write_batch(&sides, None, None)?;
+            }
+            (Self::Float(of), ColumnWriter::FloatColumnWriter(w)) => {
+                let numbers: Vec<f32> = pairs.iter().map(of).collect();
+                w.write_batch(&numbers, None, None)?;
+            }
+            (Self::Double(of), ColumnWriter::DoubleColumnWriter(w)) => {
+                let (known, there) = known(pairs.iter().map(of));
+                w.write_batch(&known, Some(&there), None)?;
+            }
+            (Self::Whole(of), ColumnWriter::Int64ColumnWriter(w)) => {
+                let whole = |p: &AnnotatedPair| of(p).and_then(|n| i64::try_from(n).ok());
+                let (known, there) = known(pairs.iter().map(whole));
+                w.write_batch(&known, Some(&there), None)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The values that are there, and for each row whether it has one.
+fn known<T>(values: impl Iterator<Item = Option<T>>) -> (Vec<T>, Vec<i16>) {
+    let all: Vec<Option<T>> = values.collect();
+    let there = all.iter().map(|value| i16::from(value.is_some())).collect();
+    (all.into_iter().flatten().collect(), there)
+}
 
 fn number(side: Option<Side>) -> i32 {
     side.map_or(0, |side| side.index() as i32 + 1)
@@ -85,8 +158,8 @@ fn number(side: Option<Side>) -> i32 {
 
 /// Write annotations: first under a temporary name, then renamed.
 ///
-/// Columns: split, prompt, response_1, response_2, human and label (1 or 2; 0: unknown),
-/// score_1, score_2, margin.
+/// Columns: pair, split, prompt, response_1, response_2, human and label (1 or 2; 0: unknown),
+/// score_1, score_2, margin, and those that the annotator names itself.
 ///
 /// # Errors
 ///
@@ -100,46 +173,30 @@ fn write_table(
     file: &mut (impl Write + Send),
     pairs: &[AnnotatedPair],
 ) -> Result<(), ParquetError> {
-    let schema = Arc::new(parse_message_type(SCHEMA)?);
+    let own = |name: &str| !COLUMNS.iter().any(|(known, _)| *known == name);
+    let more: BTreeSet<&str> = pairs
+        .iter()
+        .flat_map(|p| p.columns.keys())
+        .map(String::as_str)
+        .filter(|n| own(n))
+        .collect();
+    let read: Vec<_> = more
+        .iter()
+        .map(|name| move |pair: &AnnotatedPair| pair.columns.get(*name).copied())
+        .collect();
+    let more = more.iter().zip(&read).map(|(name, read)| (*name, Values::Double(read)));
+    let more: Vec<(&str, Values<'_>)> = more.collect();
+    let columns = || COLUMNS.iter().chain(&more);
+    let fields: Result<Vec<_>, _> =
+        columns().map(|(name, values)| values.column(name).map(Arc::new)).collect();
+    let schema = Type::group_type_builder("annotations").with_fields(fields?).build()?;
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
+    let mut writer = SerializedFileWriter::new(file, Arc::new(schema), Arc::new(properties))?;
     let mut group = writer.next_row_group()?;
-    let mut index = 0;
-    while let Some(mut column) = group.next_column()? {
-        match column.untyped() {
-            ColumnWriter::ByteArrayColumnWriter(w) => {
-                let text = |p: &AnnotatedPair| match index {
-                    0 => ByteArray::from(p.split.as_str()),
-                    1 => ByteArray::from(p.prompt.as_str()),
-                    2 => ByteArray::from(p.responses[0].as_str()),
-                    _ => ByteArray::from(p.responses[1].as_str()),
-                };
-                w.write_batch(&pairs.iter().map(text).collect::<Vec<_>>(), None, None)?;
-            }
-            ColumnWriter::Int32ColumnWriter(w) => {
-                let side = |p: &AnnotatedPair| {
-                    if index == 4 { number(p.human) } else { number(Some(p.label)) }
-                };
-                w.write_batch(&pairs.iter().map(side).collect::<Vec<_>>(), None, None)?;
-            }
-            ColumnWriter::FloatColumnWriter(w) => {
-                w.write_batch(
-                    &pairs.iter().map(|p| p.scores[index - 5]).collect::<Vec<_>>(),
-                    None,
-                    None,
-                )?;
-            }
-            ColumnWriter::DoubleColumnWriter(w) => {
-                w.write_batch(
-                    &pairs.iter().map(AnnotatedPair::margin).collect::<Vec<_>>(),
-                    None,
-                    None,
-                )?;
-            }
-            _ => {}
-        }
+    for (_, values) in columns() {
+        let Some(mut column) = group.next_column()? else { break };
+        values.write(column.untyped(), pairs)?;
         column.close()?;
-        index += 1;
     }
     group.close()?;
     writer.close()?;
@@ -184,17 +241,31 @@ fn from_row(row: &Row) -> Option<AnnotatedPair> {
         Field::Float(value) => Some(*value),
         _ => None,
     };
+    let double = |field: &Field| match field {
+        Field::Double(value) => Some(*value),
+        _ => None,
+    };
+    let pair = match field("pair") {
+        Some(Field::Long(pair)) => u64::try_from(*pair).ok(),
+        _ => None,
+    };
+    let own = |name: &str| !COLUMNS.iter().any(|(known, _)| *known == name);
+    let more = row.get_column_iter().filter(|(name, _)| own(name));
+    let columns = more.filter_map(|(name, field)| Some((name.clone(), double(field)?))).collect();
     let side = |name: &str| match field(name) {
         Some(Field::Int(1)) => Some(Side::First),
         Some(Field::Int(2)) => Some(Side::Second),
         _ => None,
     };
     Some(AnnotatedPair {
+        pair,
         split: text("split")?,
         prompt: text("prompt")?,
         responses: [text("response_1")?, text("response_2")?],
         human: side("human"),
         scores: [float("score_1")?, float("score_2")?],
         label: side("label")?,
+        margin: field("margin").and_then(double).filter(|margin| *margin >= 0.0)?,
+        columns,
     })
 }

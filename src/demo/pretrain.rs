@@ -154,7 +154,7 @@ struct Printer<'a> {
 
 impl Observer for Printer<'_> {
     fn before_step(&mut self) -> Flow {
-        Flow::Go(None)
+        Flow::Go
     }
 
     fn after_step(&mut self, step: u64, total: u64, metrics: &Metrics) {

@@ -19,9 +19,7 @@ pub(super) fn name(stage: Stage, step: u64) -> String {
 pub(super) fn is_name(found: &str) -> bool {
     let whole = found.strip_suffix(".partial").unwrap_or(found);
     let parts = whole.rsplit_once('-');
-    parts.is_some_and(|(stage, step)| {
-        Stage::ALL.iter().any(|known| known.name() == stage) && step.parse::<u64>().is_ok()
-    })
+    parts.is_some_and(|(stage, step)| Stage::named(stage).is_some() && step.parse::<u64>().is_ok())
 }
 
 /// Remove a checkpoint that is no longer needed, and nothing that no checkpoint holds; that it

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::{Event, Stage};
+use super::Event;
 
 /// Commands to a run; cheap to clone, safe to use from any thread.
 ///
@@ -85,7 +85,7 @@ impl Control {
         let at_stake = match event {
             Event::Finished { .. } | Event::Stopped | Event::Failed { .. } => false,
             Event::StageStarted { stage, .. } | Event::Progress { stage, .. }
-                if *stage == Stage::Data =>
+                if !stage.about().computes =>
             {
                 return;
             }

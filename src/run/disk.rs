@@ -5,10 +5,10 @@ use std::path::Path;
 use burn::tensor::Device;
 use serde::Serialize;
 
+use super::Recipe;
 use super::error::RunError;
 use super::sizes::footprint;
 use super::state::KEPT;
-use super::{AnnotatorKind, Recipe};
 use crate::model::Footprint;
 
 /// Bytes of the disk: what a run takes at its peak, and what there is.
@@ -38,7 +38,7 @@ impl Disk {
             }
         };
         let (annotator, policy) = (&recipe.annotator, &recipe.policy);
-        if annotator.kind == AnnotatorKind::RewardHead && annotator.training.epochs > 0.0 {
+        if annotator.kind.reads().model() && annotator.training.epochs > 0.0 {
             trained(&footprint(recipe, "annotator", device)?, annotator.lora.merge);
         }
         if policy.training.epochs > 0.0 {

@@ -63,7 +63,7 @@ impl Faults {
             }
         };
         let note = note(session, stage, reduced);
-        let threshold = session.state.now.threshold;
+        let threshold = session.threshold.get();
         self.next = Some(Next { note, reduced, threshold });
         let folder = session.folder.path().to_owned();
         Ok(Job::Resume { folder, device: Some(session.hardware.id.clone()) })
@@ -104,20 +104,15 @@ fn may_be_the_device(error: &RunError) -> bool {
 /// The stage whose plan the present one computes by, and the next smaller plan, if there is one.
 fn smaller(session: &Session<'_>, stage: Stage) -> Option<(Stage, Plan)> {
     let recipe = &session.recipe;
-    // The reference is computed in the parts in which the policy will be.
-    let planned = if stage == Stage::Reference { Stage::Policy } else { stage };
-    let (trains, whole) = match planned {
-        Stage::Annotator => (true, recipe.annotator.training.batch_size),
-        Stage::Sft => (true, recipe.sft.training.batch_size),
-        Stage::Policy => (true, recipe.policy.training.batch_size),
-        _ => (false, usize::MAX),
-    };
+    let planned = stage.definition().planned_as();
+    let training = planned.definition().training(recipe).map(|(_, training)| training);
+    let whole = training.map_or(usize::MAX, |training| training.batch_size);
     let plan = *session.state.now.plans.get(&planned)?;
     let at_once = if plan.micro_batch == 0 { whole } else { plan.micro_batch.min(whole) };
     let plan = Plan { aside: false, ..plan };
     if at_once > 1 {
         Some((planned, Plan { micro_batch: at_once.div_ceil(2), ..plan }))
-    } else if trains && !plan.recompute {
+    } else if training.is_some() && !plan.recompute {
         Some((planned, Plan { recompute: true, ..plan }))
     } else {
         None

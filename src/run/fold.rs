@@ -24,6 +24,11 @@ impl Report {
             Event::Warning { message, passing: false } if !self.warnings.contains(message) => {
                 self.warnings.push(message.clone());
             }
+            Event::Step { metrics, .. } => {
+                if let Some(share) = metrics.get("weight/kept") {
+                    self.policy.kept = Some(self.policy.kept.unwrap_or_default().and(share));
+                }
+            }
             Event::Measured { name, value, interval } => {
                 self.set(name, number(*value));
                 if let Some(interval) = interval {

@@ -13,8 +13,10 @@ mod fold;
 mod folder;
 mod folder_error;
 mod job;
+mod known;
 mod models;
 mod passes;
+mod planning;
 mod recipe;
 mod recipe_file;
 mod report;
@@ -25,13 +27,14 @@ mod stage;
 mod stages;
 mod state;
 mod summary;
+mod training;
 mod view;
 mod worker;
 
 pub use control::Control;
 pub use disk::Disk;
 pub use error::RunError;
-pub use estimate::{Advice, Estimate, StageEstimate, estimate, lengths_of};
+pub use estimate::{Advice, Estimate, estimate};
 pub use event::Event;
 pub use folder::{can_resume, new_folder, read_events};
 pub use folder_error::FolderError;
@@ -39,15 +42,14 @@ pub use job::Job;
 pub use models::{fetch_model, find_model};
 pub use passes::{check_passes, keep_passes_in, passes_folder};
 pub use recipe::{
-    AnnotatorKind, AnnotatorSettings, DataSettings, EvaluateSettings, Normalisation,
-    PolicySettings, Recipe, Setting, SftSettings,
+    AnnotatorSettings, DataSettings, EvaluateSettings, Normalisation, PolicySettings, Recipe,
+    Setting, SftSettings,
 };
 pub use recipe_file::RecipeError;
-pub use report::{AnnotatorReport, ConfidenceReport, DataReport, PolicyReport, Report};
-pub(crate) use session::Session;
-pub use stage::Stage;
+pub use report::{AnnotatorReport, ConfidenceReport, DataReport, KeptReport, PolicyReport, Report};
+pub use stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
 pub(crate) use stages::normal;
-pub use stages::{lengths_in, written};
+pub use stages::{lengths_in, lengths_of, written};
 pub use summary::{DataSummary, FileSummary, PromptsReport};
 pub use view::{Curves, Level, LogLine, MOST_POINTS, RunView, StageState, Status};
 pub use worker::{RunHandle, execute, spawn};

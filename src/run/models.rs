@@ -101,7 +101,7 @@ pub(super) fn pin_models(
     control: &Control,
     listener: &mut dyn FnMut(Event),
 ) -> Result<(), RunError> {
-    let needs_annotator = recipe.annotator.kind == super::AnnotatorKind::RewardHead;
+    let needs_annotator = recipe.annotator.kind.reads().model();
     let annotator = needs_annotator.then_some(&mut recipe.annotator.model);
     let gold = Some(&mut recipe.evaluate.gold).filter(|gold| !gold.is_empty());
     for field in annotator.into_iter().chain([&mut recipe.policy.model]).chain(gold) {

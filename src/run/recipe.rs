@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use crate::annotate::{Annotating, Annotator};
 use crate::data::{ColumnMap, Limits as ReadLimits, Media, Pairing, ReadSettings};
 use crate::device::{Candidate, Memory};
 use crate::model::{LoraSettings, Precision};
@@ -12,19 +13,6 @@ use crate::registry::{self, Choice, Constants};
 use crate::settings::{Field, Limits, Settings, Words, settings};
 use crate::text::{ChatStyle, ControlWords};
 use crate::train::{PairSampling, Schedule, Training};
-
-/// Who labels the unlabelled split.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AnnotatorKind {
-    /// A Bradley–Terry reward head, trained on the labelled split.
-    #[default]
-    RewardHead,
-    /// The human labels themselves, with weight 1: the Human baseline.
-    Human,
-    /// The files: their labels, and the margins or probabilities that come with them.
-    File,
-}
 
 /// What a mean over weighted pairs divides by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,14 +127,10 @@ impl DataSettings {
 settings! {
     /// The weak annotator.
     pub struct AnnotatorSettings {
-        /// reward-head: train a scalar head on the labelled split; with annotator.epochs = 0, take a reward model as it is. human: take the human labels, weight 1. file: take the labels of the files with the margins or probabilities that come with them (see data.columns.margin).
-        pub kind: AnnotatorKind = AnnotatorKind::RewardHead => {
+        /// Who labels the unlabelled split.
+        pub kind: Choice<dyn Annotator> = Choice::default() => {
             title: "Who labels",
-            words: Words::Of(&[
-                ("reward-head", "a weak model"),
-                ("human", "humans (baseline)"),
-                ("file", "the files (with their confidence)"),
-            ]),
+            words: Words::Listed(registry::words::<dyn Annotator>),
         },
         /// Folder of a Hugging Face checkpoint, a name on the hub (org/name), or builtin:weak.
         pub model: String = String::new() => { aliases: &["model_name_or_path"] },
@@ -167,6 +151,9 @@ settings! {
         /// What is trained of it.
         #[section(lora)]
         pub lora: LoraSettings = LoraSettings::default(),
+        /// The constants of annotators.
+        #[serde(flatten)]
+        pub constants: Annotating = Annotating::default(),
     }
 }
 

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
+use super::Recipe;
 use super::recipe::Setting;
-use super::{AnnotatorKind, Recipe};
+use crate::annotate::without_model;
 use crate::hub::HubName;
 use crate::legible::quoted;
-use crate::model::{Precision, base_of};
+use crate::model::{LoraSettings, Precision, base_of};
 
 /// Why a recipe cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -159,8 +160,14 @@ impl Recipe {
                     .to_owned(),
             ));
         }
-        if self.annotator.kind == AnnotatorKind::RewardHead && self.annotator.model.is_empty() {
-            return Err(invalid("annotator.model", "annotator.model is missing; name a model folder, or a model on the hub (org/name), or set annotator.kind = \"human\" or \"file\"".to_owned()));
+        if self.annotator.kind.reads().model() && self.annotator.model.is_empty() {
+            return Err(invalid(
+                "annotator.model",
+                format!(
+                    "annotator.model is missing; name a model folder, or a model on the hub (org/name), or set annotator.kind = {}",
+                    without_model()
+                ),
+            ));
         }
         self.check_numbers().map_err(|(key, found)| invalid(&key, found))?;
         if !d.chat_template.is_empty() && !Path::new(&d.chat_template).is_file() {
@@ -220,6 +227,14 @@ impl Recipe {
     /// The model field of a section, `annotator` or `policy`.
     pub(super) fn model(&self, section: &str) -> &str {
         if section == "annotator" { &self.annotator.model } else { &self.policy.model }
+    }
+
+    /// How the weights of a section's model are stored, and what is trained of it.
+    pub(super) fn storage(&self, section: &str) -> (Precision, &LoraSettings) {
+        match section {
+            "annotator" => (self.annotator.precision, &self.annotator.lora),
+            _ => (self.policy.precision, &self.policy.lora),
+        }
     }
 
     fn resolve_paths(&mut self, folder: &Path) {

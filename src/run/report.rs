@@ -64,11 +64,36 @@ pub struct ConfidenceReport {
     pub agreement_kept: Option<f64>,
 }
 
+/// How many pairs of its steps a threshold left with a weight above 0, whatever it was then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KeptReport {
+    /// Mean share over the steps so far.
+    #[serde(with = "crate::finite")]
+    pub mean: f64,
+    /// Share in the last step.
+    #[serde(with = "crate::finite")]
+    pub last: f64,
+    /// Steps so far.
+    pub steps: u64,
+}
+
+impl KeptReport {
+    /// With the share of one more step.
+    pub(crate) fn and(self, share: f64) -> Self {
+        let steps = self.steps + 1;
+        Self { mean: self.mean + (share - self.mean) / steps as f64, last: share, steps }
+    }
+}
+
 /// Policy part of a report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PolicyReport {
     /// Optimiser steps.
     pub steps: u64,
+    /// Pairs with weight above 0, step by step, with the threshold in force; `null` where labels are not
+    /// weighed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptReport>,
     /// Mean β-scaled margin on the held-out split under human labels; `null` if empty.
     #[serde(default, with = "crate::finite")]
     pub rewards_margin: Option<f64>,

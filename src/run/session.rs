@@ -5,24 +5,14 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 
-use super::checkpoint::{self, Checkpointing, Snapshot, Writing, Written};
-use super::checkpoint_folder::{self, MOMENTS, WEIGHTS};
 use super::error::RunError;
 use super::folder::RunFolder;
-use super::passes::Passes;
-use super::state::{CHECKPOINTS, CheckpointState, Done, Moment, State, UnderWay};
-use super::{Control, Event, Recipe, Stage};
-use crate::annotate::scoring_needs;
-use crate::batch::Sequence;
+use super::stage::Stage;
+use super::state::{Done, Moment, State, UnderWay};
+use super::{Control, Event, Recipe};
 use crate::device;
 use crate::files::{Checksums, checksums};
-use crate::model::{
-    Decoder, Footprint, Needs, Precision, load_named, take_tensors, trained_handles,
-};
-use crate::train::{
-    AdamW, Ended, Flow, Metrics, NonFinite, Observer, Order, Plan, Start, Task, TrainError,
-    Training,
-};
+use crate::train::Threshold;
 
 /// A run under way.
 pub(crate) struct Session<'a> {
@@ -35,6 +25,8 @@ pub(crate) struct Session<'a> {
     /// Bytes that a stage may take of the device's memory, where that is known.
     pub(crate) memory: Option<u64>,
     pub(crate) control: Control,
+    /// The threshold in force.
+    pub(crate) threshold: Threshold,
     pub(crate) listener: &'a mut dyn FnMut(Event),
     pub(crate) begun: Instant,
     /// Seconds of earlier sittings.
@@ -105,31 +97,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// What a model said of sequences in earlier runs.
-    pub(crate) fn passes(&mut self, decoder: &Decoder, reads: &str) -> Result<Passes, RunError> {
-        let (passes, problem) = Passes::open(decoder, reads);
-        match problem {
-            Some(message) => self.warn(message)?,
-            None if passes.found() > 0 => {
-                let message = format!("{} numbers of earlier runs are at hand", passes.found());
-                self.emit(Event::Note { message })?;
-            }
-            None => {}
-        }
-        Ok(passes)
-    }
-
-    /// Keep what a model said for runs to come; that it cannot be kept fails no run.
-    pub(crate) fn keep_passes(&mut self, passes: Passes) -> Result<(), RunError> {
-        match passes.save() {
-            Ok(()) => Ok(()),
-            Err(e) => self.warn(format!(
-                "what the model said is not kept for other runs: {e}; set CONFIDE_CACHE to a folder that can be written, or to nothing"
-            )),
-        }
-    }
-
-    fn note_memory(&mut self) {
+    pub(crate) fn note_memory(&mut self) {
         let now = device::peak_memory(&self.device).unwrap_or(0);
         self.peak_memory = self.peak_memory.max(now);
     }
@@ -142,7 +110,7 @@ impl Session<'_> {
         self.state.is_done(stage)
     }
 
-    /// Run a stage unless an earlier sitting completed it; `work` leaves its artifacts on disk,
+    /// Run a stage unless an earlier sitting completed it; `work` leaves its artefacts on disk,
     /// and names them with [`Session::produced`].
     pub(crate) fn stage(
         &mut self,
@@ -212,7 +180,7 @@ impl Session<'_> {
         )))
     }
 
-    fn moment(&mut self) -> Moment {
+    pub(crate) fn moment(&mut self) -> Moment {
         self.count();
         self.state.now.events_bytes = self.folder.events_bytes();
         self.state.now.clone()
@@ -226,6 +194,14 @@ impl Session<'_> {
     /// Bring what is counted elsewhere into the state.
     fn count(&mut self) {
         self.state.seconds = self.seconds();
+        self.state.now.threshold = self.threshold.get();
+    }
+
+    /// Take over a threshold that a person asked for.
+    pub(crate) fn move_threshold(&mut self) -> Result<(), RunError> {
+        let Some(value) = self.control.take_threshold() else { return Ok(()) };
+        self.threshold.set(value);
+        self.emit(Event::Threshold { value })
     }
 
     /// Wait while paused; `Err` if the user stopped the run.
@@ -245,348 +221,5 @@ impl Session<'_> {
         self.note_memory();
         self.emit(Event::Progress { stage, done, total })?;
         self.breathe()
-    }
-
-    /// How a training stage is computed: as an earlier sitting decided, or the fastest way that
-    /// fits.
-    pub(crate) fn plan(
-        &mut self,
-        stage: Stage,
-        footprint: &Footprint,
-        task: &dyn Task,
-        order: &Order,
-        training: &Training,
-    ) -> Result<Plan, RunError> {
-        self.plan_once(stage, |limit, reduced| match reduced {
-            Some(plan) => (plan, plan.needs(footprint, task, order, training)),
-            None => Plan::choose(footprint, task, order, training, limit),
-        })
-    }
-
-    /// How many sequences a stage without training computes at once.
-    pub(crate) fn scoring_batch(
-        &mut self,
-        stage: Stage,
-        footprint: &Footprint,
-        scores: bool,
-        sequences: &[&Sequence],
-        wanted: usize,
-    ) -> Result<usize, RunError> {
-        let plan = self.plan_once(stage, |limit, reduced| {
-            let wanted = reduced.map_or(wanted, |plan| plan.micro_batch);
-            let (size, needs) = scoring_needs(footprint, scores, sequences, wanted, limit);
-            (Plan { micro_batch: size, ..Plan::default() }, needs)
-        })?;
-        Ok(plan.micro_batch)
-    }
-
-    fn plan_once(
-        &mut self,
-        stage: Stage,
-        choose: impl FnOnce(Option<u64>, Option<Plan>) -> (Plan, Needs),
-    ) -> Result<Plan, RunError> {
-        if let Some(plan) = self.state.now.plans.get(&stage) {
-            return Ok(*plan);
-        }
-        let (plan, needs) = choose(self.memory, self.state.now.reduced.get(&stage).copied());
-        let plan = Plan { seed: self.recipe.seed ^ (stage as u64) << 32, ..plan };
-        if let Some(limit) = self.memory.filter(|limit| *limit < needs.total()) {
-            let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-            self.warn(format!(
-                "stage {} will take about {:.1} GiB, and the device has {:.1} GiB for it: it may fail; `confide estimate` tells what would fit",
-                stage.name(),
-                gib(needs.total()),
-                gib(limit)
-            ))?;
-        }
-        self.emit(Event::Planned { stage, plan, needs })?;
-        self.state.now.plans.insert(stage, plan);
-        Ok(plan)
-    }
-
-    /// Train a decoder in a stage, from its checkpoint if there is one.
-    pub(crate) fn train(
-        &mut self,
-        stage: Stage,
-        model: Decoder,
-        task: &mut dyn Task,
-        order: Order,
-        training: &Training,
-        plan: Plan,
-    ) -> Result<Decoder, RunError> {
-        let optimiser = AdamW::new(training.weight_decay);
-        let mut start = Start::fresh(model, optimiser, plan);
-        start.skipped = self.state.now.report.skipped_steps.get(&stage).copied().unwrap_or(0);
-        if let Some(checkpoint) = self.state.checkpoints(stage).last().cloned() {
-            self.restore(&mut start, &checkpoint)?;
-        }
-        task.set_threshold(self.state.now.threshold);
-        let mut observer = StageObserver {
-            stage,
-            tokens: start.tokens,
-            last: Instant::now(),
-            error: None,
-            aside: plan.aside,
-            writing: None,
-            cost: 0.0,
-            session: self,
-        };
-        let ended = crate::train::train(start, task, order, training, &mut observer);
-        let written = observer.finish_checkpoint();
-        if let Some(error) = observer.error.take() {
-            return Err(error);
-        }
-        drop(observer);
-        let ended = match ended {
-            Err(TrainError::Diverged { found, sound }) => {
-                written?;
-                return Err(self.diverged(stage, training, found, sound));
-            }
-            other => other?,
-        };
-        written?;
-        match ended {
-            Ended::Done(model) => Ok(*model),
-            Ended::Stopped => Err(RunError::Stopped),
-        }
-    }
-
-    /// Start from a checkpoint.
-    fn restore(&self, start: &mut Start, checkpoint: &CheckpointState) -> Result<(), RunError> {
-        let folder = self.folder.path().join(CHECKPOINTS).join(&checkpoint.folder);
-        let (weights, moments) =
-            (load_named(&folder.join(WEIGHTS))?, load_named(&folder.join(MOMENTS))?);
-        let fits = checkpoint::same_tensors(&weights, &trained_handles(&start.model));
-        fits.map_err(|found| {
-            RunError::Impossible(format!(
-                "{}: {found}; this is the checkpoint of another model: begin the run again",
-                folder.join(WEIGHTS).display()
-            ))
-        })?;
-        start.model = take_tensors(start.model.clone(), weights);
-        start.optimiser.restore(moments, checkpoint.step, &self.device);
-        start.step = checkpoint.step;
-        start.tokens = checkpoint.tokens;
-        Ok(())
-    }
-
-    /// Why a training that diverged ends, and what to change.
-    fn diverged(
-        &self,
-        stage: Stage,
-        training: &Training,
-        found: NonFinite,
-        sound: bool,
-    ) -> RunError {
-        let section = stage.name();
-        let precision = match stage {
-            Stage::Annotator => self.recipe.annotator.precision,
-            _ => self.recipe.policy.precision,
-        };
-        let all = self.folder.path().join(CHECKPOINTS);
-        let kept = match self.state.checkpoints(stage).last() {
-            Some(checkpoint) if sound => {
-                let folder = all.join(&checkpoint.folder);
-                format!("the last finite weights are in {}", folder.display())
-            }
-            Some(checkpoint) => {
-                let folder = all.join(&checkpoint.folder);
-                format!("the weights have overflowed too, earlier ones are in {}", folder.display())
-            }
-            None => "the weights have overflowed too, and none are kept".to_owned(),
-        };
-        let mut advice =
-            vec![format!("lower {section}.learning_rate, which is {:?}", training.learning_rate)];
-        if training.max_grad_norm <= 0.0 {
-            advice.push(format!("set {section}.max_grad_norm (1.0, say), which is off"));
-        }
-        if precision == Precision::F16 {
-            advice.push("take another precision than f16, which overflows early".to_owned());
-        }
-        if found.step == found.skipped + 1 {
-            advice.push(
-                "take another model: this one gave no finite number from the start".to_owned(),
-            );
-        }
-        RunError::Diverged {
-            stage: section,
-            found,
-            allowed: training.skip_nonfinite,
-            kept,
-            advice: advice.join(", or "),
-        }
-    }
-}
-
-/// The share of the time that checkpoints may take.
-const COST: f64 = 0.02;
-
-/// Turns what the training loop tells into events and checkpoints.
-struct StageObserver<'a, 'b> {
-    stage: Stage,
-    tokens: u64,
-    last: Instant,
-    /// The first failure to report; training is then stopped.
-    error: Option<RunError>,
-    /// Whether checkpoints are written while training goes on.
-    aside: bool,
-    /// A checkpoint that is being written.
-    writing: Option<Writing>,
-    /// Seconds that the last one took.
-    cost: f64,
-    session: &'a mut Session<'b>,
-}
-
-impl StageObserver<'_, '_> {
-    fn keep(&mut self, result: Result<(), RunError>) {
-        if let Err(error) = result {
-            self.error.get_or_insert(error);
-        }
-    }
-
-    fn write_checkpoint(
-        &mut self,
-        step: u64,
-        model: &Decoder,
-        optimiser: &AdamW,
-    ) -> Result<(), RunError> {
-        self.finish_checkpoint()?;
-        let session = &mut *self.session;
-        // A run that is stopped where it went on has this one already.
-        if session.state.checkpoints(self.stage).last().is_some_and(|last| last.step == step) {
-            return session.save_state();
-        }
-        session.emit(Event::Checkpoint { stage: self.stage, step })?;
-        let moment = session.moment();
-        let job = Checkpointing {
-            snapshot: Snapshot::take(model, optimiser),
-            checkpoint: CheckpointState {
-                step,
-                tokens: self.tokens,
-                folder: checkpoint_folder::name(self.stage, step),
-                files: Checksums::new(),
-                moment,
-            },
-            state: session.state.clone(),
-            keeper: session.folder.keeper()?,
-        };
-        if !self.aside {
-            return self.checkpoint_written(job.write());
-        }
-        match job.write_aside() {
-            Ok(thread) => {
-                self.writing = Some(thread);
-                Ok(())
-            }
-            Err(source) => {
-                let path = self.session.folder.path().join(CHECKPOINTS);
-                Err(RunError::Write { path, source })
-            }
-        }
-    }
-
-    /// Wait for a checkpoint that is being written.
-    fn finish_checkpoint(&mut self) -> Result<(), RunError> {
-        let Some(thread) = self.writing.take() else { return Ok(()) };
-        let written = thread.join().unwrap_or_else(|panic| Err(RunError::panic(&*panic)));
-        self.checkpoint_written(written)
-    }
-
-    /// Where it could not be written, the ones before are still those to go on from.
-    fn checkpoint_written(&mut self, written: Result<Written, RunError>) -> Result<(), RunError> {
-        let Written { checkpoint, seconds } = written?;
-        self.session.state.add_checkpoint(checkpoint);
-        self.cost = seconds;
-        Ok(())
-    }
-}
-
-impl Drop for StageObserver<'_, '_> {
-    /// Where training panics, nobody else may write the state of the run meanwhile.
-    fn drop(&mut self) {
-        if let Err(error) = self.finish_checkpoint() {
-            log::warn!("{error}");
-        }
-    }
-}
-
-impl Observer for StageObserver<'_, '_> {
-    fn before_step(&mut self) -> Flow {
-        if let Err(error) = self.session.breathe() {
-            if !matches!(error, RunError::Stopped) {
-                self.keep(Err(error));
-            }
-            return Flow::Stop;
-        }
-        if self.error.is_some() {
-            return Flow::Stop;
-        }
-        let threshold = self.session.control.take_threshold();
-        if let Some(value) = threshold {
-            self.session.state.now.threshold = value;
-            let told = self.session.emit(Event::Threshold { value });
-            self.keep(told);
-        }
-        Flow::Go(threshold)
-    }
-
-    fn after_step(&mut self, step: u64, total: u64, metrics: &Metrics) {
-        self.tokens = metrics.get("num_tokens").unwrap_or(0.0) as u64;
-        self.session.note_memory();
-        let told = self
-            .session
-            .emit(Event::Step { stage: self.stage, step, metrics: metrics.clone() })
-            .and_then(|()| {
-                self.session.emit(Event::Progress { stage: self.stage, done: step, total })
-            });
-        self.keep(told);
-    }
-
-    fn wants_checkpoint(&mut self, step: u64, total: u64) -> bool {
-        let wanted = self.session.recipe.checkpoint_seconds;
-        // Of large models on slow disks fewer, so that training has the time; none is asked for
-        // more often than that unless after every step.
-        let least = if wanted > 0.0 { wanted.max(self.cost / COST) } else { 0.0 };
-        let due = self.last.elapsed().as_secs_f64() >= least;
-        let busy = self.writing.as_ref().is_some_and(|thread| !thread.is_finished());
-        let wants = due && step < total && !busy;
-        if wants {
-            self.last = Instant::now();
-        }
-        wants
-    }
-
-    fn checkpoint(
-        &mut self,
-        step: u64,
-        model: &Decoder,
-        optimiser: &AdamW,
-    ) -> Result<(), TrainError> {
-        // Events that could not be written are missing in what a resume would go on from.
-        if let Some(error) = &self.error {
-            return Err(TrainError::Checkpoint(error.to_string()));
-        }
-        self.write_checkpoint(step, model, optimiser).map_err(|error| {
-            let words = error.to_string();
-            self.keep(Err(error));
-            TrainError::Checkpoint(words)
-        })
-    }
-
-    fn warn(&mut self, message: String) {
-        let told = self.session.warn(message);
-        self.keep(told);
-    }
-
-    fn skipped(&mut self, found: NonFinite, allowed: u64) {
-        let skipped = found.skipped + 1;
-        let name = format!("skipped_steps.{}", self.stage.name());
-        let told = self.session.measured(&name, skipped as f64);
-        self.keep(told);
-        self.warn(format!(
-            "{}: {found}, so the step is skipped ({skipped} of the {allowed} that {}.skip_nonfinite allows)",
-            self.stage.name(),
-            self.stage.name()
-        ));
     }
 }

@@ -17,10 +17,7 @@ pub(super) fn footprint(
     device: &Device,
 ) -> Result<Footprint, RunError> {
     let scored = section == "annotator";
-    let (precision, lora) = match scored {
-        true => (recipe.annotator.precision, &recipe.annotator.lora),
-        false => (recipe.policy.precision, &recipe.policy.lora),
-    };
+    let (precision, lora) = recipe.storage(section);
     let files = find_model(recipe.model(section))?;
     let adapter = adapter_of(&files, lora, section)?;
     footprint_of(&files, adapter.as_ref(), precision, scored, device)

@@ -1,4 +1,4 @@
-//! What a resumed run must know beyond its artifacts: `state.json`.
+//! What a resumed run must know beyond its artefacts: `state.json`.
 //!
 //! A file of the run counts only if the state names it, with the checksum that it has.
 

@@ -156,13 +156,11 @@ impl RunView {
 
     /// The stage at work, or the last one that began.
     pub fn current_stage(&self) -> Option<Stage> {
-        let began = |stage: &&Stage| self.stages.get(stage).is_some_and(|s| s.started);
-        Stage::ALL
-            .iter()
+        let began = |stage: &Stage| self.stages.get(stage).is_some_and(|s| s.started);
+        Stage::all()
             .filter(began)
             .find(|stage| !self.stages[stage].ended)
-            .or_else(|| Stage::ALL.iter().rev().find(began))
-            .copied()
+            .or_else(|| Stage::all().rev().find(began))
     }
 
     /// Fold one event.

@@ -16,6 +16,7 @@ use super::session::Session;
 use super::stages::run_all;
 use super::state::State;
 use super::{Control, Event, Report};
+use crate::train::Threshold;
 use crate::{device, legible};
 
 /// A run on its own thread.
@@ -139,6 +140,7 @@ fn open<'a>(
     let recipe = state.recipe.clone();
     let earlier = state.seconds;
     let memory = stage_limit(recipe.memory(&choice.device), &device);
+    let threshold = Threshold::new(state.now.threshold);
     let mut session = Session {
         recipe,
         folder,
@@ -147,6 +149,7 @@ fn open<'a>(
         hardware: choice.device.clone(),
         memory,
         control: control.clone(),
+        threshold,
         listener,
         begun: Instant::now(),
         earlier,
@@ -161,7 +164,7 @@ fn open<'a>(
         device: choice.device.describe(),
         why: choice.why,
         resumed,
-        threshold: session.state.now.threshold,
+        threshold: session.threshold.get(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         time: jiff::Timestamp::now().to_string(),
     };
@@ -178,7 +181,7 @@ fn open<'a>(
         // Another fault before the next checkpoint shall not take it back.
         session.save_state()?;
         // The person moved it after the checkpoint.
-        if fault.threshold.to_bits() != session.state.now.threshold.to_bits() {
+        if fault.threshold.to_bits() != session.threshold.get().to_bits() {
             session.control.restore_threshold(fault.threshold);
         }
     }

@@ -41,10 +41,10 @@ impl std::fmt::Display for NonFinite {
 }
 
 /// Whether to go on.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// Take the next step, with a new threshold if there is one.
-    Go(Option<f64>),
+    /// Take the next step.
+    Go,
     /// Write a checkpoint and end.
     Stop,
 }

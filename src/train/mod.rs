@@ -23,7 +23,7 @@ pub use optimiser::AdamW;
 pub use order::Order;
 pub use pass::{Pass, PassSettings, Readout};
 pub use plan::Plan;
-pub use preference::{PairSampling, PolicyPair, PreferenceTask, WeightedMean};
+pub use preference::{PairSampling, PolicyPair, PreferenceTask, Threshold, WeightedMean};
 pub use settings::{Recompute, Schedule, Training};
 pub use sft::SftTask;
 pub use task::Task;

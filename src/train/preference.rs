@@ -1,5 +1,8 @@
 //! Confidence-weighted preference optimisation of the policy.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -57,8 +60,31 @@ pub struct PreferenceTask {
     selected: bool,
     weights: Vec<f64>,
     sampling: PairSampling,
+    /// One that may move while this is trained.
+    threshold: Option<Threshold>,
     divisor: f64,
     step: Step,
+}
+
+/// A threshold that may move while a task is trained; clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Threshold(Rc<Cell<f64>>);
+
+impl Threshold {
+    /// At this confidence.
+    pub fn new(value: f64) -> Self {
+        Self(Rc::new(Cell::new(value)))
+    }
+
+    /// Where it is.
+    pub fn get(&self) -> f64 {
+        self.0.get()
+    }
+
+    /// Move it, from the next step on.
+    pub fn set(&self, value: f64) {
+        self.0.set(value);
+    }
 }
 
 /// What has been seen of the step under way.
@@ -88,6 +114,7 @@ impl PreferenceTask {
             selected: false,
             weights: Vec::new(),
             sampling: PairSampling::Every,
+            threshold: None,
             divisor: 1.0,
             step: Step::default(),
         };
@@ -112,6 +139,11 @@ impl PreferenceTask {
         self.given = given;
         self.reweigh();
         self
+    }
+
+    /// The same under a threshold that may move.
+    pub fn with_threshold(self, threshold: Threshold) -> Self {
+        Self { threshold: Some(threshold), ..self }
     }
 
     /// What the losses of a step's pairs are multiplied by before they are divided.
@@ -220,6 +252,10 @@ impl Task for PreferenceTask {
             metrics.set("weight/mean", weights.iter().sum::<f64>() / weights.len() as f64);
         }
         metrics.set("weight/effective_sample_size", effective_sample_size(&weights));
+        if !weights.is_empty() && self.weighting.is_some() {
+            let kept = self.computed(&self.step.items).len();
+            metrics.set("weight/kept", kept as f64 / weights.len() as f64);
+        }
         let parts = std::mem::take(&mut self.step.log_probs);
         if parts.is_empty() {
             return Unread::known(metrics);
@@ -236,9 +272,12 @@ impl Task for PreferenceTask {
         Unread { metrics, numbers, finish: Box::new(finish) }
     }
 
-    fn set_threshold(&mut self, threshold: f64) {
-        if let Some(weighting) = &mut self.weighting {
-            weighting.threshold = threshold;
+    fn before_step(&mut self) {
+        let (Some(weighting), Some(threshold)) = (&mut self.weighting, &self.threshold) else {
+            return;
+        };
+        if weighting.threshold.to_bits() != threshold.get().to_bits() {
+            weighting.threshold = threshold.get();
             self.reweigh();
         }
     }

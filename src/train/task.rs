@@ -53,6 +53,6 @@ pub trait Task {
     /// The step's numbers beside those that the loop adds.
     fn metrics(&mut self) -> Unread;
 
-    /// A new threshold, from the next step on.
-    fn set_threshold(&mut self, _threshold: f64) {}
+    /// Take note of what a person has moved since the last step.
+    fn before_step(&mut self) {}
 }

@@ -61,18 +61,12 @@ pub fn train(
     let allowed = training.skip_nonfinite;
     let mut teller = Teller::new(&model.device(), order.total, skipped, allowed);
     for step in first..order.total {
-        match observer.before_step() {
-            Flow::Go(threshold) => {
-                if let Some(threshold) = threshold {
-                    task.set_threshold(threshold);
-                }
-            }
-            Flow::Stop => {
-                teller.rest(observer)?;
-                observer.checkpoint(step, &model, &optimiser)?;
-                return Ok(Ended::Stopped);
-            }
+        if observer.before_step() == Flow::Stop {
+            teller.rest(observer)?;
+            observer.checkpoint(step, &model, &optimiser)?;
+            return Ok(Ended::Stopped);
         }
+        task.before_step();
         let begun = Instant::now();
         let items = task.items(&mut order, step);
         let rate = training.learning_rate * training.schedule.factor(step, warmup, order.total);

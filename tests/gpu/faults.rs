@@ -101,7 +101,7 @@ fn run(
     let job = Job::Fresh { recipe: Box::new(recipe), folder: out.to_owned(), download: false };
     let (mut asked, mut plans) = (Vec::new(), Vec::new());
     let report = execute(job, Control::default(), &mut |event| {
-        if let Event::Planned { stage: Stage::Policy, plan, .. } = &event {
+        if let Event::Planned { stage: Stage::POLICY, plan, .. } = &event {
             plans.push(*plan);
         }
         let next = fault(&event).filter(|fault| !asked.contains(fault) && !file.exists());
@@ -121,8 +121,8 @@ fn with_the_layer(file: &Path) {
     // The CPU stands for an undisturbed device: what it computes differs by less than is allowed here.
     let calm = run(&folder.path().join("calm"), file, "cpu", |_| None);
     let failing = run(&folder.path().join("failing"), file, "gpu", |event| match event {
-        Event::Planned { stage: Stage::Policy, .. } => Some("memory"),
-        Event::Step { stage: Stage::Policy, step: 2.., .. } => Some("lost"),
+        Event::Planned { stage: Stage::POLICY, .. } => Some("memory"),
+        Event::Step { stage: Stage::POLICY, step: 2.., .. } => Some("lost"),
         _ => None,
     });
 

@@ -256,7 +256,7 @@ fn a_whole_run_ends_on_the_gpu_also_after_a_stop() {
 
     let control = Control::default();
     let stopped = execute(fresh("stopped"), control.clone(), &mut |event| {
-        if matches!(event, Event::Step { stage: Stage::Policy, step: 2, .. }) {
+        if matches!(event, Event::Step { stage: Stage::POLICY, step: 2, .. }) {
             control.stop();
         }
     });

@@ -53,7 +53,7 @@ fn margins_and_weights_of_a_file_weigh_its_pairs() {
     let (report, events) = run(folder.path(), &rows, "file");
     report.unwrap();
     let annotated = read_annotations(&folder.path().join("run/annotations.parquet")).unwrap();
-    let labels: Vec<_> = annotated.iter().map(|a| (a.label.index(), a.margin())).collect();
+    let labels: Vec<_> = annotated.iter().map(|a| (a.label.index(), a.margin)).collect();
     assert_eq!(labels, [(0, 3.0), (1, 2.0), (0, 1.0), (1, 1.0)]);
     // What the weighting makes of the margins, times the weight of each pair.
     let weighting = Weighting { temperature: 2.0, ..Weighting::default() };
@@ -82,7 +82,7 @@ fn probabilities_become_margins() {
     let (report, _) = run(folder.path(), &rows, "file");
     report.unwrap();
     let annotated = read_annotations(&folder.path().join("run/annotations.parquet")).unwrap();
-    let margins: Vec<f64> = annotated.iter().map(|a| a.margin()).collect();
+    let margins: Vec<f64> = annotated.iter().map(|a| a.margin).collect();
     // σ(d/T) = p.
     assert!((margins[0] - 2.0 * 3.0_f64.ln()).abs() < 1e-6 && margins[1] == 0.0, "{margins:?}");
     assert!(margins[2] > 15.0 && margins[2].is_finite());

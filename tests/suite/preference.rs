@@ -303,6 +303,9 @@ fn wilson_intervals_agree() {
 fn swapping_the_candidates_changes_neither_label_nor_confidence() {
     use confide::data::{AnnotatedPair, Side, weak_label};
     let pair = |responses: [&str; 2], scores: [f32; 2], human| AnnotatedPair {
+        pair: None,
+        margin: f64::from(scores[0] - scores[1]).abs(),
+        columns: std::collections::BTreeMap::new(),
         split: "unlabelled".to_owned(),
         prompt: "p".to_owned(),
         responses: responses.map(str::to_owned),
@@ -314,7 +317,7 @@ fn swapping_the_candidates_changes_neither_label_nor_confidence() {
     let swapped = pair(["bad", "good"], [-0.4, 0.7], Side::Second);
     assert_eq!((plain.chosen(), plain.rejected()), ("good", "bad"));
     assert_eq!((swapped.chosen(), swapped.rejected()), ("good", "bad"));
-    assert_eq!(plain.margin(), swapped.margin());
+    assert_eq!(plain.margin, swapped.margin);
     assert_eq!((plain.agrees(), swapped.agrees()), (Some(true), Some(true)));
 }
 

@@ -88,7 +88,7 @@ fn a_run_goes_on_from_the_last_checkpoint_that_could_be_written() {
     let aside = run.join("aside");
     let job = Job::Fresh { recipe: Box::new(recipe), folder: run.clone(), download: false };
     let ended = execute(job, Control::default(), &mut |event| {
-        if matches!(event, Event::Step { stage: Stage::Annotator, step: 6, .. }) {
+        if matches!(event, Event::Step { stage: Stage::ANNOTATOR, step: 6, .. }) {
             // One is whole by now, unless the disk is busy with something else.
             let begun = Instant::now();
             let is_whole = || {

@@ -116,7 +116,7 @@ struct Watch {
 
 impl Observer for Watch {
     fn before_step(&mut self) -> Flow {
-        Flow::Go(None)
+        Flow::Go
     }
     fn after_step(&mut self, _: u64, _: u64, metrics: &Metrics) {
         self.steps.push(metrics.clone());

@@ -70,7 +70,7 @@ fn policy_trace_from(model: &Path, name: &str, settings: &str, look: impl FnOnce
         "logps/rejected",
         "num_tokens",
     ];
-    compare(&steps, Stage::Policy, &trace, &names);
+    compare(&steps, Stage::POLICY, &trace, &names);
     look(&trace, &out.path().join("run"));
 }
 
@@ -159,7 +159,7 @@ fn annotator_trace(name: &str, wanted_steps: u64) {
     assert_eq!(steps.len() as u64, wanted_steps);
     compare(
         &steps,
-        Stage::Annotator,
+        Stage::ANNOTATOR,
         &trace,
         &["loss", "margin", "accuracy", "grad_norm", "num_tokens"],
     );

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 fn fold(view: &mut RunView, step: u64, value: f64) {
     let mut metrics = Metrics::default();
     metrics.set("loss", value);
-    view.apply(Event::Step { stage: Stage::Policy, step, metrics });
+    view.apply(Event::Step { stage: Stage::POLICY, step, metrics });
 }
 
 proptest! {
@@ -32,7 +32,7 @@ proptest! {
         // A resumed run repeats what came after its checkpoint.
         (steps.saturating_sub(again).max(1)..=steps).for_each(|step| fold(&mut view, step, value(step)));
 
-        let curve = &view.curves[&Stage::Policy]["loss"];
+        let curve = &view.curves[&Stage::POLICY]["loss"];
         prop_assert!(curve.len() <= MOST_POINTS);
         prop_assert!(curve.windows(2).all(|w| w[0][0] < w[1][0]), "points stay in order");
         let same = |a: f64, b: f64| a.to_bits() == b.to_bits();
@@ -49,6 +49,6 @@ proptest! {
         let no_numbers = |values: &mut dyn Iterator<Item = f64>| values.filter(|v| !v.is_finite()).count();
         let (all, kept) = (no_numbers(&mut (1..=steps).map(value)), no_numbers(&mut at.values().copied()));
         prop_assert!(kept > 0 || all == 0);
-        prop_assert_eq!(view.latest[&Stage::Policy].0, steps);
+        prop_assert_eq!(view.latest[&Stage::POLICY].0, steps);
     }
 }

@@ -6,7 +6,6 @@ use egui_plot::{HoverPosition, Line, MarkerShape, Plot, PlotPoint, Points, VLine
 use super::numbers::explanation;
 use super::{Home, Panel};
 use crate::app::icons::Icon;
-use crate::app::rail::stage_title;
 use crate::app::series::{aggregate, smooth};
 use crate::app::state::Scene;
 use crate::app::theme::Palette;
@@ -110,7 +109,7 @@ fn selectors(ui: &mut Ui, scene: &mut Scene<'_>, metrics: &[&str]) {
             .get(&stage)
             .and_then(|(_, m)| m.get(&chosen))
             .map_or_else(String::new, format::number);
-        if widgets::legend_toggle(ui, stage_title(stage), &value, palette.stage(stage), shown)
+        if widgets::legend_toggle(ui, stage.about().title, &value, palette.stage(stage), shown)
             .clicked()
         {
             if shown {
@@ -153,7 +152,7 @@ fn plot(ui: &mut Ui, scene: &Scene<'_>, metric: &str, stage: Stage, size: egui::
     let color = palette.stage(stage);
     let smoothing = scene.prefs.smoothing;
     let buckets = (size.x * ui.ctx().pixels_per_point()) as usize;
-    let title = stage_title(stage);
+    let title = stage.about().title;
     let id = ui.scope_id().with((stage.name(), metric));
     let plot = Plot::new((stage.name(), metric.to_owned()))
         .id(id)

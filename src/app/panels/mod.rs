@@ -49,7 +49,7 @@ pub(crate) fn all() -> Vec<Box<dyn Panel>> {
         Box::new(data::Data::default()),
         Box::new(pairs::Pairs::default()),
         Box::new(settings::Settings::default()),
-        Box::new(report::Report),
+        Box::new(report::Report::default()),
         Box::new(curves::Curves),
         Box::new(numbers::Numbers),
         Box::new(device::Device),

@@ -5,7 +5,7 @@ use egui::{RichText, Ui};
 use super::{Home, Panel};
 use crate::app::format;
 use crate::app::icons::Icon;
-use crate::app::rail::{Mark, mark, stage_title, words};
+use crate::app::rail::{Mark, mark, words};
 use crate::app::state::Scene;
 use crate::app::theme::Palette;
 use crate::app::widgets;
@@ -50,7 +50,7 @@ fn stage_card(ui: &mut Ui, scene: &Scene<'_>, stage: Stage, step: u64, metrics: 
     widgets::card(ui, |ui| {
         ui.horizontal(|ui| {
             widgets::dot(ui, palette.stage(stage));
-            ui.label(RichText::new(stage_title(stage)).strong());
+            ui.label(RichText::new(stage.about().title).strong());
             let color =
                 if matches!(how_far, Mark::Working(..)) { palette.accent } else { palette.weak };
             ui.label(RichText::new(words(how_far)).small().color(color));

@@ -6,12 +6,11 @@ use super::Panel;
 use crate::app::command::{Command, Dialog};
 use crate::app::format;
 use crate::app::icons::Icon;
-use crate::app::rail::{self, ENTRIES, Mark};
+use crate::app::rail::{self, Entry, Mark};
 use crate::app::state::{DataState, Scene, State};
 use crate::app::theme::Palette;
 use crate::app::widgets;
-use crate::run::{AnnotatorKind, Report, Status};
-use crate::train::Training;
+use crate::run::{Report, Shows, Status};
 
 /// The first panel that a person sees.
 pub(super) struct Overview;
@@ -28,13 +27,13 @@ impl Panel for Overview {
             if let Some(report) = &scene.state.view.report {
                 outcome(ui, scene, report);
             }
-            let plan = plan(scene.state);
             widgets::card(ui, |ui| {
-                for (i, (entry, text)) in ENTRIES.iter().zip(&plan).enumerate() {
+                for (i, entry) in rail::entries().iter().enumerate() {
                     if i > 0 {
                         ui.add_space(4.0);
                     }
-                    step(ui, i + 1, entry.title, text, &rail::entry_mark(scene.state, entry));
+                    let (title, text) = (entry.part.title, plan(scene.state, entry));
+                    step(ui, i + 1, title, &text, &rail::entry_mark(scene.state, entry));
                 }
             });
             ui.add_space(4.0);
@@ -99,8 +98,16 @@ fn step(ui: &mut Ui, number: usize, title: &str, text: &str, (mark, words): &(Ma
     });
 }
 
-/// What each stage will do, in the numbers of the recipe.
-fn plan(state: &State) -> [String; 5] {
+/// What the stages of a part will do, in the numbers of the recipe.
+fn plan(state: &State, entry: &Entry) -> String {
+    if entry.part.shows == Shows::Data {
+        return data(state);
+    }
+    let plans = entry.stages.iter().map(|stage| stage.plan(&state.recipe));
+    plans.filter(|plan| !plan.is_empty()).collect::<Vec<String>>().join(" ")
+}
+
+fn data(state: &State) -> String {
     let (recipe, view) = (&state.recipe, &state.view);
     let names: Vec<String> =
         recipe.data.files.iter().map(|f| format::file_name(f.as_ref())).collect();
@@ -110,7 +117,7 @@ fn plan(state: &State) -> [String; 5] {
         [one] => one.clone(),
         [first, rest @ ..] => format!("{first} and {}", format::counted(rest.len(), "more file")),
     };
-    let data = match (&view.data, &state.data) {
+    match (&view.data, &state.data) {
         _ if names.is_empty() => source,
         (Some(data), _) => format!(
             "{source}: {} train the annotator, {} are left for it to label, {} are kept for evaluation.",
@@ -130,91 +137,6 @@ fn plan(state: &State) -> [String; 5] {
                 100.0 * recipe.data.labelled
             )
         }
-    };
-    [data, annotator(state), confidence(state), align(state), evaluate(state)]
-}
-
-fn annotator(state: &State) -> String {
-    let a = &state.recipe.annotator;
-    match a.kind {
-        AnnotatorKind::Human => {
-            "The human labels are used as they are, each with weight 1; no annotator is trained."
-                .to_owned()
-        }
-        AnnotatorKind::File => {
-            "The files' own labels are used, each with the confidence that comes with it; no annotator is trained."
-                .to_owned()
-        }
-        AnnotatorKind::RewardHead if a.training.epochs == 0.0 => format!(
-            "The reward model {} scores responses as it is; it learns nothing here.",
-            model(&a.model)
-        ),
-        AnnotatorKind::RewardHead => format!(
-            "The weak model {} learns to score responses from the human labels: {}.",
-            model(&a.model),
-            length(&a.training)
-        ),
-    }
-}
-
-fn confidence(state: &State) -> String {
-    let c = &state.recipe.confidence;
-    let threshold = if c.threshold > 0.0 {
-        format!("; pairs with C below {:.2} count for nothing", c.threshold)
-    } else {
-        String::new()
-    };
-    let weight = c.words();
-    format!(
-        "It labels the other pairs. The difference d of its two scores says how sure it is: {weight}{threshold}."
-    )
-}
-
-fn align(state: &State) -> String {
-    let p = &state.recipe.policy;
-    let objective = p.objective.about().title;
-    let sft = &state.recipe.sft.training;
-    let first = if sft.epochs == 0.0 && sft.steps == 0 {
-        String::new()
-    } else {
-        format!("is first fine-tuned on the chosen responses ({}), then ", length(sft))
-    };
-    format!(
-        "The stronger model {} {first}learns from the weighted pairs with {objective}, β = {}: {}.",
-        model(&p.model),
-        p.beta,
-        length(&p.training)
-    )
-}
-
-fn evaluate(state: &State) -> String {
-    let gold = match state.recipe.evaluate.gold.as_str() {
-        "" if state.is_demo() => {
-            " In this small world the true reward is known, so samples are judged by it too."
-                .to_owned()
-        }
-        "" => String::new(),
-        name => format!(" The reward model {} judges samples.", model(name)),
-    };
-    format!(
-        "Annotator and policy are measured on the held-out pairs, which nothing was trained on.{gold}"
-    )
-}
-
-fn model(path: &str) -> String {
-    match path {
-        "" => "(not chosen yet: drop a model folder)".to_owned(),
-        "builtin:weak" => "(built in, tiny)".to_owned(),
-        "builtin:strong" => "(built in, small)".to_owned(),
-        other => format!("“{}”", format::file_name(other.as_ref())),
-    }
-}
-
-fn length(t: &Training) -> String {
-    if t.steps > 0 {
-        format::counted(t.steps as usize, "step")
-    } else {
-        format!("{} epoch{}", t.epochs, if t.epochs == 1.0 { "" } else { "s" })
     }
 }
 

@@ -9,9 +9,24 @@ use crate::app::state::Scene;
 use crate::app::theme::Palette;
 use crate::app::widgets::{self, row};
 use crate::report::{Passages, Row, Section, sections};
+use crate::run;
 
 /// The report of a finished run.
-pub(super) struct Report;
+#[derive(Default)]
+pub(super) struct Report {
+    /// The report that was on show last, and what it says: texts are made once, not at every frame.
+    known: Option<(run::Report, Vec<Section>)>,
+}
+
+impl Report {
+    /// What a report says.
+    fn sections(&mut self, report: &run::Report) -> &[Section] {
+        if self.known.as_ref().is_none_or(|(known, _)| known != report) {
+            self.known = None;
+        }
+        &self.known.get_or_insert_with(|| (report.clone(), sections(report))).1
+    }
+}
 
 impl Panel for Report {
     fn title(&self) -> &'static str {
@@ -32,7 +47,7 @@ impl Panel for Report {
             ui.label(RichText::new(&report.name).size(19.0).strong());
             widgets::weak(ui, format!("{} on {}", format::duration(report.seconds), report.device));
             ui.add_space(2.0);
-            let sections = sections(report);
+            let sections = self.sections(report);
             let (first, rest): (Vec<&Section>, Vec<&Section>) =
                 sections.iter().partition(|section| section.headline.is_some());
             first.into_iter().for_each(|section| verdict(ui, section));

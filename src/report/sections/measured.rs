@@ -6,10 +6,13 @@ use crate::report::{Row, Section};
 use crate::run::Report;
 
 pub(super) fn section(report: &Report) -> Option<Section> {
-    if report.measured.is_empty() {
+    // Tables have sections of their own, or stand in `report.json` alone.
+    let numbers =
+        || report.measured.iter().filter(|(_, value)| !value.is_array() && !value.is_object());
+    if numbers().count() == 0 {
         return None;
     }
-    let rows = report.measured.iter().map(|(name, value)| {
+    let rows = numbers().map(|(name, value)| {
         let value = match value {
             Value::Number(number) => number.to_string(),
             Value::String(text) => text.clone(),

@@ -6,7 +6,7 @@ use crate::run::Report;
 
 pub(super) fn section(report: &Report) -> Option<Section> {
     let p = &report.policy;
-    let rows = vec![
+    let mut rows = vec![
         Row::new(
             "Right on held-out pairs",
             share(p.rewards_accuracy),
@@ -15,5 +15,12 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         Row::new("Reward margin", number(p.rewards_margin), "Mean, on held-out pairs"),
         Row::new("Steps", count(p.steps as usize), "Optimiser steps"),
     ];
+    rows.extend(p.kept.map(|kept| {
+        Row::new(
+            "Weight above 0",
+            format!("{}, {} in the last step", share(Some(kept.mean)), share(Some(kept.last))),
+            "Pairs of a step that the threshold leaves with a weight, wherever it was then",
+        )
+    }));
     Some(Section { title: "Policy", rows, ..Section::default() })
 }

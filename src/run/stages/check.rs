@@ -7,10 +7,10 @@ use sha2::{Digest, Sha256};
 
 use super::super::error::RunError;
 use super::super::session::Session;
-use super::super::{AnnotatorKind, Disk, Recipe};
-use super::data::Prepared;
+use super::super::{Disk, Recipe};
 use super::encode::length_of;
 use super::lengths::{lengths, tell};
+use super::prepared::Prepared;
 use crate::files::hex;
 use crate::model::{DecoderConfig, ModelError, ModelFiles, Position, survey};
 use crate::run::find_model;
@@ -18,7 +18,7 @@ use crate::text::{Encoder, encode_pairs};
 
 /// The models that a recipe reads with: who, and the field that names it.
 pub(crate) fn readers(recipe: &Recipe) -> Vec<(&'static str, String)> {
-    let annotates = recipe.annotator.kind == AnnotatorKind::RewardHead;
+    let annotates = recipe.annotator.kind.reads().model();
     let trains = recipe.policy.training.epochs > 0.0;
     [
         ("annotator", &recipe.annotator.model, annotates),

@@ -1,291 +1,199 @@
 //! Let the annotator label the unlabelled split, and measure how sure and how right it is.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
+use super::super::Recipe;
 use super::super::error::RunError;
 use super::super::event::Event;
 use super::super::session::Session;
-use super::super::stage::Stage;
-use super::super::{AnnotatorKind, Recipe};
-use super::annotator::{by_human, pad, trained_files};
-use super::data::Prepared;
-use super::encode::{encode, encoder, max_length};
-use super::stream;
-use crate::annotate::score_sequences;
-use crate::batch::{Ranked, Sequence};
-use crate::data::{
-    AnnotatedPair, Label, Pair, Side, read_annotations, weak_label, write_annotations,
-};
-use crate::model::{Footprint, ModelFiles, load_as};
+use super::super::stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
+use super::asked::{Asked, Texts, annotate};
+use super::estimating::Estimating;
+use super::labels::{Labelled, believed, by_human, for_policy, mean};
+use super::prepared::Prepared;
+use super::work::Work;
+use super::{StageDefinition, Then};
+use crate::annotate::Pool;
+use crate::batch::Ranked;
+use crate::data::{AnnotatedPair, Pair, read_annotations, write_annotations};
 use crate::preference::{calibration, confidence};
-use crate::text::{EncodedPair, Fit, prompt_text};
+use crate::text::Fit;
+use crate::train::Readout;
+
+pub(super) struct Confidence;
+
+impl Stage {
+    /// Let the annotator label the unlabelled and the held-out split.
+    pub const CONFIDENCE: Self = Self("confidence");
+}
+
+/// Everything between the annotator and its labels.
+pub(super) static PART: Part = Part {
+    title: "Confidence",
+    explanation: "Let it label the rest, each label with a confidence",
+    shows: Shows::Confidence,
+};
+
+static ABOUT: AboutStage = AboutStage {
+    stage: Stage::CONFIDENCE,
+    title: "Confidence",
+    part: &PART,
+    model: Whose::Annotator,
+    computes: true,
+    seed: 2,
+};
 
 /// Where the annotations of a run are.
 const FILE: &str = "annotations.parquet";
 
-/// A pair with a label for the policy.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Labelled {
-    /// Index of the pair.
-    pub(crate) pair: usize,
-    /// The preferred response.
-    pub(crate) chosen: Side,
-    /// The annotator's margin d; unused for human labels.
-    pub(crate) margin: f64,
-    /// What multiplies the pair's weight.
-    pub(crate) weight: f64,
-}
-
-/// The Human baseline: human labels of the unlabelled split, or of all training pairs where
-/// the labelled split takes everything.
-pub(crate) fn human_labels(session: &Session<'_>, prepared: &Prepared) -> Vec<Labelled> {
-    let label = |pair: usize| {
-        let Pair { label, weight, .. } = &prepared.pairs[pair];
-        let (chosen, weight) = (label.as_ref()?.preferred, f64::from(*weight));
-        Some(Labelled { pair, chosen, margin: 0.0, weight })
-    };
-    for_policy(&session.recipe, prepared).into_iter().filter_map(label).collect()
-}
-
-/// The pairs that the policy trains on: the unlabelled split, or all training pairs where the
-/// labelled split takes everything and trains no annotator.
-pub(crate) fn for_policy(recipe: &Recipe, prepared: &Prepared) -> Vec<usize> {
-    let split = &prepared.split;
-    let mut indexes = split.unlabelled.clone();
-    if recipe.annotator.kind != AnnotatorKind::RewardHead && recipe.data.labelled >= 1.0 {
-        indexes.extend(&split.labelled);
-        indexes.sort_unstable();
+impl StageDefinition for Confidence {
+    fn about(&self) -> &'static AboutStage {
+        &ABOUT
     }
-    indexes
+
+    fn plan(&self, recipe: &Recipe) -> String {
+        let weighting = &recipe.confidence;
+        if !recipe.annotator.kind.reads().confidence() {
+            return "The labels are believed: each pair has weight 1.".to_owned();
+        }
+        let threshold = if weighting.threshold > 0.0 {
+            format!("; pairs with C below {:.2} count for nothing", weighting.threshold)
+        } else {
+            String::new()
+        };
+        let who = if recipe.annotator.kind.reads().labels() {
+            "The margin d of each label"
+        } else {
+            "It labels the other pairs. The difference d of its two scores"
+        };
+        format!("{who} says how sure it is: {}{threshold}.", weighting.words())
+    }
+
+    fn estimate(&self, inputs: &Estimating<'_>) -> Result<Option<StageEstimate>, RunError> {
+        let settings = &inputs.recipe.annotator;
+        if !settings.kind.reads().model() {
+            return can_be_asked(inputs.recipe, inputs.prepared).map(|_| None);
+        }
+        let reader = inputs.annotator()?;
+        let split = &inputs.prepared.split;
+        let rest = [&split.unlabelled[..], &split.held_out].concat();
+        let pairs = inputs.fitting(reader, &rest, Fit::Whole)?;
+        let batch = 2 * settings.training.batch_size;
+        let (footprint, readout) = (&reader.footprint, Readout::Scores);
+        Ok(Some(inputs.inferred(Stage::CONFIDENCE, footprint, readout, &pairs, batch)))
+    }
+
+    fn run(&self, session: &mut Session<'_>, work: &Work) -> Result<Then, RunError> {
+        let prepared = work.prepared()?;
+        let labels = if session.recipe.annotator.kind.reads().confidence() {
+            labels(session, prepared)?
+        } else {
+            believed(&session.recipe, prepared)
+        };
+        if labels.is_empty() {
+            session.warn("no pair is left for the policy: the unlabelled split is empty; lower data.labelled or add data.unlabelled".to_owned())?;
+            return Ok(Then::End);
+        }
+        work.set_labels(labels);
+        Ok(Then::Next)
+    }
 }
 
-/// A probability of 1 has no finite margin; this is near enough to it.
-const SUREST: f64 = 0.9999;
-
-/// Whether the labels of the files have margins; else they have probabilities.
+/// What is known of the pairs that the annotator is asked about.
 ///
 /// # Errors
 ///
-/// They have neither.
-pub(crate) fn say_how_sure(recipe: &Recipe, prepared: &Prepared) -> Result<bool, RunError> {
+/// It has nothing to say of such pairs.
+fn can_be_asked(recipe: &Recipe, prepared: &Prepared) -> Result<Pool, RunError> {
     let indexes = for_policy(recipe, prepared);
-    let labels = || indexes.iter().filter_map(|&i| prepared.pairs[i].label);
-    let by_margin = labels().any(|label| label.margin.is_some());
-    if !by_margin && labels().all(|label| label.agreement >= 1.0) {
-        return Err(RunError::Impossible("annotator.kind = \"file\", but the files do not say how sure their labels are; expected a column margin, agreement, confidence or probability, ratings, or one that data.columns.margin names; annotator.kind = \"human\" takes all labels alike".to_owned()));
-    }
-    Ok(by_margin)
+    let pool = Pool::of(indexes.iter().filter_map(|&i| prepared.pairs[i].label));
+    recipe.annotator.kind.check(&pool).map_err(RunError::Impossible)?;
+    Ok(pool)
 }
 
-/// The labels of the files, as sure as these say: by their margins, or by the probabilities of
-/// their labels where no pair has a margin.
-pub(crate) fn of_files(
-    session: &mut Session<'_>,
-    prepared: &Prepared,
-) -> Result<Vec<Labelled>, RunError> {
-    let by_margin = say_how_sure(&session.recipe, prepared)?;
-    let indexes = for_policy(&session.recipe, prepared);
-    let labels = || indexes.iter().filter_map(|&i| Some((i, prepared.pairs[i].label?)));
-    let t = session.recipe.confidence.temperature;
-    let margin = |label: &Label| {
-        if by_margin {
-            return label.margin.map(f64::from);
-        }
-        // σ(d/T) = p.
-        let p = f64::from(label.agreement).clamp(0.5, SUREST);
-        Some(t * (p / (1.0 - p)).ln())
+/// Ask the annotator of every pair, and keep what it says.
+fn labels(session: &mut Session<'_>, prepared: &Prepared) -> Result<Vec<Labelled>, RunError> {
+    let reads = session.recipe.annotator.kind.reads();
+    let pool = can_be_asked(&session.recipe, prepared)?;
+    let (asked, texts) = if reads.model() {
+        let (asked, texts) = Texts::of(session, prepared)?;
+        (asked, Some(texts))
+    } else {
+        (Asked::without_model(session, prepared, pool)?, None)
     };
-    let known: Vec<Labelled> = labels()
-        .filter_map(|(pair, label)| {
-            let (chosen, weight) = (label.preferred, f64::from(prepared.pairs[pair].weight));
-            Some(Labelled { pair, chosen, margin: margin(&label)?, weight })
-        })
-        .collect();
-    if known.len() < indexes.len() {
-        session.warn(format!(
-            "{} of {} pairs are left out: the files have no label for them, or do not say how sure it is",
-            indexes.len() - known.len(),
-            indexes.len()
-        ))?;
-    }
     let path = session.folder.path().join(FILE);
-    session.stage(Stage::Confidence, known.len() as u64, |session| {
-        let annotated: Vec<AnnotatedPair> = known.iter().map(|l| stated(prepared, l)).collect();
+    session.stage(Stage::CONFIDENCE, asked.len() as u64, |session| {
+        let scores = texts.map(|texts| texts.score(session, &ABOUT)).transpose()?;
+        let (annotated, ties) = annotate(&session.recipe, prepared, &asked, pool, scores.as_deref());
         write_annotations(&path, &annotated)?;
-        let margins: Vec<f64> = known.iter().map(|label| label.margin).collect();
-        let weights = session.recipe.confidence.weights(&margins);
-        session.measured("confidence.mean", mean(margins.iter().map(|&d| confidence(d, t))))?;
-        session.measured("confidence.kept", above_zero(&weights))?;
-        session.produced(FILE)?;
-        session.emit(Event::Annotated { file: PathBuf::from(FILE), pairs: annotated.len() })
-    })?;
-    Ok(known)
-}
-
-/// A label of a file as an annotation: no human but the file itself spoke, so none agrees.
-fn stated(prepared: &Prepared, label: &Labelled) -> AnnotatedPair {
-    let pair = &prepared.pairs[label.pair];
-    let mut scores = [0.0; 2];
-    scores[label.chosen.index()] = label.margin as f32;
-    AnnotatedPair {
-        split: "unlabelled".to_owned(),
-        prompt: prompt_text(&pair.prompt),
-        responses: pair.responses.clone(),
-        human: None,
-        scores,
-        label: label.chosen,
-    }
-}
-
-pub(crate) fn run(
-    session: &mut Session<'_>,
-    prepared: &Prepared,
-) -> Result<Vec<Labelled>, RunError> {
-    let files = trained_files(session)?;
-    let encoder = encoder(session, &files)?;
-    let pad = pad(&files, &encoder, session.state.now.report.annotator.steps)?;
-    let max_length = max_length(&session.recipe, &files)?;
-    let mut pairs = Vec::new();
-    for (split, indexes) in
-        [("unlabelled", &prepared.split.unlabelled), ("held-out", &prepared.split.held_out)]
-    {
-        for pair in encode(session, &encoder, prepared, indexes, ["annotator", split])? {
-            if pair.fit(Fit::Whole, max_length).is_some() {
-                pairs.push(pair);
-            } else {
-                session.too_long.insert(pair.pair);
-            }
-        }
-    }
-    let path = session.folder.path().join(FILE);
-    session.stage(Stage::Confidence, pairs.len() as u64, |session| {
-        let scores = score(session, &files, pad, &pairs)?;
-        let seed = session.recipe.seed;
-        let annotated: Vec<AnnotatedPair> =
-            pairs.iter().zip(&scores).map(|(p, s)| annotate(prepared, p.pair, *s, seed)).collect();
-        write_annotations(&path, &annotated)?;
-        let ties = annotated.iter().filter(|a| a.margin() == 0.0).count();
         if ties > 0 {
             session.warn(format!(
                 "the annotator scores both responses of {ties} of {} pairs alike: a coin decides their labels, they count as misses, and their confidence is 0",
                 annotated.len()
             ))?;
         }
-        summarise(session, prepared, &pairs, &annotated)?;
+        summarise(session, prepared, &annotated)?;
         session.produced(FILE)?;
         session.emit(Event::Annotated { file: PathBuf::from(FILE), pairs: annotated.len() })
     })?;
     let annotated = read_annotations(&path)?;
-    let same =
-        |(p, a): (&EncodedPair, &AnnotatedPair)| prepared.pairs[p.pair].responses == a.responses;
-    if annotated.len() != pairs.len() || !pairs.iter().zip(&annotated).all(same) {
-        return Err(RunError::Impossible(format!(
+    let known = joined(prepared, &asked, &annotated).ok_or_else(|| {
+        RunError::Impossible(format!(
             "{}: its {} annotations are not those of the {} pairs that the annotator reads; begin the run again",
             path.display(),
             annotated.len(),
-            pairs.len()
-        )));
-    }
-    Ok(labels(prepared, &pairs, &annotated))
-}
-
-fn score(
-    session: &mut Session<'_>,
-    files: &ModelFiles,
-    pad: Option<u32>,
-    pairs: &[EncodedPair],
-) -> Result<Vec<[f32; 2]>, RunError> {
-    let annotator = load_as(files, &session.device, session.recipe.annotator.precision)?;
-    if annotator.decoder.score.is_none() {
-        return Err(RunError::Impossible(format!(
-            "{} has no score.weight, and annotator.epochs = 0; let it learn (annotator.epochs = 5, say)",
-            files.name()
-        )));
-    }
-    let sequences: Vec<&Sequence> = pairs.iter().flat_map(|p| &p.sides).collect();
-    let settings = &session.recipe.annotator;
-    let footprint = Footprint::of(&annotator, settings.precision);
-    let wanted = 2 * settings.training.batch_size;
-    let batch_size =
-        session.scoring_batch(Stage::Confidence, &footprint, true, &sequences, wanted)?;
-    let total = pairs.len() as u64;
-    let mut passes = session.passes(&annotator.decoder, &format!("scores, padding {pad:?}"))?;
-    let new: Vec<&Sequence> =
-        sequences.iter().copied().filter(|side| passes.get(side).is_none()).collect();
-    let known = (sequences.len() - new.len()) as u64;
-    let scores = score_sequences(&annotator.decoder, &new, pad, batch_size, &mut |done| {
-        session.progress(Stage::Confidence, (known + done as u64) / 2, total)
+            asked.len()
+        ))
     })?;
-    new.into_iter().zip(scores).for_each(|(side, score)| passes.put(side, score));
-    let of = |side: &Sequence| passes.get(side).unwrap_or(f32::NAN);
-    let scores = pairs.iter().map(|pair| pair.sides.each_ref().map(of)).collect();
-    session.keep_passes(passes)?;
-    Ok(scores)
+    Ok(known)
 }
 
-fn annotate(prepared: &Prepared, index: usize, scores: [f32; 2], seed: u64) -> AnnotatedPair {
-    let pair = &prepared.pairs[index];
-    let held_out = prepared.split.held_out.binary_search(&index).is_ok();
-    AnnotatedPair {
-        split: if held_out { "held_out" } else { "unlabelled" }.to_owned(),
-        prompt: prompt_text(&pair.prompt),
-        responses: pair.responses.clone(),
-        human: pair.label.map(|label| label.preferred),
-        scores,
-        label: weak_label(scores, || coin(seed, index)),
-    }
-}
-
-/// Breaks the tie of a pair, in the same way whenever it is asked.
-fn coin(seed: u64, pair: usize) -> Side {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(stream::TIES);
-    rng.set_word_pos(pair as u128);
-    if rng.random() { Side::Second } else { Side::First }
-}
-
-/// Labels of the unlabelled split, in the order of the files.
-fn labels(
+/// Labels of the unlabelled split, in the order in which the annotator was asked, if the table has all of
+/// them.
+fn joined(
     prepared: &Prepared,
-    pairs: &[EncodedPair],
+    asked: &[Asked],
     annotated: &[AnnotatedPair],
-) -> Vec<Labelled> {
-    let unlabelled = |a: &AnnotatedPair| a.split == "unlabelled";
-    let weight = |pair: usize| f64::from(prepared.pairs[pair].weight);
-    pairs
-        .iter()
-        .zip(annotated)
-        .filter(|(_, a)| unlabelled(a))
-        .map(|(p, a)| Labelled {
-            pair: p.pair,
-            chosen: a.label,
-            margin: a.margin(),
-            weight: weight(p.pair),
-        })
-        .collect()
+) -> Option<Vec<Labelled>> {
+    let by_pair: HashMap<u64, &AnnotatedPair> =
+        annotated.iter().filter_map(|a| Some((a.pair?, a))).collect();
+    if by_pair.len() != asked.len() || annotated.len() != asked.len() {
+        return None;
+    }
+    let mut labels = Vec::new();
+    for asked in asked {
+        let (pair, found) = (&prepared.pairs[asked.pair], by_pair.get(&(asked.pair as u64))?);
+        if pair.responses != found.responses {
+            return None;
+        }
+        if !asked.held_out {
+            let weight = f64::from(pair.weight);
+            let (chosen, margin) = (found.label, found.margin);
+            labels.push(Labelled { pair: asked.pair, chosen, margin, weight });
+        }
+    }
+    Some(labels)
 }
 
 fn summarise(
     session: &mut Session<'_>,
     prepared: &Prepared,
-    pairs: &[EncodedPair],
     annotated: &[AnnotatedPair],
 ) -> Result<(), RunError> {
     let weighting = session.recipe.confidence.clone();
     let t = weighting.temperature;
-    let (held_out, unlabelled): (Vec<_>, Vec<_>) =
-        pairs.iter().zip(annotated).partition(|(_, a)| a.split == "held_out");
+    let of = |a: &AnnotatedPair| prepared.pairs.get(a.pair? as usize);
+    let (held_out, unlabelled): (Vec<&AnnotatedPair>, Vec<&AnnotatedPair>) =
+        annotated.iter().partition(|a| a.split == "held_out");
 
-    let signed = |(p, a): &(&EncodedPair, &AnnotatedPair)| {
-        let Ranked { chosen, rejected } = by_human(&prepared.pairs[p.pair], a.scores);
-        f64::from(chosen) - f64::from(rejected)
+    let signed = |a: &AnnotatedPair| {
+        let Ranked { chosen, rejected } = by_human(of(a)?, a.scores);
+        Some(f64::from(chosen) - f64::from(rejected))
     };
-    let signed: Vec<f64> = held_out.iter().filter(|(_, a)| a.human.is_some()).map(signed).collect();
-    let measured = calibration(&signed, t);
-    let humans: Vec<&Pair> = held_out.iter().map(|(p, _)| &prepared.pairs[p.pair]).collect();
+    let judged = held_out.iter().filter(|a| a.human.is_some());
+    let measured = calibration(&judged.filter_map(|a| signed(a)).collect::<Vec<f64>>(), t);
+    let humans: Vec<&Pair> = held_out.iter().filter_map(|a| of(a)).collect();
     if let Some(found) = &measured {
         session.measured("annotator.accuracy", found.accuracy)?;
         session.measured("annotator.ece", found.ece)?;
@@ -294,11 +202,11 @@ fn summarise(
     }
     session.measured("annotator.longer_is_better", longer_is_better(&humans))?;
 
-    let margins: Vec<f64> = unlabelled.iter().map(|(_, a)| a.margin()).collect();
+    let margins: Vec<f64> = unlabelled.iter().map(|a| a.margin).collect();
     let weights = weighting.weights(&margins);
     let share = |kept: bool| {
         let known = unlabelled.iter().zip(&weights).filter(|(_, w)| !kept || **w > 0.0);
-        mean(known.filter_map(|((_, a), _)| a.agrees()).map(f64::from))
+        mean(known.filter_map(|(a, _)| a.agrees()).map(f64::from))
     };
     let (all, kept) = (share(false), share(true));
     session.measured("confidence.mean", mean(margins.iter().map(|&d| confidence(d, t))))?;
@@ -325,10 +233,4 @@ fn longer_is_better(pairs: &[&Pair]) -> Option<f64> {
         })
     };
     mean(pairs.iter().filter_map(right))
-}
-
-/// The mean, if there is anything to average.
-pub(crate) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (count, sum) = values.fold((0usize, 0.0), |(n, sum), v| (n + 1, sum + v));
-    (count > 0).then(|| sum / count as f64)
 }

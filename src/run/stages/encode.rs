@@ -8,7 +8,7 @@ use super::super::error::RunError;
 use super::super::event::Event;
 use super::super::session::Session;
 use super::super::{PromptsReport, Recipe};
-use super::data::Prepared;
+use super::prepared::Prepared;
 use crate::data::Pair;
 use crate::model::{DecoderConfig, ModelFiles, Position, read_config};
 use crate::text::{Chat, Encoded, EncodedPair, Encoder, TextError, encode_pairs, moment};

@@ -3,10 +3,10 @@
 
 use super::super::error::RunError;
 use super::super::session::Session;
-use super::confidence::mean;
-use super::data::Prepared;
 use super::encode::{encoder, told};
-use super::sft::{Material, aligned, reference};
+use super::labels::{by_human, mean};
+use super::material::{Material, aligned, reference};
+use super::prepared::Prepared;
 use crate::annotate::score_sequences;
 use crate::batch::Sequence;
 use crate::data::Prompt;
@@ -14,7 +14,6 @@ use crate::evaluate::{GoldReport, gold_report, sample};
 use crate::model::{
     Checkpoint, ModelFiles, Sampling, is_reward_model, load_as, read_config, score_pad,
 };
-use crate::run::stages::annotator::by_human;
 use crate::run::{Recipe, find_model};
 use crate::text::{Encoder, TextError};
 

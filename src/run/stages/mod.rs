@@ -1,91 +1,186 @@
 //! The stages of a run, one file each.
 
-pub(super) mod annotator;
-pub(super) mod check;
-pub(super) mod confidence;
-pub(super) mod data;
-pub(super) mod encode;
-pub(super) mod evaluate;
-pub(super) mod gold;
-pub(super) mod lengths;
-pub(super) mod policy;
-pub(super) mod sft;
+mod aligning;
+mod annotator;
+mod asked;
+mod check;
+mod confidence;
+mod data;
+mod encode;
+mod estimating;
+mod evaluate;
+mod gold;
+mod labels;
+mod lengths;
+mod load;
+mod material;
+mod policy;
+mod prepared;
+mod preview;
+mod random;
+mod reader;
+mod reference;
+mod sft;
+mod words;
+mod work;
 
-use super::Session;
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Deserializer};
+
+use super::Recipe;
 use super::error::RunError;
-use super::models::base_beside;
-use crate::hub::HubName;
-use crate::model::{Checkpoint, LoraSettings, ModelFiles, Precision, add_adapter, load_as};
+use super::session::Session;
+use super::stage::{AboutStage, Stage, StageEstimate};
+use crate::train::Training;
 
-/// A model as a stage trains it: all of it in f32, or an adapter on frozen weights, which the
-/// folder brings along or the settings ask for.
-pub(crate) fn load_to_train(
-    session: &Session<'_>,
-    files: &ModelFiles,
-    section: &str,
-    precision: Precision,
-    lora: &LoraSettings,
-) -> Result<Checkpoint, RunError> {
-    let mut checkpoint = load_as(files, &session.device, precision)?;
-    if let Some(adapter) = &mut checkpoint.adapter {
-        // A relative name means nothing in the run's folder.
-        let beside = files.adapter().and_then(|folder| base_beside(folder, &adapter.base));
-        if beside.is_some() || HubName::of_field(&adapter.base).is_none() {
-            adapter.base = files.base().name();
-        }
-        return Ok(checkpoint);
+/// All stages, in order.
+pub(super) static STAGES: &[&dyn StageDefinition] = &[
+    &data::Data,
+    &annotator::Annotator,
+    &confidence::Confidence,
+    &sft::Sft,
+    &reference::Reference,
+    &policy::Policy,
+    &evaluate::Evaluate,
+];
+
+/// Whether later stages have something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// On to the next one.
+    Next,
+    /// The run ends here; why has been told.
+    End,
+}
+
+/// How a stage is done.
+pub(crate) trait StageDefinition: Sync {
+    /// What it says of itself.
+    fn about(&self) -> &'static AboutStage;
+
+    /// Whether a recipe leaves it out.
+    fn is_skipped(&self, _recipe: &Recipe) -> bool {
+        false
     }
-    let key = format!("{section}.lora");
-    let hub = HubName::of_field(session.recipe.model(section));
-    let base = hub.as_ref().map_or_else(|| files.name(), |hub| hub.org_and_name().to_owned());
-    match lora.adapter(&key, &base)? {
-        Some(mut adapter) => {
-            adapter.revision = hub.and_then(|hub| hub.revision().map(str::to_owned));
-            Ok(add_adapter(checkpoint, adapter, session.recipe.seed, key.as_ref())?)
-        }
-        None => Ok(checkpoint),
+
+    /// Its training, for a stage that trains, and the section that has it.
+    fn training<'r>(&self, _recipe: &'r Recipe) -> Option<(&'static str, &'r Training)> {
+        None
+    }
+
+    /// The stage whose plan it computes by.
+    fn planned_as(&self) -> Stage {
+        self.about().stage
+    }
+
+    /// What it will take of memory, and how it would be computed; `None` for one that takes next to
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// What a run would fail with.
+    fn estimate(&self, _inputs: &Estimating<'_>) -> Result<Option<StageEstimate>, RunError> {
+        Ok(None)
+    }
+
+    /// What it will do in a run of a recipe, in a sentence or two; empty where its part needs no more
+    /// words.
+    fn plan(&self, _recipe: &Recipe) -> String {
+        String::new()
+    }
+
+    /// Do it, or find what an earlier sitting has left of it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be done, or a person ended it.
+    fn run(&self, session: &mut Session<'_>, work: &Work) -> Result<Then, RunError>;
+}
+
+impl Stage {
+    /// All stages, in order.
+    pub fn all() -> impl DoubleEndedIterator<Item = Self> {
+        STAGES.iter().map(|stage| stage.about().stage)
+    }
+
+    /// The stage of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|stage| stage.name() == name)
+    }
+
+    /// What it says of itself.
+    pub fn about(self) -> &'static AboutStage {
+        self.definition().about()
+    }
+
+    /// Whether a recipe leaves it out.
+    pub fn is_skipped(self, recipe: &Recipe) -> bool {
+        self.definition().is_skipped(recipe)
+    }
+
+    /// What it will do in a run of a recipe, in a sentence or two; may be empty.
+    pub fn plan(self, recipe: &Recipe) -> String {
+        self.definition().plan(recipe)
+    }
+
+    /// How it is done.
+    pub(super) fn definition(self) -> &'static dyn StageDefinition {
+        STAGES[self.place()]
+    }
+
+    /// Its place among all; every stage is one of the list, for nobody else can name one.
+    fn place(self) -> usize {
+        Self::all().position(|stage| stage == self).unwrap_or_default()
     }
 }
 
-/// Streams of randomness that belong to stages.
-pub(crate) mod stream {
-    /// Order of the annotator's pairs.
-    pub(crate) const ANNOTATOR: u64 = 1;
-    /// Order of the SFT responses.
-    pub(crate) const SFT: u64 = 2;
-    /// Order of the policy's pairs.
-    pub(crate) const POLICY: u64 = 3;
-    /// Initial scalar head.
-    pub(crate) const HEAD: u64 = 4;
-    /// Labels of pairs that the annotator scores alike; 5 are the adapters.
-    pub(crate) const TIES: u64 = 6;
+impl Ord for Stage {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for Stage {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<'de> Deserialize<'de> for Stage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::named(&name).ok_or_else(|| {
+            let names: Vec<&str> = Self::all().map(Self::name).collect();
+            let found = crate::legible::quoted(&name);
+            serde::de::Error::custom(format!(
+                "“{found}” is not a stage; expected {}",
+                names.join(", ")
+            ))
+        })
+    }
 }
 
 /// All stages in order; `Ok` when the report is complete.
 pub(super) fn run_all(session: &mut Session<'_>) -> Result<(), RunError> {
-    let prepared = data::run(session)?;
-    gold::check(session)?;
-    check::run(session, &prepared)?;
-    let labels = match session.recipe.annotator.kind {
-        super::AnnotatorKind::Human => confidence::human_labels(session, &prepared),
-        super::AnnotatorKind::File => confidence::of_files(session, &prepared)?,
-        super::AnnotatorKind::RewardHead => {
-            annotator::run(session, &prepared)?;
-            confidence::run(session, &prepared)?
+    let work = Work::default();
+    for stage in STAGES {
+        if !stage.is_skipped(&session.recipe) && stage.run(session, &work)? == Then::End {
+            return Ok(());
         }
-    };
-    if labels.is_empty() {
-        return session.warn("no pair is left for the policy: the unlabelled split is empty; lower data.labelled or add data.unlabelled".to_owned());
     }
     if session.recipe.policy.training.epochs <= 0.0 {
-        return session.warn("policy.epochs = 0: the run ends after the annotator".to_owned());
+        session.warn("policy.epochs = 0: the run ends after the annotator".to_owned())?;
     }
-    let material = sft::Material::new(session, &prepared, &labels)?;
-    sft::run(session, &material)?;
-    policy::run(session, &material)?;
-    evaluate::run(session, &prepared, &material)
+    Ok(())
 }
 
-pub(crate) use annotator::normal;
 pub use encode::written;
+pub(crate) use estimating::Estimating;
+pub(crate) use gold::check_of;
 pub use lengths::lengths_in;
+pub(crate) use prepared::{Prepared, prepare};
+pub use preview::lengths_of;
+pub(crate) use preview::preview;
+pub(crate) use random::normal;
+pub(crate) use work::Work;

@@ -1,193 +1,118 @@
 //! Align the policy with the labels, each weighted by its confidence.
 
-use std::collections::BTreeMap;
-
-use sha2::{Digest, Sha256};
-
+use super::super::Recipe;
 use super::super::error::RunError;
 use super::super::export::Export;
-use super::super::passes::Passes;
 use super::super::session::Session;
-use super::super::stage::Stage;
-use super::super::{AnnotatorKind, Normalisation};
-use super::confidence::Labelled;
-use super::sft::{Material, reference, tuned};
-use super::stream;
-use crate::annotate::response_log_probs;
-use crate::batch::{Ranked, Sequence};
-use crate::files::hex;
-use crate::model::{Decoder, Footprint, SavedTensor, Storage, load_named, save_tensors};
-use crate::train::{Order, Plan, PolicyPair, PreferenceTask, WeightedMean};
+use super::super::stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
+use super::aligning::Aligning;
+use super::estimating::Estimating;
+use super::random::stream;
+use super::words::{length, model};
+use super::work::Work;
+use super::{StageDefinition, Then};
+use crate::batch::Ranked;
+use crate::train::{PolicyPair, PreferenceTask, Training, WeightedMean};
 
-pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), RunError> {
-    if session.is_done(Stage::Policy) {
-        return Ok(());
+pub(super) struct Policy;
+
+impl Stage {
+    /// Preference optimisation.
+    pub const POLICY: Self = Self("policy");
+}
+
+/// Everything between the labels and the aligned policy.
+pub(super) static ALIGN: Part = Part {
+    title: "Align",
+    explanation: "Fine-tune the policy, then optimise it on the weighted pairs",
+    shows: Shows::Curves,
+};
+
+static ABOUT: AboutStage = AboutStage {
+    stage: Stage::POLICY,
+    title: "Policy",
+    part: &ALIGN,
+    model: Whose::Policy,
+    computes: true,
+    seed: 5,
+};
+
+/// Whether no policy is aligned in runs of a recipe.
+pub(super) fn idle(recipe: &Recipe) -> bool {
+    recipe.policy.training.epochs <= 0.0
+}
+
+impl StageDefinition for Policy {
+    fn about(&self) -> &'static AboutStage {
+        &ABOUT
     }
-    let settings = session.recipe.policy.clone();
-    let (shuffle, seed) = (session.recipe.data.shuffle, session.recipe.seed);
-    let pairs = kept(session, material);
-    let order = Order::new(pairs.len(), &settings.training, shuffle, seed, stream::POLICY);
-    let mut checkpoint = reference(session, material)?;
-    if settings.disable_dropout {
-        // The policy begins as its reference, which drops nothing.
-        checkpoint.decoder = checkpoint.decoder.without_dropout();
+
+    fn is_skipped(&self, recipe: &Recipe) -> bool {
+        idle(recipe)
     }
-    // The reference is computed in the parts in which the policy will be, so the plan comes first.
-    let footprint = Footprint::of(&checkpoint, settings.precision);
-    let mut task = task(session, material, &pairs);
-    let plan = session.plan(Stage::Policy, &footprint, &task, &order, &settings.training)?;
-    if needs_reference(session) {
-        let reference = &checkpoint.decoder;
-        let known = reference_log_probs(session, material, &pairs, reference, &order, plan)?;
-        task.set_reference(known);
+
+    fn plan(&self, recipe: &Recipe) -> String {
+        let settings = &recipe.policy;
+        format!(
+            "The stronger model {} learns from the weighted pairs with {}, β = {}: {}.",
+            model(&settings.model),
+            settings.objective.about().title,
+            settings.beta,
+            length(&settings.training)
+        )
     }
-    session.stage(Stage::Policy, order.total, |session| {
-        let total = order.total;
-        checkpoint.decoder = session.train(
-            Stage::Policy,
-            checkpoint.decoder,
-            &mut task,
-            order,
-            &settings.training,
-            plan,
-        )?;
-        session.measured("policy.steps", total as f64)?;
-        let export = Export {
-            source: &material.files,
-            pad: Some(material.encoder.tokenizer.pad),
-            ends: material.encoder.stop(),
-            merge: settings.lora.merge,
+
+    fn training<'r>(&self, recipe: &'r Recipe) -> Option<(&'static str, &'r Training)> {
+        Some(("policy", &recipe.policy.training))
+    }
+
+    fn estimate(&self, inputs: &Estimating<'_>) -> Result<Option<StageEstimate>, RunError> {
+        let (policy, settings) = (inputs.policy()?, &inputs.recipe.policy);
+        let order = inputs.order(policy.pairs.len(), &settings.training, stream::POLICY);
+        // Which response is chosen makes no difference here.
+        let unweighted = |sides: &[_; 2]| PolicyPair {
+            sides: Ranked::of(sides.clone(), false),
+            reference: Ranked::default(),
+            margin: 0.0,
         };
-        session.export("policy", &checkpoint, &export)
-    })
-}
+        let task = PreferenceTask::new(
+            policy.pairs.iter().map(unweighted).collect(),
+            policy.pad(),
+            settings.preference(),
+            WeightedMean::Pairs,
+            None,
+        );
+        let (footprint, training) = (policy.footprint(), &settings.training);
+        Ok(Some(inputs.trained(Stage::POLICY, footprint, &task, &order, training)))
+    }
 
-/// What is read of a reference.
-const LOG_PROBS: &str = "log-probabilities of responses";
-
-/// A pair in the policy's tokens with its label.
-type LabelledPair = (Ranked<Sequence>, Labelled);
-
-/// Whether the objective compares the policy with a frozen reference.
-pub(crate) fn needs_reference(session: &Session<'_>) -> bool {
-    session.recipe.policy.objective.needs().reference
-}
-
-/// The pairs that batches are made of: all, or those that the weighting selects.
-fn kept<'a>(session: &Session<'_>, material: &'a Material) -> Vec<&'a LabelledPair> {
-    let weighting = &session.recipe.confidence;
-    let weak = session.recipe.annotator.kind != AnnotatorKind::Human;
-    let margins = || material.pairs.iter().map(|(_, label)| label.margin).collect::<Vec<_>>();
-    // Not by the threshold, which may move while the policy is trained.
-    match weak.then(|| weighting.selection(&margins())).flatten() {
-        Some(kept) => {
-            let pairs = material.pairs.iter().zip(kept);
-            pairs.filter(|(_, kept)| *kept).map(|(pair, _)| pair).collect()
+    fn run(&self, session: &mut Session<'_>, work: &Work) -> Result<Then, RunError> {
+        if session.is_done(Stage::POLICY) {
+            return Ok(Then::Next);
         }
-        None => material.pairs.iter().collect(),
+        let settings = session.recipe.policy.clone();
+        let material = work.material(session)?;
+        let aligning = work.take_aligning(session)?;
+        let Aligning { order, mut checkpoint, mut task, plan, .. } = aligning;
+        session.stage(Stage::POLICY, order.total, |session| {
+            let total = order.total;
+            checkpoint.decoder = session.train(
+                &ABOUT,
+                checkpoint.decoder,
+                &mut task,
+                order,
+                &settings.training,
+                plan,
+            )?;
+            session.measured("policy.steps", total as f64)?;
+            let export = Export {
+                source: &material.files,
+                pad: Some(material.encoder.tokenizer.pad),
+                ends: material.encoder.stop(),
+                merge: settings.lora.merge,
+            };
+            session.export("policy", &checkpoint, &export)
+        })?;
+        Ok(Then::Next)
     }
-}
-
-/// The weighted objective over pairs; what the reference says of them is not known yet.
-fn task(session: &Session<'_>, material: &Material, pairs: &[&LabelledPair]) -> PreferenceTask {
-    let given = pairs.iter().map(|(_, label)| label.weight).collect();
-    let pairs = pairs.iter().map(|(sides, label)| PolicyPair {
-        sides: sides.clone(),
-        reference: Ranked::default(),
-        margin: label.margin,
-    });
-    let mean = match session.recipe.policy.normalisation {
-        Normalisation::Pairs => WeightedMean::Pairs,
-        Normalisation::Weights => WeightedMean::Weights,
-    };
-    let weak = session.recipe.annotator.kind != AnnotatorKind::Human;
-    let weighting = weak.then(|| session.recipe.confidence.clone());
-    let pad = material.encoder.tokenizer.pad;
-    let sampling = session.recipe.policy.sampling;
-    let preference = session.recipe.policy.preference();
-    PreferenceTask::new(pairs.collect(), pad, preference, mean, weighting)
-        .with_selected_pairs()
-        .with_sampling(sampling)
-        .with_given_weights(given)
-}
-
-/// Log-probabilities of all responses under the reference;
-/// computed once and kept under a key made of everything that they depend on.
-fn reference_log_probs(
-    session: &mut Session<'_>,
-    material: &Material,
-    pairs: &[&LabelledPair],
-    reference: &Decoder,
-    order: &Order,
-    plan: Plan,
-) -> Result<Vec<Ranked<f32>>, RunError> {
-    let name = format!("checkpoints/reference-log-probs-{}.safetensors", key(session, pairs));
-    let path = session.folder.path().join(&name);
-    session.stage(Stage::Reference, pairs.len() as u64, |session| {
-        let pad = material.encoder.tokenizer.pad;
-        let mut passes = session.passes(reference, LOG_PROBS)?;
-        in_training_batches(session, reference, (pairs, pad), (order, plan), &mut passes)?;
-        let all = pairs.iter().flat_map(|(sides, _)| sides.each());
-        let values = all.map(|side| passes.get(side).unwrap_or(f32::NAN)).collect();
-        session.keep_passes(passes)?;
-        let saved = SavedTensor { shape: vec![pairs.len(), 2], values };
-        save_tensors(&path, &BTreeMap::from([("log_probs".to_owned(), saved)]), Storage::F32)?;
-        session.produced(&name)
-    })?;
-    let saved = load_named(&path)?.remove("log_probs");
-    let values = saved.map(|tensor| tensor.values).unwrap_or_default();
-    if values.len() != 2 * pairs.len() {
-        return Err(RunError::Impossible(format!(
-            "{}: {} log-probabilities; expected two for each of {} pairs; begin the run again",
-            path.display(),
-            values.len(),
-            pairs.len()
-        )));
-    }
-    let pairs = values.as_chunks::<2>().0.iter();
-    Ok(pairs.map(|&[chosen, rejected]| Ranked { chosen, rejected }).collect())
-}
-
-/// Learn what is not known yet, computed in the very batches of the first epoch: there the policy
-/// is still the reference, and batches of other shapes may differ from it in the last bits.
-fn in_training_batches(
-    session: &mut Session<'_>,
-    reference: &Decoder,
-    (pairs, pad): (&[&LabelledPair], u32),
-    (order, plan): (&Order, Plan),
-    passes: &mut Passes,
-) -> Result<(), RunError> {
-    let batch_size = session.recipe.policy.training.batch_size;
-    let total = pairs.len() as u64;
-    let mut done = 0;
-    for items in order.first_epoch() {
-        for part in plan.parts(&items, batch_size) {
-            let sides = || part.iter().map(|&i| &pairs[i].0);
-            let chosen = sides().map(|sides| &sides.chosen);
-            let all: Vec<&Sequence> = chosen.chain(sides().map(|sides| &sides.rejected)).collect();
-            let new: Vec<&Sequence> =
-                all.into_iter().filter(|side| passes.get(side).is_none()).collect();
-            if !new.is_empty() {
-                let sums = response_log_probs(reference, &new, pad)?;
-                new.into_iter().zip(sums).for_each(|(side, sum)| passes.put(side, sum));
-            }
-            done += part.len() as u64;
-            session.progress(Stage::Reference, done, total)?;
-        }
-    }
-    Ok(())
-}
-
-/// A hash of the reference's weights and of all token sequences.
-fn key(session: &Session<'_>, pairs: &[&LabelledPair]) -> String {
-    let mut hash = Sha256::new();
-    hash.update(session.state.inputs.get("policy.model").map(String::as_bytes).unwrap_or_default());
-    hash.update(tuned(session).and_then(|path| std::fs::read(path).ok()).unwrap_or_default());
-    for sequence in pairs.iter().flat_map(|(sides, _)| sides.each()) {
-        for part in [&sequence.prompt[..], &sequence.response[..]] {
-            hash.update((part.len() as u64).to_le_bytes());
-            part.iter().for_each(|token| hash.update(token.to_le_bytes()));
-        }
-    }
-    hex(&hash.finalize()[..8])
 }

@@ -1,123 +1,87 @@
 //! Fine-tune the policy on the chosen responses; the result is also the reference.
 
-use std::path::PathBuf;
-
+use super::super::Recipe;
 use super::super::error::RunError;
 use super::super::session::Session;
-use super::super::stage::Stage;
-use super::confidence::Labelled;
-use super::data::Prepared;
-use super::encode::{encode, encoder, max_length};
-use super::{load_to_train, stream};
-use crate::batch::{Ranked, Sequence};
-use crate::data::Side;
-use crate::model::{
-    Checkpoint, Footprint, ModelFiles, Storage, collect_trained, load_as, load_named, save_tensors,
-    take_tensors,
+use super::super::stage::{AboutStage, Stage, StageEstimate, Whose};
+use super::estimating::Estimating;
+use super::material::{REFERENCE, reference};
+use super::policy::{ALIGN, idle};
+use super::random::stream;
+use super::words::{length, model};
+use super::work::Work;
+use super::{StageDefinition, Then};
+use crate::model::{Footprint, Storage, collect_trained, save_tensors};
+use crate::train::{Order, SftTask, Training};
+
+pub(super) struct Sft;
+
+impl Stage {
+    /// Fine-tune the policy on the chosen responses.
+    pub const SFT: Self = Self("sft");
+}
+
+static ABOUT: AboutStage = AboutStage {
+    stage: Stage::SFT,
+    title: "Fine-tuning",
+    part: &ALIGN,
+    model: Whose::Reference,
+    computes: true,
+    seed: 3,
 };
-use crate::run::find_model;
-use crate::text::{Encoder, Fit};
-use crate::train::{Order, SftTask};
 
-/// The labelled pairs in the policy's tokens.
-pub(crate) struct Material {
-    /// The policy's files.
-    pub(crate) files: ModelFiles,
-    /// Its tokenizer and its way of writing prompts.
-    pub(crate) encoder: Encoder,
-    /// Tokens of its longest sequence.
-    pub(crate) max_length: usize,
-    /// Pairs that fit, told apart by their labels.
-    pub(crate) pairs: Vec<(Ranked<Sequence>, Labelled)>,
-}
+impl StageDefinition for Sft {
+    fn about(&self) -> &'static AboutStage {
+        &ABOUT
+    }
 
-impl Material {
-    pub(crate) fn new(
-        session: &mut Session<'_>,
-        prepared: &Prepared,
-        labels: &[Labelled],
-    ) -> Result<Self, RunError> {
-        let files = find_model(&session.recipe.policy.model)?;
-        let encoder = encoder(session, &files)?;
-        let max_length = max_length(&session.recipe, &files)?;
-        let indexes: Vec<usize> = labels.iter().map(|l| l.pair).collect();
-        let encoded = encode(session, &encoder, prepared, &indexes, ["policy", "training"])?;
-        let mut pairs = Vec::with_capacity(encoded.len());
-        // Some pairs may have been refused; the others stand in the order of their labels.
-        let mut labels = labels.iter();
-        for pair in encoded {
-            let Some(label) = labels.find(|label| label.pair == pair.pair) else { break };
-            match pair.fit(Fit::Start, max_length) {
-                Some(sides) => {
-                    pairs.push((Ranked::of(sides, label.chosen == Side::Second), *label));
-                }
-                None => {
-                    session.too_long.insert(pair.pair);
-                }
-            }
+    fn is_skipped(&self, recipe: &Recipe) -> bool {
+        let training = &recipe.sft.training;
+        idle(recipe) || (training.epochs == 0.0 && training.steps == 0)
+    }
+
+    fn plan(&self, recipe: &Recipe) -> String {
+        if self.is_skipped(recipe) {
+            return String::new();
         }
-        if pairs.is_empty() {
-            return Err(no_pair_fits(max_length));
+        let (name, length) = (model(&recipe.policy.model), length(&recipe.sft.training));
+        format!("The stronger model {name} is first fine-tuned on the chosen responses: {length}.")
+    }
+
+    fn training<'r>(&self, recipe: &'r Recipe) -> Option<(&'static str, &'r Training)> {
+        Some(("sft", &recipe.sft.training))
+    }
+
+    fn estimate(&self, inputs: &Estimating<'_>) -> Result<Option<StageEstimate>, RunError> {
+        let policy = inputs.policy()?;
+        // Which response is chosen is not known yet: the longer one is the most it can take.
+        let longer = policy.pairs.iter().map(|[a, b]| if a.len() < b.len() { b } else { a });
+        let task = SftTask::new(longer.cloned().collect(), policy.pad());
+        let training = &inputs.recipe.sft.training;
+        let order = inputs.order(policy.pairs.len(), training, stream::SFT);
+        Ok(Some(inputs.trained(Stage::SFT, policy.footprint(), &task, &order, training)))
+    }
+
+    fn run(&self, session: &mut Session<'_>, work: &Work) -> Result<Then, RunError> {
+        let material = work.material(session)?;
+        let training = session.recipe.sft.training.clone();
+        let (shuffle, seed) = (session.recipe.data.shuffle, session.recipe.seed);
+        let order = Order::new(material.pairs.len(), &training, shuffle, seed, stream::SFT);
+        if order.total == 0 {
+            return Ok(Then::Next);
         }
-        Ok(Self { files, encoder, max_length, pairs })
+        session.stage(Stage::SFT, order.total, |session| {
+            let checkpoint = reference(session, material)?;
+            let sequences = material.pairs.iter().map(|(sides, _)| sides.chosen.clone()).collect();
+            let mut task = SftTask::new(sequences, material.encoder.tokenizer.pad);
+            let footprint = Footprint::of(&checkpoint, session.recipe.policy.precision);
+            let plan = session.plan(&ABOUT, &footprint, &task, &order, &training)?;
+            let decoder = checkpoint.decoder;
+            let tuned = session.train(&ABOUT, decoder, &mut task, order, &training, plan)?;
+            let path = session.folder.path().join(REFERENCE);
+            save_tensors(&path, &collect_trained(&tuned), Storage::F32)?;
+            session.produced(REFERENCE)
+        })?;
+        Ok(Then::Next)
     }
-}
-
-/// Nothing is left to train on.
-pub(crate) fn no_pair_fits(max_length: usize) -> RunError {
-    RunError::Impossible(format!(
-        "no pair fits into {max_length} tokens; raise data.max_length, as far as the policy's positions allow"
-    ))
-}
-
-/// What SFT leaves: the trained weights of the reference.
-const REFERENCE: &str = "checkpoints/reference.safetensors";
-
-/// The file of what SFT left, if it was part of the run and is complete.
-pub(crate) fn tuned(session: &Session<'_>) -> Option<PathBuf> {
-    session.file_of(Stage::Sft, REFERENCE)
-}
-
-/// The policy's starting point, which is also its reference.
-pub(crate) fn reference(
-    session: &Session<'_>,
-    material: &Material,
-) -> Result<Checkpoint, RunError> {
-    let settings = &session.recipe.policy;
-    let (precision, lora) = (settings.precision, &settings.lora);
-    let mut checkpoint = load_to_train(session, &material.files, "policy", precision, lora)?;
-    // A sequence classifier's scalar head has no part in a policy.
-    checkpoint.decoder.score = None;
-    if let Some(path) = tuned(session) {
-        checkpoint.decoder = take_tensors(checkpoint.decoder, load_named(&path)?);
-    }
-    Ok(checkpoint)
-}
-
-/// The aligned policy, as it was written.
-pub(crate) fn aligned(session: &Session<'_>) -> Result<Checkpoint, RunError> {
-    let folder = session.folder.path().join("policy");
-    let precision = session.recipe.policy.precision;
-    Ok(load_as(&find_model(&folder.to_string_lossy())?, &session.device, precision)?)
-}
-
-pub(crate) fn run(session: &mut Session<'_>, material: &Material) -> Result<(), RunError> {
-    let training = session.recipe.sft.training.clone();
-    let (shuffle, seed) = (session.recipe.data.shuffle, session.recipe.seed);
-    let order = Order::new(material.pairs.len(), &training, shuffle, seed, stream::SFT);
-    if order.total == 0 {
-        return Ok(());
-    }
-    session.stage(Stage::Sft, order.total, |session| {
-        let checkpoint = reference(session, material)?;
-        let sequences = material.pairs.iter().map(|(sides, _)| sides.chosen.clone()).collect();
-        let mut task = SftTask::new(sequences, material.encoder.tokenizer.pad);
-        let footprint = Footprint::of(&checkpoint, session.recipe.policy.precision);
-        let plan = session.plan(Stage::Sft, &footprint, &task, &order, &training)?;
-        let decoder = checkpoint.decoder;
-        let tuned = session.train(Stage::Sft, decoder, &mut task, order, &training, plan)?;
-        let path = session.folder.path().join(REFERENCE);
-        save_tensors(&path, &collect_trained(&tuned), Storage::F32)?;
-        session.produced(REFERENCE)
-    })
 }

@@ -180,7 +180,7 @@ fn sit(job: Job, last: u64) -> Result<Vec<Metrics>, RunError> {
     let stop = control.clone();
     let mut steps = Vec::new();
     let outcome = execute(job, control, &mut |event| {
-        if let Event::Step { stage: Stage::Policy, step, mut metrics } = event {
+        if let Event::Step { stage: Stage::POLICY, step, mut metrics } = event {
             metrics.0.remove("tokens_per_second");
             steps.push(metrics);
             if step == last {

@@ -88,6 +88,9 @@ fn parquet() -> Vec<u8> {
     let files = Files::new();
     let path = files.write("");
     let pair = |i: u32| AnnotatedPair {
+        pair: Some(u64::from(i)),
+        margin: 0.25,
+        columns: [("spread".to_owned(), f64::from(i))].into(),
         split: "unlabelled".to_owned(),
         prompt: format!("q{i}"),
         responses: [format!("a{i}"), format!("b{i}")],

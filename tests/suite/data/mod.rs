@@ -1,5 +1,6 @@
 //! Reading files into pairs, and splitting them.
 
+mod annotations;
 mod cases;
 mod containers;
 mod damage;

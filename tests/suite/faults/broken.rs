@@ -54,7 +54,7 @@ struct Watch(Vec<NonFinite>);
 
 impl Observer for Watch {
     fn before_step(&mut self) -> Flow {
-        Flow::Go(None)
+        Flow::Go
     }
 
     fn after_step(&mut self, _: u64, _: u64, _: &Metrics) {}

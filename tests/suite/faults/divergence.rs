@@ -11,7 +11,7 @@ use crate::common::program;
 /// Steps at which the policy's loss and gradient are numbers, or not.
 fn finite(outcome: &Outcome) -> Vec<bool> {
     let step = |event: &Event| match event {
-        Event::Step { stage: Stage::Policy, metrics, .. } => {
+        Event::Step { stage: Stage::POLICY, metrics, .. } => {
             let is = |name: &str| metrics.get(name).is_some_and(f64::is_finite);
             Some(is("loss") && is("grad_norm"))
         }

@@ -42,7 +42,7 @@ fn a_tuned_adapter_that_drops_inputs_begins_at_the_logarithm_of_two() {
             let config = outcome.folder.join("policy/adapter_config.json");
             let config: Value = serde_json::from_slice(&std::fs::read(config).unwrap()).unwrap();
             assert_eq!(config["lora_dropout"].to_string(), dropout, "it is the adapter's still");
-            (steps(&outcome, Stage::Sft), steps(&outcome, Stage::Policy))
+            (steps(&outcome, Stage::SFT), steps(&outcome, Stage::POLICY))
         };
         let (_, off) = with("true");
         let what = format!("{dropout} {precision}");
@@ -56,6 +56,6 @@ fn a_tuned_adapter_that_drops_inputs_begins_at_the_logarithm_of_two() {
         // SFT drops in both, which shows as soon as the adapter adds anything.
         let more = [("policy.lora.dropout", "0.0"), ("policy.precision", precision)];
         let outcome = run(model.path(), &pairs, &[&TUNED[..], &more].concat());
-        assert_ne!(steps(&outcome, Stage::Sft)[2].get("loss"), sft[2].get("loss"), "{what}");
+        assert_ne!(steps(&outcome, Stage::SFT)[2].get("loss"), sft[2].get("loss"), "{what}");
     }
 }

@@ -129,7 +129,7 @@ fn reversed_annotations_are_not_believed() {
 fn weights_that_the_state_does_not_name_are_not_taken_for_the_reference() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
-    let at = |event: &Event| matches!(event, Event::Step { stage: Stage::Sft, step: 2, .. });
+    let at = |event: &Event| matches!(event, Event::Step { stage: Stage::SFT, step: 2, .. });
     run(fresh(&path), at).0.unwrap_err();
     let tuned = "checkpoints/reference.safetensors";
     std::fs::copy(calm().join(tuned), path.join(tuned)).unwrap();
@@ -179,7 +179,7 @@ fn a_broken_line_of_events_is_skipped_and_told() {
     std::fs::write(&path, &text[..text.len() - 9]).unwrap();
     let events = read_events(&run).unwrap();
     assert_eq!(events.len(), lines - 1);
-    assert!(RunView::replay(events).curves[&Stage::Policy]["loss"].len() >= 4);
+    assert!(RunView::replay(events).curves[&Stage::POLICY]["loss"].len() >= 4);
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn links_in_a_run_folder_are_not_followed() {
         let path = folder.path().join("run");
         let mine = folder.path().join("mine");
         std::fs::write(&mine, "mine").unwrap();
-        let at = |event: &Event| matches!(event, Event::Step { stage: Stage::Annotator, .. });
+        let at = |event: &Event| matches!(event, Event::Step { stage: Stage::ANNOTATOR, .. });
         run(fresh(&path), at).0.unwrap_err();
         symlink(&mine, path.join(name)).unwrap();
         resume(&path).0.unwrap();

@@ -77,7 +77,7 @@ fn stopped() -> (tempfile::TempDir, PathBuf) {
     let (_, path) = STOPPED.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("stopped");
-        let at = |event: &Event| matches!(event, Event::Step { stage: Stage::Policy, step: 4, .. });
+        let at = |event: &Event| matches!(event, Event::Step { stage: Stage::POLICY, step: 4, .. });
         run(fresh(&path), at).0.unwrap_err();
         (folder, path)
     });

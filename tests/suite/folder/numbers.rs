@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use confide::preference::{Bin, Calibration};
 use confide::run::{
-    AnnotatorReport, ConfidenceReport, DataReport, Event, GoldReport, GoldSample, Metrics,
-    PolicyReport, Report, read_events,
+    AnnotatorReport, ConfidenceReport, DataReport, Event, GoldReport, GoldSample, KeptReport,
+    Metrics, PolicyReport, Report, read_events,
 };
 
 /// Every number of a report; a new one has to be added here.
@@ -31,7 +31,12 @@ fn report(x: f64) -> Report {
             agreement: Some(x),
             agreement_kept: Some(x),
         },
-        policy: PolicyReport { steps: 1, rewards_margin: Some(x), rewards_accuracy: Some(x) },
+        policy: PolicyReport {
+            steps: 1,
+            kept: Some(KeptReport { mean: x, last: x, steps: 3 }),
+            rewards_margin: Some(x),
+            rewards_accuracy: Some(x),
+        },
         gold: Some(GoldReport {
             model: String::new(),
             accuracy: Some(x),
@@ -82,7 +87,7 @@ fn events_without_finite_numbers_are_read_back() {
     {
         metrics.set(name, value);
     }
-    let stage = confide::run::Stage::Policy;
+    let stage = confide::run::Stage::POLICY;
     let written = vec![
         Event::Step { stage, step: 1, metrics },
         Event::Threshold { value: f64::INFINITY },

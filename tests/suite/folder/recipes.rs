@@ -74,7 +74,7 @@ fn data_that_changed_is_refused_and_data_that_moved_is_not() {
     recipe.data.files = vec![data.to_str().unwrap().to_owned()];
     let path = folder.path().join("run");
     let job = Job::Fresh { recipe: Box::new(recipe), folder: path.clone(), download: false };
-    let at = |event: &Event| matches!(event, Event::Step { stage: Stage::Sft, step: 2, .. });
+    let at = |event: &Event| matches!(event, Event::Step { stage: Stage::SFT, step: 2, .. });
     run(job, at).0.unwrap_err();
 
     std::fs::write(&data, (0..60).map(|i| row(i + 1)).collect::<String>()).unwrap();

@@ -153,7 +153,7 @@ fn a_dropped_recipe_is_loaded_and_a_dropped_run_is_opened() {
     std::fs::create_dir(&run).unwrap();
     let events = [
         started(&Recipe { name: "an old run".to_owned(), ..demo::recipe() }, &run),
-        Event::StageStarted { stage: Stage::Data, total: 3 },
+        Event::StageStarted { stage: Stage::DATA, total: 3 },
         Event::Finished { report: Box::default() },
     ];
     let lines: Vec<String> =

@@ -21,6 +21,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use crate::common::repository;
 
 mod drops;
+mod form;
 mod tables;
 
 type Window = Harness<'static, App>;
@@ -83,6 +84,9 @@ fn pairs(count: usize) -> Vec<AnnotatedPair> {
     let pair = |i: usize| {
         let margin = (i * 7919 % 1000) as f32 / 250.0;
         AnnotatedPair {
+            pair: Some(i as u64),
+            margin: f64::from(margin),
+            columns: std::collections::BTreeMap::new(),
             split: if i % 10 == 9 { "held_out" } else { "unlabelled" }.to_owned(),
             prompt: format!("prompt {i:06}"),
             responses: ["yes ".repeat(1 + i % 5), format!("No {}", i % 13)],
@@ -159,7 +163,7 @@ fn the_threshold_slider_moves_what_is_kept() {
     assert!((state.recipe.confidence.threshold - 0.6).abs() < 1e-9);
     let expected = pairs(1000)
         .iter()
-        .filter(|p| p.split == "unlabelled" && (p.margin() / 2.0).tanh() >= 0.6)
+        .filter(|p| p.split == "unlabelled" && (p.margin / 2.0).tanh() >= 0.6)
         .count();
     assert_eq!(kept(&window), expected);
     assert!(expected < all);
@@ -198,7 +202,7 @@ fn a_run_started_from_the_button_ends() {
     until(&mut window, 240, "the end of the run", |w| !w.state().state().at_work);
     let state = window.state().state();
     assert_eq!(state.view.status, Status::Finished, "{:?}", state.view.log);
-    assert!(state.view.curves.contains_key(&Stage::Policy));
+    assert!(state.view.curves.contains_key(&Stage::POLICY));
     until(&mut window, 30, "the annotated pairs", |w| !w.state().state().pairs.rows.is_empty());
     send(&mut window, Command::Show("Report"));
     assert!(shows(&window, "Right on held-out pairs"));
@@ -221,7 +225,7 @@ fn closing_the_window_during_a_run_waits_for_its_checkpoint() {
         .with_max_steps(32)
         .build_eframe(move |cc| App::new(cc, start).with_runs_folder(runs));
     let trains = |w: &Window| {
-        let steps = w.state().state().view.latest.get(&Stage::Annotator);
+        let steps = w.state().state().view.latest.get(&Stage::ANNOTATOR);
         steps.is_some_and(|(step, _)| *step >= 3)
     };
     until(&mut window, 120, "the third step", trains);
@@ -247,7 +251,7 @@ fn closing_the_window_during_a_run_waits_for_its_checkpoint() {
     let view = &window.state().state().view;
     assert_eq!(
         (view.status, view.checkpoint.map(|c| c.0)),
-        (Status::Stopped, Some(Stage::Annotator))
+        (Status::Stopped, Some(Stage::ANNOTATOR))
     );
 
     let mut idle = open(demo());
@@ -356,7 +360,7 @@ fn every_panel_draws_empty_and_full() {
             let mut metrics = confide::run::Metrics::default();
             metrics.set("loss", 0.5);
             window.state_mut().fold(started(&demo::recipe(), Path::new("somewhere")));
-            window.state_mut().fold(Event::Step { stage: Stage::Policy, step: 1, metrics });
+            window.state_mut().fold(Event::Step { stage: Stage::POLICY, step: 1, metrics });
             window.state_mut().fold(Event::Finished { report: Box::default() });
         }
         for (theme, size) in

@@ -37,9 +37,9 @@ fn pairs_are_filtered_and_sorted() {
     assert!(!found.is_empty());
     let pair = |i: &u32| &all[*i as usize];
     assert!(found.iter().all(|i| pair(i).split == "unlabelled" && pair(i).agrees() == Some(false)));
-    assert!(found.windows(2).all(|w| pair(&w[0]).margin() >= pair(&w[1]).margin()));
+    assert!(found.windows(2).all(|w| pair(&w[0]).margin >= pair(&w[1]).margin));
     // Equal margins stay in the order of the file.
-    let tied = |w: &[u32]| pair(&w[0]).margin() > pair(&w[1]).margin() || w[0] < w[1];
+    let tied = |w: &[u32]| pair(&w[0]).margin > pair(&w[1]).margin || w[0] < w[1];
     assert!(found.windows(2).all(tied));
 
     let found = rows(Query {

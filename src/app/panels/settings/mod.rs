@@ -13,7 +13,7 @@ use crate::app::state::{Problem, Scene};
 use crate::app::theme::Palette;
 use crate::app::{format, widgets};
 use crate::registry::{Choice, Registry};
-use crate::run::{AnnotatorKind, Recipe, Setting};
+use crate::run::{Recipe, Setting};
 
 /// All settings of the next run.
 #[derive(Default)]
@@ -206,27 +206,35 @@ fn value_of<'a>(table: &'a mut Table, setting: &Setting) -> Option<&'a mut Value
 /// Whether a setting says anything of a recipe as it is.
 fn shows(recipe: &Recipe, setting: &Setting) -> bool {
     let name = setting.field.name;
-    let learns = recipe.annotator.kind == AnnotatorKind::RewardHead;
+    let learns = recipe.annotator.kind.reads().model();
     let adapter = match setting.section.as_str() {
         "annotator" | "annotator.lora" => recipe.annotator.lora.rank > 0,
         _ => recipe.policy.lora.rank > 0,
     };
-    let constant = is_of_others(&recipe.policy.objective, name)
-        || is_of_others(&recipe.confidence.weight, name);
+    let constant = match setting.section.as_str() {
+        "annotator" => is_of_others(&recipe.annotator.kind, name),
+        "policy" => is_of_others(&recipe.policy.objective, name),
+        "confidence" => is_of_others(&recipe.confidence.weight, name),
+        _ => false,
+    };
     match (setting.section.as_str(), name) {
+        _ if constant => false,
         ("annotator", "kind") => true,
+        ("annotator", name) if is_constant_of(&*recipe.annotator.kind, name) => true,
         ("annotator" | "annotator.lora", _) if !learns => false,
         (_, "precision" | "disable_dropout") => adapter,
         ("annotator.lora" | "policy.lora", name) => name == "rank" || adapter,
         ("", "device" | "device_memory") => false,
         ("evaluate", "gold_precision") => !recipe.evaluate.gold.is_empty(),
-        ("policy" | "confidence", _) => !constant,
         _ => true,
     }
 }
 
 /// Whether a constant is one that the chosen entry of a list does not have, and others do.
 fn is_of_others<T: Registry + ?Sized>(chosen: &Choice<T>, name: &str) -> bool {
-    let has = |entry: &T| entry.about().constants.iter().any(|c| c.field.name == name);
-    !has(chosen) && T::all().iter().any(|entry| has(entry))
+    !is_constant_of(&**chosen, name) && T::all().iter().any(|entry| is_constant_of(*entry, name))
+}
+
+fn is_constant_of<T: Registry + ?Sized>(entry: &T, name: &str) -> bool {
+    entry.about().constants.iter().any(|constant| constant.field.name == name)
 }

@@ -3,6 +3,9 @@
 //! A room is a folder or a file right below `src`. It may name rooms that stand before it in the list, and
 //! itself.
 
+mod circles;
+mod names;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -27,8 +30,8 @@ const ROOMS: &[&str] = &[
     "text",
     "builtin",
     "preference",
-    "annotate",
     "train",
+    "annotate",
     "evaluate",
     "run",
     "report",

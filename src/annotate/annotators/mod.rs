@@ -1,0 +1,141 @@
+//! Annotators: who says which response of a pair is better, and how sure that is.
+//!
+//! An annotator says what it has to see of a pair and what it makes of that; a run shows it. One more
+//! annotator is a file here and a line in [`ANNOTATORS`].
+
+mod file;
+mod human;
+mod reward_head;
+
+use crate::batch::{Ranked, Sequence};
+use crate::data::{Label, Pair, Side};
+use crate::registry::{About, Choice, Constants, Registry};
+use crate::train::Task;
+
+/// All annotators, the default first.
+pub static ANNOTATORS: &[&dyn Annotator] = &[&reward_head::RewardHead, &human::Human, &file::File];
+
+/// Who labels the unlabelled split.
+pub trait Annotator: Sync + 'static {
+    /// What it says of itself.
+    fn about(&self) -> &'static About;
+
+    /// What it has to see.
+    fn reads(&self) -> Reads;
+
+    /// What it says of a pair; `None` where it has nothing to say.
+    fn annotate(&self, seen: &Seen<'_>, settings: &Annotating) -> Option<Annotation>;
+
+    /// What it learns from labelled pairs, for one that reads what a trained model says.
+    fn task(&self, _pairs: Vec<Ranked<Sequence>>, _pad: Option<u32>) -> Option<Box<dyn Task>> {
+        None
+    }
+
+    /// Whether it can say something of a pool with such labels.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, and what would do.
+    fn check(&self, _pool: &Pool) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// What an annotator sees of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// The scores that `annotator.model` gives both responses, once it has learned from the labelled
+    /// split.
+    Scores,
+    /// The texts alone.
+    Texts,
+    /// The label that the pair comes with, and how sure it is.
+    Label,
+    /// The label that the pair comes with, which is believed: each weight is 1, and nobody is asked how
+    /// sure it is.
+    Truth,
+}
+
+impl Reads {
+    /// Whether a model reads the pairs.
+    pub fn model(self) -> bool {
+        self == Self::Scores
+    }
+
+    /// Whether it repeats labels, so that there are no others to measure it by.
+    pub fn labels(self) -> bool {
+        matches!(self, Self::Label | Self::Truth)
+    }
+
+    /// Whether what it says is more or less sure, so that it weighs a pair's loss.
+    pub fn confidence(self) -> bool {
+        self != Self::Truth
+    }
+}
+
+/// A pair as an annotator sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The pair.
+    pub pair: &'a Pair,
+    /// Scores of its responses, for one that reads them.
+    pub scores: Option<[f32; 2]>,
+    /// The pool that it is of.
+    pub pool: Pool,
+}
+
+/// What is known of all pairs that an annotator is asked about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pool {
+    /// Whether labels come with margins.
+    pub margins: bool,
+    /// Whether labels come with probabilities other than 1.
+    pub probabilities: bool,
+}
+
+impl Pool {
+    /// Of the labels of its pairs.
+    pub fn of(labels: impl IntoIterator<Item = Label>) -> Self {
+        labels.into_iter().fold(Self::default(), |found, label| Self {
+            margins: found.margins || label.margin.is_some(),
+            probabilities: found.probabilities || label.agreement < 1.0,
+        })
+    }
+}
+
+/// What an annotator says of a pair.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Annotation {
+    /// Both responses have a score: the higher one is better, by their difference. Between equal ones a
+    /// coin decides.
+    Scores([f32; 2]),
+    /// One of them is better, by this margin.
+    Margin(Side, f64),
+    /// One of them is better, with this probability.
+    Probability(Side, f64),
+}
+
+/// An annotator's settings beside those of its model.
+pub type Annotating = Constants<dyn Annotator>;
+
+impl Registry for dyn Annotator {
+    const KIND: &'static str = "an annotator";
+
+    fn all() -> &'static [&'static Self] {
+        ANNOTATORS
+    }
+
+    fn about(&self) -> &'static About {
+        Annotator::about(self)
+    }
+}
+
+/// Names of the annotators that need no model, in quotes, for advice.
+pub fn without_model() -> String {
+    let all = Choice::<dyn Annotator>::all().filter(|annotator| !annotator.reads().model());
+    let names: Vec<String> = all.map(|annotator| format!("\"{}\"", annotator.name())).collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
+}

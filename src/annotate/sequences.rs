@@ -1,0 +1,121 @@
+//! What a model says of sequences: scores of an annotator, log-probabilities of a policy.
+
+use burn::tensor::Tensor;
+
+use crate::batch::{Batch, Sequence};
+use crate::device::{is_cpu, read};
+use crate::model::{
+    BatchShape, Decoder, Footprint, ModelError, Needs, PassKind, sequence_log_probs,
+    sequence_scores,
+};
+
+/// Scores of sequences, in their order, each read at the last token that is not `pad`.
+///
+/// `progress` is told how many are done and may end the work with an error.
+///
+/// # Errors
+///
+/// The device fails, or `progress` says so.
+pub fn score_sequences<E: From<ModelError>>(
+    decoder: &Decoder,
+    sequences: &[&Sequence],
+    pad: impl Into<Option<u32>>,
+    batch_size: usize,
+    progress: &mut dyn FnMut(usize) -> Result<(), E>,
+) -> Result<Vec<f32>, E> {
+    over_batches(decoder, sequence_scores, sequences, pad.into(), batch_size, progress)
+}
+
+/// Summed log-probabilities of responses in one batch, in their order.
+///
+/// # Errors
+///
+/// The device fails.
+pub fn response_log_probs(
+    decoder: &Decoder,
+    sequences: &[&Sequence],
+    pad: u32,
+) -> Result<Vec<f32>, ModelError> {
+    numbers(sequence_log_probs(decoder, &Batch::packed(sequences, pad)))
+}
+
+/// Summed log-probabilities of any number of responses, in their order.
+///
+/// # Errors
+///
+/// As [`score_sequences`].
+pub fn all_log_probs<E: From<ModelError>>(
+    decoder: &Decoder,
+    sequences: &[&Sequence],
+    pad: u32,
+    batch_size: usize,
+    progress: &mut dyn FnMut(usize) -> Result<(), E>,
+) -> Result<Vec<f32>, E> {
+    over_batches(decoder, sequence_log_probs, sequences, Some(pad), batch_size, progress)
+}
+
+/// The numbers of a batch; one that is not finite says nothing of its sequence, and would spoil
+/// every mean that it enters.
+fn numbers(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
+    let found = read(tensor).map_err(ModelError::Device)?;
+    match found.iter().find(|number| !number.is_finite()) {
+        Some(&found) => Err(ModelError::NoNumber { what: "a sequence", found }),
+        None => Ok(found),
+    }
+}
+
+/// One number for each sequence. Neighbours are computed together, so that a prompt which several
+/// of them continue is computed once. Where the device has a queue, a batch is read when the next
+/// one is queued, so that it never waits for this thread.
+fn over_batches<E: From<ModelError>>(
+    decoder: &Decoder,
+    compute: fn(&Decoder, &Batch) -> Tensor<1>,
+    sequences: &[&Sequence],
+    pad: Option<u32>,
+    batch_size: usize,
+    progress: &mut dyn FnMut(usize) -> Result<(), E>,
+) -> Result<Vec<f32>, E> {
+    let late = !is_cpu(&decoder.device());
+    let mut values = Vec::with_capacity(sequences.len());
+    let mut read = |found: Tensor<1>| {
+        values.extend(numbers(found)?);
+        progress(values.len())
+    };
+    let mut queued = None;
+    for part in sequences.chunks(batch_size.max(1)) {
+        let found = compute(decoder, &Batch::packed(part, pad));
+        let ready = if late { queued.replace(found) } else { Some(found) };
+        ready.map_or(Ok(()), &mut read)?;
+    }
+    queued.map_or(Ok(()), read)?;
+    Ok(values)
+}
+
+/// The largest batch size up to `wanted` (halved until it fits) with which these sequences can be
+/// computed within `limit` bytes, and what that takes.
+pub fn scoring_needs(
+    footprint: &Footprint,
+    scores: bool,
+    sequences: &[&Sequence],
+    wanted: usize,
+    limit: Option<u64>,
+) -> (usize, Needs) {
+    let needs = |size: usize| {
+        let passes = sequences
+            .chunks(size)
+            .map(|part| footprint.pass(&BatchShape::of(part), scores, PassKind::Infer));
+        Needs {
+            weights: footprint.weights(),
+            activations: passes.max().unwrap_or(0),
+            ..Needs::default()
+        }
+    };
+    let mut size = wanted.max(1);
+    loop {
+        let found = needs(size);
+        if size == 1 || limit.is_none_or(|limit| found.total() <= limit) {
+            return (size, found);
+        }
+        size = size.div_ceil(2);
+    }
+}

@@ -1,0 +1,70 @@
+//! How stages are computed within a device's memory.
+
+use super::Event;
+use super::error::RunError;
+use super::session::Session;
+use super::stage::AboutStage;
+use crate::annotate::scoring_needs;
+use crate::batch::Sequence;
+use crate::model::{Footprint, Needs};
+use crate::train::{Order, Plan, Task, Training};
+
+impl Session<'_> {
+    /// How a training stage is computed: as an earlier sitting decided, or the fastest way that
+    /// fits.
+    pub(crate) fn plan(
+        &mut self,
+        stage: &AboutStage,
+        footprint: &Footprint,
+        task: &dyn Task,
+        order: &Order,
+        training: &Training,
+    ) -> Result<Plan, RunError> {
+        self.plan_once(stage, |limit, reduced| match reduced {
+            Some(plan) => (plan, plan.needs(footprint, task, order, training)),
+            None => Plan::choose(footprint, task, order, training, limit),
+        })
+    }
+
+    /// How many sequences a stage without training computes at once.
+    pub(crate) fn scoring_batch(
+        &mut self,
+        stage: &AboutStage,
+        footprint: &Footprint,
+        scores: bool,
+        sequences: &[&Sequence],
+        wanted: usize,
+    ) -> Result<usize, RunError> {
+        let plan = self.plan_once(stage, |limit, reduced| {
+            let wanted = reduced.map_or(wanted, |plan| plan.micro_batch);
+            let (size, needs) = scoring_needs(footprint, scores, sequences, wanted, limit);
+            (Plan { micro_batch: size, ..Plan::default() }, needs)
+        })?;
+        Ok(plan.micro_batch)
+    }
+
+    fn plan_once(
+        &mut self,
+        about: &AboutStage,
+        choose: impl FnOnce(Option<u64>, Option<Plan>) -> (Plan, Needs),
+    ) -> Result<Plan, RunError> {
+        let AboutStage { stage, seed, .. } = *about;
+        if let Some(plan) = self.state.now.plans.get(&stage) {
+            return Ok(*plan);
+        }
+        let (plan, needs) = choose(self.memory, self.state.now.reduced.get(&stage).copied());
+        let plan = Plan { seed: self.recipe.seed ^ seed << 32, ..plan };
+        if let Some(limit) = self.memory.filter(|limit| *limit < needs.total()) {
+            let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+            self.warn(format!(
+                "stage {} will take about {:.1} GiB, and the device has {:.1} GiB for it: it may fail; `confide estimate` tells what would fit",
+                stage.name(),
+                gib(needs.total()),
+                gib(limit)
+            ))?;
+        }
+        self.emit(Event::Planned { stage, plan, needs })?;
+        self.state.now.plans.insert(stage, plan);
+        Ok(plan)
+    }
+}

@@ -1,0 +1,223 @@
+//! What stages look at when they say what they will take of memory.
+
+use std::cell::OnceCell;
+
+use burn::tensor::Device;
+
+use super::super::error::RunError;
+use super::super::sizes::{adapter_of, footprint_of, shape_of};
+use super::super::stage::{Stage, StageEstimate};
+use super::super::{Recipe, find_model};
+use super::encode::{encoder_at, max_length, none_is_left};
+use super::labels::for_policy;
+use super::material::no_pair_fits;
+use super::prepared::Prepared;
+use crate::annotate::scoring_needs;
+use crate::batch::Sequence;
+use crate::device;
+use crate::model::{
+    Adapter, DecoderConfig, Family, Footprint, LoraSettings, ModelError, ModelFiles, Precision,
+    parameters,
+};
+use crate::text::{Encoder, Fit, encode_pairs};
+use crate::train::{Order, Plan, Readout, Task, Training};
+
+/// What the stages of one recipe look at; what several of them need is made once.
+pub(crate) struct Estimating<'a> {
+    pub(super) recipe: &'a Recipe,
+    pub(super) prepared: &'a Prepared,
+    device: &'a Device,
+    /// Bytes that a stage may take, where that is known.
+    limit: Option<u64>,
+    annotator: OnceCell<Reader>,
+    policy: OnceCell<Learner>,
+    held_out: OnceCell<Vec<[Sequence; 2]>>,
+}
+
+/// A model of a recipe, by its settings and its way of writing prompts, and what it takes.
+pub(super) struct Reader {
+    pub(super) files: ModelFiles,
+    pub(super) encoder: Encoder,
+    pub(super) footprint: Footprint,
+}
+
+/// The policy with the pairs that it learns from; which response of each is chosen is not known yet.
+pub(super) struct Learner {
+    reader: Reader,
+    pub(super) pairs: Vec<[Sequence; 2]>,
+}
+
+impl Learner {
+    /// What the policy takes.
+    pub(super) fn footprint(&self) -> &Footprint {
+        &self.reader.footprint
+    }
+
+    /// What fills its rows.
+    pub(super) fn pad(&self) -> u32 {
+        self.reader.encoder.tokenizer.pad
+    }
+}
+
+impl<'a> Estimating<'a> {
+    /// Of a recipe whose pairs these are, with so many bytes of the device's memory for each stage.
+    pub(crate) fn new(
+        recipe: &'a Recipe,
+        prepared: &'a Prepared,
+        device: &'a Device,
+        limit: Option<u64>,
+    ) -> Self {
+        Self {
+            recipe,
+            prepared,
+            device,
+            limit,
+            annotator: OnceCell::new(),
+            policy: OnceCell::new(),
+            held_out: OnceCell::new(),
+        }
+    }
+
+    /// The annotator's model.
+    pub(super) fn annotator(&self) -> Result<&Reader, RunError> {
+        made(&self.annotator, || {
+            let settings = &self.recipe.annotator;
+            let (precision, lora) = (settings.precision, &settings.lora);
+            self.open(&settings.model, precision, lora, "annotator")
+        })
+    }
+
+    /// The policy's model and pairs.
+    pub(super) fn policy(&self) -> Result<&Learner, RunError> {
+        made(&self.policy, || {
+            let settings = &self.recipe.policy;
+            let (precision, lora) = (settings.precision, &settings.lora);
+            let reader = self.open(&settings.model, precision, lora, "policy")?;
+            let indexes = for_policy(self.recipe, self.prepared);
+            let pairs = self.training(&reader, &indexes, Fit::Start, ["policy", "training"])?;
+            if pairs.is_empty() && !indexes.is_empty() {
+                return Err(no_pair_fits(max_length(self.recipe, &reader.files)?));
+            }
+            Ok(Learner { reader, pairs })
+        })
+    }
+
+    /// The held-out pairs in the policy's tokens.
+    pub(super) fn held_out(&self) -> Result<&[[Sequence; 2]], RunError> {
+        let held_out = &self.prepared.split.held_out;
+        let found = || self.fitting(&self.policy()?.reader, held_out, Fit::Start);
+        made(&self.held_out, found).map(Vec::as_slice)
+    }
+
+    /// As [`Estimating::fitting`], for pairs that a run trains on.
+    pub(super) fn training(
+        &self,
+        reader: &Reader,
+        indexes: &[usize],
+        fit: Fit,
+        names: [&str; 2],
+    ) -> Result<Vec<[Sequence; 2]>, RunError> {
+        let encoded = encode_pairs(&reader.encoder, &self.prepared.pairs, indexes)?;
+        none_is_left(&encoded, self.prepared, indexes.len(), names)?;
+        self.fitting(reader, indexes, fit)
+    }
+
+    /// Pairs that fit, in a model's tokens.
+    pub(super) fn fitting(
+        &self,
+        reader: &Reader,
+        indexes: &[usize],
+        fit: Fit,
+    ) -> Result<Vec<[Sequence; 2]>, RunError> {
+        let max_length = max_length(self.recipe, &reader.files)?;
+        let encoded = encode_pairs(&reader.encoder, &self.prepared.pairs, indexes)?;
+        Ok(encoded.pairs.iter().filter_map(|pair| pair.fit(fit, max_length)).collect())
+    }
+
+    /// The order in which a training takes its items.
+    pub(super) fn order(&self, items: usize, training: &Training, stream: u64) -> Order {
+        Order::new(items, training, self.recipe.data.shuffle, self.recipe.seed, stream)
+    }
+
+    /// What a training takes.
+    pub(super) fn trained(
+        &self,
+        stage: Stage,
+        footprint: &Footprint,
+        task: &dyn Task,
+        order: &Order,
+        training: &Training,
+    ) -> StageEstimate {
+        let (plan, needs) = Plan::choose(footprint, task, order, training, self.limit);
+        StageEstimate { stage, needs, plan }
+    }
+
+    /// What forward passes over pairs take.
+    pub(super) fn inferred(
+        &self,
+        stage: Stage,
+        footprint: &Footprint,
+        readout: Readout,
+        pairs: &[[Sequence; 2]],
+        batch_size: usize,
+    ) -> StageEstimate {
+        let sequences: Vec<&Sequence> = pairs.iter().flatten().collect();
+        let (size, needs) =
+            scoring_needs(footprint, readout.is_scores(), &sequences, batch_size, self.limit);
+        StageEstimate { stage, needs, plan: Plan { micro_batch: size, ..Plan::default() } }
+    }
+
+    fn open(
+        &self,
+        field: &str,
+        precision: Precision,
+        lora: &LoraSettings,
+        section: &str,
+    ) -> Result<Reader, RunError> {
+        let files = find_model(field)?;
+        let adapter = adapter_of(&files, lora, section)?;
+        let encoder = encoder_at(self.recipe, &files, jiff::Zoned::now())?;
+        let scored = section == "annotator";
+        let (family, config) = shape_of(&files)?;
+        precision.check(self.device)?;
+        fits_device(&config, scored, self.device)?;
+        if let Some(adapter) = adapter.as_ref().filter(|_| files.adapter().is_none()) {
+            targets(adapter, family, &config, scored, &format!("{section}.lora"))?;
+        }
+        let footprint = footprint_of(&files, adapter.as_ref(), precision, scored, self.device)?;
+        Ok(Reader { files, encoder, footprint })
+    }
+}
+
+/// What a cell holds, made the first time that it is asked for.
+fn made<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T, RunError>) -> Result<&T, RunError> {
+    if let Some(known) = cell.get() {
+        return Ok(known);
+    }
+    let found = make()?;
+    Ok(cell.get_or_init(|| found))
+}
+
+/// Whether the device has the room for each parameter.
+fn fits_device(config: &DecoderConfig, scored: bool, device: &Device) -> Result<(), RunError> {
+    let Some(most) = device::largest_tensor(device) else { return Ok(()) };
+    let parameters = parameters(config, scored);
+    match parameters.iter().find(|parameter| 4 * parameter.count() > most) {
+        Some(parameter) => {
+            let (tensor, bytes) = (parameter.path.clone(), 4 * parameter.count());
+            Err(ModelError::Piece { tensor, bytes, most }.into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether an adapter of the settings has a place in the model.
+fn targets(
+    adapter: &Adapter,
+    family: &Family,
+    config: &DecoderConfig,
+    scored: bool,
+    section: &str,
+) -> Result<(), RunError> {
+    Ok(adapter.check_targets(family, &parameters(config, scored), section.as_ref())?)
+}

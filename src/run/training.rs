@@ -1,0 +1,298 @@
+//! Training stages: from a checkpoint if there is one, with checkpoints and events on the way.
+
+use std::time::Instant;
+
+use super::Event;
+use super::checkpoint::{self, Checkpointing, Snapshot, Writing, Written};
+use super::checkpoint_folder::{self, MOMENTS, WEIGHTS};
+use super::error::RunError;
+use super::session::Session;
+use super::stage::{AboutStage, Stage};
+use super::state::{CHECKPOINTS, CheckpointState};
+use crate::files::Checksums;
+use crate::model::{Decoder, Precision, load_named, take_tensors, trained_handles};
+use crate::train::{
+    AdamW, Ended, Flow, Metrics, NonFinite, Observer, Order, Plan, Start, Task, TrainError,
+    Training,
+};
+
+impl Session<'_> {
+    /// Train a decoder in a stage, from its checkpoint if there is one.
+    pub(crate) fn train(
+        &mut self,
+        about: &AboutStage,
+        model: Decoder,
+        task: &mut dyn Task,
+        order: Order,
+        training: &Training,
+        plan: Plan,
+    ) -> Result<Decoder, RunError> {
+        let stage = about.stage;
+        let optimiser = AdamW::new(training.weight_decay);
+        let mut start = Start::fresh(model, optimiser, plan);
+        start.skipped = self.state.now.report.skipped_steps.get(&stage).copied().unwrap_or(0);
+        if let Some(checkpoint) = self.state.checkpoints(stage).last().cloned() {
+            self.restore(&mut start, &checkpoint)?;
+        }
+        let mut observer = StageObserver {
+            stage,
+            tokens: start.tokens,
+            last: Instant::now(),
+            error: None,
+            aside: plan.aside,
+            writing: None,
+            cost: 0.0,
+            session: self,
+        };
+        let ended = crate::train::train(start, task, order, training, &mut observer);
+        let written = observer.finish_checkpoint();
+        if let Some(error) = observer.error.take() {
+            return Err(error);
+        }
+        drop(observer);
+        let ended = match ended {
+            Err(TrainError::Diverged { found, sound }) => {
+                written?;
+                return Err(self.diverged(about, training, found, sound));
+            }
+            other => other?,
+        };
+        written?;
+        match ended {
+            Ended::Done(model) => Ok(*model),
+            Ended::Stopped => Err(RunError::Stopped),
+        }
+    }
+
+    /// Start from a checkpoint.
+    fn restore(&self, start: &mut Start, checkpoint: &CheckpointState) -> Result<(), RunError> {
+        let folder = self.folder.path().join(CHECKPOINTS).join(&checkpoint.folder);
+        let (weights, moments) =
+            (load_named(&folder.join(WEIGHTS))?, load_named(&folder.join(MOMENTS))?);
+        let fits = checkpoint::same_tensors(&weights, &trained_handles(&start.model));
+        fits.map_err(|found| {
+            RunError::Impossible(format!(
+                "{}: {found}; this is the checkpoint of another model: begin the run again",
+                folder.join(WEIGHTS).display()
+            ))
+        })?;
+        start.model = take_tensors(start.model.clone(), weights);
+        start.optimiser.restore(moments, checkpoint.step, &self.device);
+        start.step = checkpoint.step;
+        start.tokens = checkpoint.tokens;
+        Ok(())
+    }
+
+    /// Why a training that diverged ends, and what to change.
+    fn diverged(
+        &self,
+        about: &AboutStage,
+        training: &Training,
+        found: NonFinite,
+        sound: bool,
+    ) -> RunError {
+        let section = about.stage.name();
+        let (precision, _) = self.recipe.storage(about.model.section());
+        let all = self.folder.path().join(CHECKPOINTS);
+        let kept = match self.state.checkpoints(about.stage).last() {
+            Some(checkpoint) if sound => {
+                let folder = all.join(&checkpoint.folder);
+                format!("the last finite weights are in {}", folder.display())
+            }
+            Some(checkpoint) => {
+                let folder = all.join(&checkpoint.folder);
+                format!("the weights have overflowed too, earlier ones are in {}", folder.display())
+            }
+            None => "the weights have overflowed too, and none are kept".to_owned(),
+        };
+        let mut advice =
+            vec![format!("lower {section}.learning_rate, which is {:?}", training.learning_rate)];
+        if training.max_grad_norm <= 0.0 {
+            advice.push(format!("set {section}.max_grad_norm (1.0, say), which is off"));
+        }
+        if precision == Precision::F16 {
+            advice.push("take another precision than f16, which overflows early".to_owned());
+        }
+        if found.step == found.skipped + 1 {
+            advice.push(
+                "take another model: this one gave no finite number from the start".to_owned(),
+            );
+        }
+        RunError::Diverged {
+            stage: section,
+            found,
+            allowed: training.skip_nonfinite,
+            kept,
+            advice: advice.join(", or "),
+        }
+    }
+}
+
+/// The share of the time that checkpoints may take.
+const COST: f64 = 0.02;
+
+/// Turns what the training loop tells into events and checkpoints.
+struct StageObserver<'a, 'b> {
+    stage: Stage,
+    tokens: u64,
+    last: Instant,
+    /// The first failure to report; training is then stopped.
+    error: Option<RunError>,
+    /// Whether checkpoints are written while training goes on.
+    aside: bool,
+    /// A checkpoint that is being written.
+    writing: Option<Writing>,
+    /// Seconds that the last one took.
+    cost: f64,
+    session: &'a mut Session<'b>,
+}
+
+impl StageObserver<'_, '_> {
+    fn keep(&mut self, result: Result<(), RunError>) {
+        if let Err(error) = result {
+            self.error.get_or_insert(error);
+        }
+    }
+
+    fn write_checkpoint(
+        &mut self,
+        step: u64,
+        model: &Decoder,
+        optimiser: &AdamW,
+    ) -> Result<(), RunError> {
+        self.finish_checkpoint()?;
+        let session = &mut *self.session;
+        // A run that is stopped where it went on has this one already.
+        if session.state.checkpoints(self.stage).last().is_some_and(|last| last.step == step) {
+            return session.save_state();
+        }
+        session.emit(Event::Checkpoint { stage: self.stage, step })?;
+        let moment = session.moment();
+        let job = Checkpointing {
+            snapshot: Snapshot::take(model, optimiser),
+            checkpoint: CheckpointState {
+                step,
+                tokens: self.tokens,
+                folder: checkpoint_folder::name(self.stage, step),
+                files: Checksums::new(),
+                moment,
+            },
+            state: session.state.clone(),
+            keeper: session.folder.keeper()?,
+        };
+        if !self.aside {
+            return self.checkpoint_written(job.write());
+        }
+        match job.write_aside() {
+            Ok(thread) => {
+                self.writing = Some(thread);
+                Ok(())
+            }
+            Err(source) => {
+                let path = self.session.folder.path().join(CHECKPOINTS);
+                Err(RunError::Write { path, source })
+            }
+        }
+    }
+
+    /// Wait for a checkpoint that is being written.
+    fn finish_checkpoint(&mut self) -> Result<(), RunError> {
+        let Some(thread) = self.writing.take() else { return Ok(()) };
+        let written = thread.join().unwrap_or_else(|panic| Err(RunError::panic(&*panic)));
+        self.checkpoint_written(written)
+    }
+
+    /// Where it could not be written, the ones before are still those to go on from.
+    fn checkpoint_written(&mut self, written: Result<Written, RunError>) -> Result<(), RunError> {
+        let Written { checkpoint, seconds } = written?;
+        self.session.state.add_checkpoint(checkpoint);
+        self.cost = seconds;
+        Ok(())
+    }
+}
+
+impl Drop for StageObserver<'_, '_> {
+    /// Where training panics, nobody else may write the state of the run meanwhile.
+    fn drop(&mut self) {
+        if let Err(error) = self.finish_checkpoint() {
+            log::warn!("{error}");
+        }
+    }
+}
+
+impl Observer for StageObserver<'_, '_> {
+    fn before_step(&mut self) -> Flow {
+        if let Err(error) = self.session.breathe() {
+            if !matches!(error, RunError::Stopped) {
+                self.keep(Err(error));
+            }
+            return Flow::Stop;
+        }
+        if self.error.is_some() {
+            return Flow::Stop;
+        }
+        let told = self.session.move_threshold();
+        self.keep(told);
+        Flow::Go
+    }
+
+    fn after_step(&mut self, step: u64, total: u64, metrics: &Metrics) {
+        self.tokens = metrics.get("num_tokens").unwrap_or(0.0) as u64;
+        self.session.note_memory();
+        let told = self
+            .session
+            .emit(Event::Step { stage: self.stage, step, metrics: metrics.clone() })
+            .and_then(|()| {
+                self.session.emit(Event::Progress { stage: self.stage, done: step, total })
+            });
+        self.keep(told);
+    }
+
+    fn wants_checkpoint(&mut self, step: u64, total: u64) -> bool {
+        let wanted = self.session.recipe.checkpoint_seconds;
+        // Of large models on slow disks fewer, so that training has the time; none is asked for
+        // more often than that unless after every step.
+        let least = if wanted > 0.0 { wanted.max(self.cost / COST) } else { 0.0 };
+        let due = self.last.elapsed().as_secs_f64() >= least;
+        let busy = self.writing.as_ref().is_some_and(|thread| !thread.is_finished());
+        let wants = due && step < total && !busy;
+        if wants {
+            self.last = Instant::now();
+        }
+        wants
+    }
+
+    fn checkpoint(
+        &mut self,
+        step: u64,
+        model: &Decoder,
+        optimiser: &AdamW,
+    ) -> Result<(), TrainError> {
+        // Events that could not be written are missing in what a resume would go on from.
+        if let Some(error) = &self.error {
+            return Err(TrainError::Checkpoint(error.to_string()));
+        }
+        self.write_checkpoint(step, model, optimiser).map_err(|error| {
+            let words = error.to_string();
+            self.keep(Err(error));
+            TrainError::Checkpoint(words)
+        })
+    }
+
+    fn warn(&mut self, message: String) {
+        let told = self.session.warn(message);
+        self.keep(told);
+    }
+
+    fn skipped(&mut self, found: NonFinite, allowed: u64) {
+        let skipped = found.skipped + 1;
+        let name = format!("skipped_steps.{}", self.stage.name());
+        let told = self.session.measured(&name, skipped as f64);
+        self.keep(told);
+        self.warn(format!(
+            "{}: {found}, so the step is skipped ({skipped} of the {allowed} that {}.skip_nonfinite allows)",
+            self.stage.name(),
+            self.stage.name()
+        ));
+    }
+}
