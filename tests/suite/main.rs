@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod adapters;
+mod annotators;
 mod byte_level;
 mod chat;
 mod checkpoints;

@@ -5,6 +5,7 @@
 
 mod file;
 mod human;
+mod length;
 mod reward_head;
 
 use crate::batch::{Ranked, Sequence};
@@ -13,7 +14,8 @@ use crate::registry::{About, Choice, Constants, Registry};
 use crate::train::Task;
 
 /// All annotators, the default first.
-pub static ANNOTATORS: &[&dyn Annotator] = &[&reward_head::RewardHead, &human::Human, &file::File];
+pub static ANNOTATORS: &[&dyn Annotator] =
+    &[&reward_head::RewardHead, &human::Human, &file::File, &length::Length];
 
 /// Who labels the unlabelled split.
 pub trait Annotator: Sync + 'static {
