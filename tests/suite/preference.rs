@@ -62,6 +62,19 @@ fn objectives_and_their_gradients_agree_with_torch() {
     }
 }
 
+/// One minus the entropy of the label in bits, against the sum written out.
+#[test]
+fn entropy_weighs_what_a_label_tells() {
+    for (margin, temperature) in [(0.0, 1.0), (0.3, 1.0), (1.0, 2.0), (4.0, 1.0), (80.0, 1.0)] {
+        let p: f64 = 1.0 / (1.0 + f64::exp(-margin / temperature));
+        let entropy: f64 =
+            [p, 1.0 - p].iter().filter(|p| **p > 0.0).map(|p| -p * p.ln() / 2f64.ln()).sum();
+        let found = scheme("entropy").weight(margin, temperature);
+        assert!((found - (1.0 - entropy)).abs() < 1e-9, "{margin}: {found} {entropy}");
+    }
+    assert_eq!(scheme("entropy").weight(0.0, 1.0), 0.0);
+}
+
 /// The table of check values: (Δw, Δl, β) → DPO, rDPO 0.1, IPO on sums.
 #[test]
 fn objectives_give_the_check_values() {

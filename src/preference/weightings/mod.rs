@@ -3,6 +3,7 @@
 //! One more weighting is a file here and a line in [`SCHEMES`].
 
 mod clipped;
+mod entropy;
 mod half_sigmoid;
 mod scaled;
 mod sigmoid;
@@ -17,6 +18,7 @@ pub static SCHEMES: &[&dyn Scheme] = &[
     &half_sigmoid::HalfSigmoid,
     &clipped::Clipped,
     &scaled::Scaled,
+    &entropy::Entropy,
     &uniform::Uniform,
     &top::Top,
 ];
