@@ -6,6 +6,7 @@ mod asked;
 mod check;
 mod confidence;
 mod data;
+mod dissect;
 mod encode;
 mod estimating;
 mod evaluate;
@@ -39,6 +40,7 @@ pub(super) static STAGES: &[&dyn StageDefinition] = &[
     &data::Data,
     &annotator::Annotator,
     &confidence::Confidence,
+    &dissect::Dissect,
     &sft::Sft,
     &reference::Reference,
     &policy::Policy,
