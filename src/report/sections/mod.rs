@@ -3,6 +3,7 @@
 mod annotator;
 mod confidence;
 mod data;
+mod dissection;
 mod gold;
 mod measured;
 mod policy;
@@ -18,6 +19,7 @@ pub static SECTIONS: &[Describe] = &[
     gold::section,
     annotator::section,
     confidence::section,
+    dissection::section,
     policy::section,
     data::section,
     measured::section,
