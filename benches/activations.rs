@@ -17,7 +17,7 @@ use confide::model::{
     PassKind, Position, Precision, RotaryScaling, add_adapter, build, family_of,
     sequence_log_probs,
 };
-use confide::train::{AdamW, Gradients, Pass, PassSettings, Readout};
+use confide::train::{AdamW, Gradients, OutputKind, Pass, PassSettings};
 
 /// Smaller allocations are bookkeeping.
 const SMALLEST: usize = 2048;
@@ -166,7 +166,7 @@ fn batch(rows: usize, length: usize) -> Batch {
 
 fn pass(model: &Decoder, batch: &Batch, recompute: bool) -> Gradients {
     let settings = PassSettings { recompute, seed: 0 };
-    let pass = Pass::forward(model, batch, Readout::LogProbs, settings);
+    let pass = Pass::forward(model, batch, OutputKind::LogProbs, settings);
     let mut gradients = Gradients::default();
     pass.backward(&Tensor::ones([batch.sequences], &model.device()), &mut gradients);
     gradients

@@ -16,7 +16,9 @@ use confide::model::{
     Activation, Checkpoint, Decoder, DecoderConfig, LoraSettings, NormKind, Position,
     RotaryScaling, add_adapter, build, family_of,
 };
-use confide::train::{AdamW, BradleyTerryTask, Ended, Order, Plan, Start, Training, train};
+use confide::train::{
+    AdamW, BradleyTerryTask, Ended, ExecutionPlan, Sampler, Start, Training, train,
+};
 
 #[path = "shared.rs"]
 mod shared;
@@ -115,9 +117,13 @@ fn step(options: &Options, model: &Decoder, number: usize) -> [f64; 2] {
     let pairs: Vec<Ranked<Sequence>> = (first..first + options.pairs)
         .map(|seed| pair(seed, options.length, 49_152).sides)
         .collect();
-    let order = Order::new(pairs.len(), &training, false, 0, 0);
+    let order = Sampler::new(pairs.len(), &training, false, 0, 0);
     let mut task = BradleyTerryTask::new(pairs, 0);
-    let plan = Plan { recompute: options.recompute, seed: number as u64, ..Plan::default() };
+    let plan = ExecutionPlan {
+        recompute: options.recompute,
+        seed: number as u64,
+        ..ExecutionPlan::default()
+    };
     let start = Start::fresh(model.clone(), AdamW::new(0.0), plan);
     let (begun, used) = (Instant::now(), processors());
     let ended = train(start, &mut task, order, &training, &mut Silent).expect("training");

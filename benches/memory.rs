@@ -15,7 +15,8 @@ use confide::model::{Checkpoint, Precision, load_as};
 use confide::preference::Preference;
 use confide::run::find_model;
 use confide::train::{
-    AdamW, Ended, Order, Plan, PolicyPair, PreferenceTask, Start, Training, WeightedMean, train,
+    AdamW, Ended, ExecutionPlan, PolicyPair, PreferenceTask, Sampler, Start, Training,
+    WeightedMean, train,
 };
 
 #[path = "shared.rs"]
@@ -28,7 +29,7 @@ struct Options {
     length: usize,
     lora: usize,
     precision: Precision,
-    plan: Plan,
+    plan: ExecutionPlan,
     steps: usize,
     device: String,
 }
@@ -40,7 +41,7 @@ fn options() -> Options {
         length: 512,
         lora: 8,
         precision: Precision::F32,
-        plan: Plan { recompute: true, ..Plan::default() },
+        plan: ExecutionPlan { recompute: true, ..ExecutionPlan::default() },
         steps: 2,
         device: "cpu".to_owned(),
     };
@@ -102,7 +103,7 @@ fn steps(options: &Options, checkpoint: Checkpoint, pairs: Vec<PolicyPair>) {
         ..Training::default()
     };
     let preference = Preference::named("dpo", 0.1).unwrap();
-    let order = Order::new(pairs.len(), &training, false, 0, 0);
+    let order = Sampler::new(pairs.len(), &training, false, 0, 0);
     let mut task = PreferenceTask::new(pairs, 0, preference, WeightedMean::Pairs, None);
     let start = Start::fresh(checkpoint.decoder, AdamW::new(0.0), options.plan);
     let begun = Instant::now();

@@ -21,8 +21,8 @@ use confide::model::{Decoder, ModelError, ModelFiles, Precision, load_as};
 use confide::preference::Preference;
 use confide::text::{EncodedPair, Encoder, Fit, Tokenizer, encode_pairs};
 use confide::train::{
-    AdamW, Flow, Metrics, Observer, Order, Plan, PolicyPair, PreferenceTask, Schedule, Start,
-    TrainError, Training, WeightedMean, train,
+    AdamW, ExecutionPlan, Flow, Metrics, PolicyPair, PreferenceTask, Sampler, Schedule, Start,
+    TrainError, TrainerCallback, Training, WeightedMean, train,
 };
 
 #[path = "shared.rs"]
@@ -157,7 +157,7 @@ struct Clock {
     losses: Vec<f64>,
 }
 
-impl Observer for Clock {
+impl TrainerCallback for Clock {
     fn before_step(&mut self) -> Flow {
         Flow::Go
     }
@@ -211,9 +211,9 @@ fn dpo(
         ..Training::default()
     };
     let preference = Preference::named("dpo", 0.1).unwrap();
-    let order = Order::new(pairs.len(), &training, false, 0, 0);
+    let order = Sampler::new(pairs.len(), &training, false, 0, 0);
     let mut task = PreferenceTask::new(pairs, pad, preference, WeightedMean::Pairs, None);
-    let plan = Plan { recompute: settings.recompute, ..Plan::default() };
+    let plan = ExecutionPlan { recompute: settings.recompute, ..ExecutionPlan::default() };
     let start = Start::fresh(decoder, AdamW::new(0.0), plan);
     let mut clock = Clock { told: Instant::now(), seconds: Vec::new(), losses: Vec::new() };
     train(start, &mut task, order, &training, &mut clock).expect("training");

@@ -21,8 +21,8 @@ use confide::model::{Decoder, ModelError, load, load_named, take_tensors};
 use confide::run::{Recipe, find_model};
 use confide::text::{Encoder, Tokenizer};
 use confide::train::{
-    AdamW, Flow, Metrics, Observer, Order, PairSampling, Plan, PolicyPair, PreferenceTask, Start,
-    TrainError, Training, WeightedMean, train,
+    AdamW, ExecutionPlan, Flow, Metrics, PairSampling, PolicyPair, PreferenceTask, Sampler, Start,
+    TrainError, TrainerCallback, Training, WeightedMean, train,
 };
 
 #[path = "shared.rs"]
@@ -99,7 +99,7 @@ struct Look<'a> {
     seen: Vec<(u64, f64, f64)>,
 }
 
-impl Observer for Look<'_> {
+impl TrainerCallback for Look<'_> {
     fn before_step(&mut self) -> Flow {
         Flow::Go
     }
@@ -135,12 +135,12 @@ fn learn(
     let preference = p.preference();
     let weighting = Some(recipe.confidence.clone());
     let pairs = material.trained.clone();
-    let order = Order::new(pairs.len(), &training, true, seed, 3);
+    let order = Sampler::new(pairs.len(), &training, true, seed, 3);
     let mut task =
         PreferenceTask::new(pairs, material.pad, preference, WeightedMean::Pairs, weighting)
             .with_sampling(sampling);
     let optimiser = AdamW::new(training.weight_decay);
-    let start = Start::fresh(material.reference.clone(), optimiser, Plan::default());
+    let start = Start::fresh(material.reference.clone(), optimiser, ExecutionPlan::default());
     let mut look = Look { material, every, begun: Instant::now(), looking: 0.0, seen: Vec::new() };
     train(start, &mut task, order, &training, &mut look).expect("training");
     look.seen

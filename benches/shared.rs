@@ -6,7 +6,7 @@ use std::str::FromStr;
 use burn::tensor::Device;
 use confide::batch::{Ranked, Sequence};
 use confide::model::{Checkpoint, Decoder, LoraSettings, add_adapter};
-use confide::train::{AdamW, Flow, Metrics, Observer, PolicyPair, TrainError};
+use confide::train::{AdamW, Flow, Metrics, PolicyPair, TrainError, TrainerCallback};
 use rand::{RngExt, SeedableRng};
 
 /// What stands behind a program's name, without what cargo adds.
@@ -36,10 +36,10 @@ pub(crate) fn with_lora(checkpoint: Checkpoint, rank: usize, model: &str) -> Che
     }
 }
 
-/// An observer of training who says nothing.
+/// A callback of training who says nothing.
 pub(crate) struct Silent;
 
-impl Observer for Silent {
+impl TrainerCallback for Silent {
     fn before_step(&mut self) -> Flow {
         Flow::Go
     }

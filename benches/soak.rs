@@ -14,8 +14,8 @@ use confide::model::{Decoder, load};
 use confide::preference::Preference;
 use confide::run::{Event, RunView, Stage, find_model};
 use confide::train::{
-    AdamW, Flow, Metrics, Observer, Order, Plan, PreferenceTask, Start, TrainError, Training,
-    WeightedMean, train,
+    AdamW, ExecutionPlan, Flow, Metrics, PreferenceTask, Sampler, Start, TrainError,
+    TrainerCallback, Training, WeightedMean, train,
 };
 use rand::{RngExt, SeedableRng};
 
@@ -87,7 +87,7 @@ struct Watch {
     begun: Instant,
 }
 
-impl Observer for Watch {
+impl TrainerCallback for Watch {
     fn before_step(&mut self) -> Flow {
         Flow::Go
     }
@@ -157,9 +157,9 @@ pub(crate) fn run(words: Vec<String>) {
         ..Training::default()
     };
     let preference = Preference::named("dpo", 0.1).unwrap();
-    let order = Order::new(BATCH * steps, &training, false, 0, 0);
+    let order = Sampler::new(BATCH * steps, &training, false, 0, 0);
     let mut task = PreferenceTask::new(pairs, 0, preference, WeightedMean::Pairs, None);
-    let plan = Plan { recompute: true, ..Plan::default() };
+    let plan = ExecutionPlan { recompute: true, ..ExecutionPlan::default() };
     let start = Start::fresh(model, AdamW::new(0.0), plan);
     let mut watch = Watch {
         peak: Peak { device, highest: 0.0 },

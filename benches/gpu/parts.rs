@@ -6,7 +6,7 @@ use std::time::Instant;
 use burn::tensor::{Device, Tensor, TensorData};
 use confide::batch::{Batch, Sequence};
 use confide::model::{Decoder, ModelFiles, load};
-use confide::train::{AdamW, Gradients, Pass, PassSettings, Readout};
+use confide::train::{AdamW, Gradients, OutputKind, Pass, PassSettings};
 use serde_json::json;
 
 use super::pairs::{pairs_of, settings};
@@ -66,10 +66,10 @@ fn step(
     let head = Tensor::from_data(TensorData::new(vec![0.01f32; width], [width, 1]), device);
     let scored = model.clone().with_score(head);
     let begun = Instant::now();
-    drop(Pass::forward(&scored, batch, Readout::Scores, settings));
+    drop(Pass::forward(&scored, batch, OutputKind::Scores, settings));
     let layers = timed(begun);
     let begun = Instant::now();
-    let pass = Pass::forward(&model, batch, Readout::LogProbs, settings);
+    let pass = Pass::forward(&model, batch, OutputKind::LogProbs, settings);
     let forward = timed(begun);
     let mut gradients = Gradients::default();
     let begun = Instant::now();

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use crate::batch::{Batch, Sequence};
 use crate::device::{is_cpu, read};
 use crate::model::{
-    BatchShape, Decoder, Footprint, ModelError, Needs, PassKind, sequence_log_probs,
+    BatchShape, Decoder, Footprint, MemoryEstimate, ModelError, PassKind, sequence_log_probs,
     sequence_scores,
 };
 
@@ -99,15 +99,15 @@ pub fn scoring_needs(
     sequences: &[&Sequence],
     wanted: usize,
     limit: Option<u64>,
-) -> (usize, Needs) {
+) -> (usize, MemoryEstimate) {
     let needs = |size: usize| {
         let passes = sequences
             .chunks(size)
             .map(|part| footprint.pass(&BatchShape::of(part), scores, PassKind::Infer));
-        Needs {
+        MemoryEstimate {
             weights: footprint.weights(),
             activations: passes.max().unwrap_or(0),
-            ..Needs::default()
+            ..MemoryEstimate::default()
         }
     };
     let mut size = wanted.max(1);

@@ -10,7 +10,7 @@ use super::tasks::{Done, Opened};
 use super::window::App;
 use crate::data::read_annotations;
 use crate::run::{
-    Event, Job, Level, Recipe, RunHandle, RunView, Status, new_folder, read_events, spawn,
+    Control, Event, Job, Level, Recipe, RunHandle, RunView, Status, new_folder, read_events, spawn,
 };
 
 impl App {
@@ -49,7 +49,9 @@ impl App {
         self.state.view.status = Status::Running;
         // Events come faster than a person reads; frames at this pace leave the processor to the run.
         let pace = Duration::from_millis(40);
-        let run = spawn(job, move || ctx.request_repaint_after(pace));
+        let run = spawn(job, Control::caching_in(self.cache.clone()), move || {
+            ctx.request_repaint_after(pace)
+        });
         self.reached.set(run.control());
         self.run = Some(run);
     }

@@ -33,6 +33,8 @@ pub struct Start {
     pub files: Vec<PathBuf>,
     /// Whether Run is pressed at once.
     pub run: bool,
+    /// Where what models say is kept for runs to come.
+    pub cache: Option<PathBuf>,
 }
 
 /// The application behind the window.
@@ -45,6 +47,7 @@ pub struct App {
     pub(super) toasts: Toasts,
     pub(super) run: Option<RunHandle>,
     pub(super) runs: PathBuf,
+    pub(super) cache: Option<PathBuf>,
     pub(super) ctx: egui::Context,
     /// Counts the runs shown, so that annotations of an earlier one are not taken for this one's.
     pub(super) shown_runs: u64,
@@ -84,6 +87,7 @@ impl App {
             toasts: Toasts::default(),
             run: None,
             runs: runs_folder(),
+            cache: start.cache.clone(),
             ctx: cc.egui_ctx.clone(),
             shown_runs: 0,
             rows_stale: false,

@@ -17,7 +17,7 @@ use crate::demo;
 use crate::hub::HubError;
 use crate::interrupt::{self, Cause};
 use crate::legible;
-use crate::run::{FolderError, Job, RecipeError, RunError, new_folder};
+use crate::run::{FolderError, Job, RecipeError, RunError, cache_folder, new_folder};
 use crate::text::ChatStyle;
 
 const ABOUT: &str = "Align a language model with preferences that a weaker one has labelled, trusting each label by how sure it was (CW-PO, arXiv 2603.04968)";
@@ -290,7 +290,6 @@ pub fn main_from(
     let version = commit.map_or(number.to_owned(), |commit| format!("{number} ({commit})"));
     let matches = Cli::command().version(version).get_matches_from(words);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    crate::run::keep_passes_in(crate::run::passes_folder());
     match dispatch(cli.command) {
         Ok(code) => code,
         Err(error) => {
@@ -413,7 +412,12 @@ fn window(args: WindowArgs) -> anyhow::Result<u8> {
 /// The demonstration's recipe, unless a recipe is among the paths; a run folder is shown, any
 /// other path counts as dropped.
 fn start_with(args: WindowArgs) -> anyhow::Result<app::Start> {
-    let mut start = app::Start { recipe: demo::recipe(), run: args.run, ..app::Start::default() };
+    let mut start = app::Start {
+        recipe: demo::recipe(),
+        run: args.run,
+        cache: cache_folder(),
+        ..app::Start::default()
+    };
     for path in args.paths {
         if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("toml")) {
             start.recipe = crate::run::Recipe::load(&path, &[])?;

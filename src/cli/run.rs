@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{DONE, print, say, show, tell};
 use crate::interrupt::{self, Cause};
 use crate::legible;
-use crate::run::{Control, Event, Job, Metrics, Recipe, RunView, Stage, execute};
+use crate::run::{Control, Event, Job, Metrics, Recipe, RunView, Stage, cache_folder, execute};
 
 /// Every setting of a recipe with default and meaning, for `run --help`.
 pub(super) fn recipe_help() -> String {
@@ -41,7 +41,7 @@ pub(super) fn recipe_help() -> String {
 
 /// Run a job to its end; who interrupts it gets a checkpoint first.
 pub(super) fn run(job: Job, json: bool) -> anyhow::Result<u8> {
-    let control = Control::default();
+    let control = Control::caching_in(cache_folder());
     let (commands, computing) = (control.clone(), control.clone());
     let stop = move |cause| {
         commands.stop();

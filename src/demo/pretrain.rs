@@ -19,8 +19,8 @@ use crate::model::{Checkpoint, Decoder, ModelFiles, Storage, build, read_config,
 use crate::run::{RunError, normal};
 use crate::text::Tokenizer;
 use crate::train::{
-    AdamW, Ended, Flow, Metrics, Observer, Order, Plan, Schedule, SftTask, Start, TrainError,
-    Training, train,
+    AdamW, Ended, ExecutionPlan, Flow, Metrics, Sampler, Schedule, SftTask, Start, TrainError,
+    TrainerCallback, Training, train,
 };
 
 /// Steps of each model in the compiled-in assets.
@@ -122,9 +122,9 @@ fn pretrain_one(
         epochs: 1.0,
         ..Training::default()
     };
-    let order = Order::new(sequences.len(), &training, true, SEED, 0);
+    let order = Sampler::new(sequences.len(), &training, true, SEED, 0);
     let model = build(shape, device, &initial_values)?;
-    let start = Start::fresh(model, AdamW::new(training.weight_decay), Plan::default());
+    let start = Start::fresh(model, AdamW::new(training.weight_decay), ExecutionPlan::default());
     let mut task = SftTask::new(sequences, tokenizer.pad);
     let Ended::Done(decoder) = train(start, &mut task, order, &training, &mut Printer { tell })?
     else {
@@ -152,7 +152,7 @@ struct Printer<'a> {
     tell: &'a mut dyn FnMut(&str),
 }
 
-impl Observer for Printer<'_> {
+impl TrainerCallback for Printer<'_> {
     fn before_step(&mut self) -> Flow {
         Flow::Go
     }

@@ -52,18 +52,18 @@ pub struct GoldSample {
 /// Prompts sampled at once.
 const BATCH: usize = 32;
 
-/// Sample one response to each prompt, given as tokens, ending at those of `stop`; `breathe` is called between batches and may end it.
+/// Sample one response to each prompt, given as tokens, ending at those of `stop`; `poll` is called between batches and may end it.
 ///
 /// # Errors
 ///
-/// The tokenizer or the device fails, or `breathe` says so.
+/// The tokenizer or the device fails, or `poll` says so.
 pub fn sample<E: From<ModelError> + From<TextError>>(
     decoder: &Decoder,
     tokenizer: &Tokenizer,
     stop: &[u32],
     prompts: &[Vec<u32>],
     sampling: &Sampling,
-    breathe: &mut dyn FnMut() -> Result<(), E>,
+    poll: &mut dyn FnMut() -> Result<(), E>,
 ) -> Result<Vec<String>, E> {
     let mut texts = Vec::with_capacity(prompts.len());
     for (i, part) in prompts.chunks(BATCH).enumerate() {
@@ -72,7 +72,7 @@ pub fn sample<E: From<ModelError> + From<TextError>>(
         for (prompt, response) in part.iter().zip(&responses) {
             texts.push(tokenizer.decode_after(prompt, &response.tokens)?);
         }
-        breathe()?;
+        poll()?;
     }
     Ok(texts)
 }

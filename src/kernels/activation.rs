@@ -76,11 +76,11 @@ impl<C: CheckpointStrategy> FusedActivation for Autodiff<Flex, C> {
                 grads: &mut Gradients,
                 _: &mut Checkpointer,
             ) {
-                let slope = grads.consume::<Flex>(&ops.node);
+                let grad_output = grads.consume::<Flex>(&ops.node);
                 let (x, kind) = ops.state;
                 let shape = x.shape();
-                let [x, slope] = [&x, &slope].map(Floats::of);
-                let (dx, _) = cpu::activate_backward(kind, x.get(), None, slope.get());
+                let [x, grad_output] = [&x, &grad_output].map(Floats::of);
+                let (dx, _) = cpu::activate_backward(kind, x.get(), None, grad_output.get());
                 let parents = ops.parents.map(|node| node.map(|node| node.id));
                 register(grads, parents, [tensor(dx, shape)]);
             }
@@ -111,11 +111,12 @@ impl<C: CheckpointStrategy> FusedActivation for Autodiff<Flex, C> {
                 grads: &mut Gradients,
                 _: &mut Checkpointer,
             ) {
-                let slope = grads.consume::<Flex>(&ops.node);
+                let grad_output = grads.consume::<Flex>(&ops.node);
                 let (x, up, kind) = ops.state;
                 let shape = x.shape();
-                let [x, up, slope] = [&x, &up, &slope].map(Floats::of);
-                let (dx, d_up) = cpu::activate_backward(kind, x.get(), Some(up.get()), slope.get());
+                let [x, up, grad_output] = [&x, &up, &grad_output].map(Floats::of);
+                let (dx, d_up) =
+                    cpu::activate_backward(kind, x.get(), Some(up.get()), grad_output.get());
                 let found = [dx, d_up.unwrap_or_default()];
                 let parents = ops.parents.map(|node| node.map(|node| node.id));
                 register(grads, parents, found.map(|values| tensor(values, shape.clone())));

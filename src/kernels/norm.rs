@@ -92,10 +92,11 @@ fn forward(
 /// What both keep for their backward passes: x, weight, ε.
 type State = (FlexTensor, FlexTensor, f64);
 
-fn backward((x, weight, eps): State, slope: &FlexTensor, centred: bool) -> [FlexTensor; 3] {
+fn backward((x, weight, eps): State, grad_output: &FlexTensor, centred: bool) -> [FlexTensor; 3] {
     let shapes = [x.shape(), weight.shape()];
-    let [x, weight, slope] = [&x, &weight, slope].map(Floats::of);
-    let found = cpu::normalise_backward(x.get(), weight.get(), slope.get(), centred, eps as f32);
+    let [x, weight, grad_output] = [&x, &weight, grad_output].map(Floats::of);
+    let found =
+        cpu::normalise_backward(x.get(), weight.get(), grad_output.get(), centred, eps as f32);
     let ([dx, d_weight, d_bias], [rows, width]) = (found, shapes);
     [tensor(dx, rows), tensor(d_weight, width.clone()), tensor(d_bias, width)]
 }
@@ -114,9 +115,9 @@ impl<C: CheckpointStrategy> FusedNorm for Autodiff<Flex, C> {
             type State = State;
 
             fn backward(self, ops: Ops<State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let slope = grads.consume::<Flex>(&ops.node);
+                let grad_output = grads.consume::<Flex>(&ops.node);
                 let parents = ops.parents.map(|node| node.map(|node| node.id));
-                register(grads, parents, backward(ops.state, &slope, true));
+                register(grads, parents, backward(ops.state, &grad_output, true));
             }
         }
 
@@ -141,8 +142,8 @@ impl<C: CheckpointStrategy> FusedNorm for Autodiff<Flex, C> {
             type State = State;
 
             fn backward(self, ops: Ops<State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let slope = grads.consume::<Flex>(&ops.node);
-                let [dx, d_weight, _] = backward(ops.state, &slope, false);
+                let grad_output = grads.consume::<Flex>(&ops.node);
+                let [dx, d_weight, _] = backward(ops.state, &grad_output, false);
                 let parents = ops.parents.map(|node| node.map(|node| node.id));
                 register(grads, parents, [dx, d_weight]);
             }

@@ -12,8 +12,8 @@ use super::cpu::{self, Floats, ints, tensor};
 pub(crate) struct TargetsRead {
     /// Log-probabilities, `[M]`.
     pub(crate) values: Tensor<1>,
-    /// Logarithms of the normalisers, `[M]`.
-    pub(crate) normalisers: Tensor<1>,
+    /// Log-sum-exps, `[M]`.
+    pub(crate) log_sum_exps: Tensor<1>,
     /// ∂value/∂hidden, `[M, E]`, if it was asked for.
     pub(crate) jacobian: Option<Tensor<2>>,
 }
@@ -25,7 +25,7 @@ pub(crate) fn read_targets(
     targets: Tensor<1, Int>,
     jacobian: bool,
 ) -> TargetsRead {
-    let (values, normalisers, slopes) = Dispatch::fused_targets(
+    let (values, log_sum_exps, score_grads) = Dispatch::fused_targets(
         hidden.into_dispatch(),
         head.into_dispatch(),
         targets.into_dispatch(),
@@ -33,8 +33,8 @@ pub(crate) fn read_targets(
     );
     TargetsRead {
         values: Tensor::from_dispatch(values),
-        normalisers: Tensor::from_dispatch(normalisers),
-        jacobian: jacobian.then(|| Tensor::from_dispatch(slopes)),
+        log_sum_exps: Tensor::from_dispatch(log_sum_exps),
+        jacobian: jacobian.then(|| Tensor::from_dispatch(score_grads)),
     }
 }
 
@@ -43,13 +43,13 @@ pub(crate) fn head_gradient(
     hidden: Tensor<2>,
     head: Tensor<2>,
     targets: Tensor<1, Int>,
-    [normalisers, cotangent]: [Tensor<1>; 2],
+    [log_sum_exps, cotangent]: [Tensor<1>; 2],
 ) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::fused_head_gradient(
         hidden.into_dispatch(),
         head.into_dispatch(),
         targets.into_dispatch(),
-        normalisers.into_dispatch(),
+        log_sum_exps.into_dispatch(),
         cotangent.into_dispatch(),
     ))
 }
@@ -57,7 +57,7 @@ pub(crate) fn head_gradient(
 /// Both on the CPU backend.
 #[backend_extension(Flex)]
 pub(crate) trait FusedReadout: Backend {
-    /// Values, normalisers, and ∂value/∂hidden (empty unless asked for).
+    /// Values, log-sum-exps, and ∂value/∂hidden (empty unless asked for).
     fn fused_targets(
         hidden: FloatTensor<Self>,
         head: FloatTensor<Self>,
@@ -70,7 +70,7 @@ pub(crate) trait FusedReadout: Backend {
         hidden: FloatTensor<Self>,
         head: FloatTensor<Self>,
         targets: IntTensor<Self>,
-        normalisers: FloatTensor<Self>,
+        log_sum_exps: FloatTensor<Self>,
         cotangent: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 }
@@ -87,25 +87,29 @@ impl FusedReadout for Flex {
         let targets = ints(&targets);
         let m = targets.len();
         let read = cpu::read_targets(hidden.get(), head.get(), &targets, width, jacobian);
-        let slopes = if jacobian { [m, width] } else { [0, width] };
-        (tensor(read.values, [m]), tensor(read.normalisers, [m]), tensor(read.jacobian, slopes))
+        let score_grads = if jacobian { [m, width] } else { [0, width] };
+        (
+            tensor(read.values, [m]),
+            tensor(read.log_sum_exps, [m]),
+            tensor(read.jacobian, score_grads),
+        )
     }
 
     fn fused_head_gradient(
         hidden: FlexTensor,
         head: FlexTensor,
         targets: FlexTensor,
-        normalisers: FlexTensor,
+        log_sum_exps: FlexTensor,
         cotangent: FlexTensor,
     ) -> FlexTensor {
         let shape = head.layout().shape().clone();
-        let [hidden, head, normalisers, cotangent] =
-            [&hidden, &head, &normalisers, &cotangent].map(Floats::of);
+        let [hidden, head, log_sum_exps, cotangent] =
+            [&hidden, &head, &log_sum_exps, &cotangent].map(Floats::of);
         let found = cpu::head_gradient(
             hidden.get(),
             head.get(),
             &ints(&targets),
-            [normalisers.get(), cotangent.get()],
+            [log_sum_exps.get(), cotangent.get()],
             shape[1],
         );
         tensor(found, shape)

@@ -69,10 +69,10 @@ impl<C: CheckpointStrategy> FusedRotation for Autodiff<Flex, C> {
                 grads: &mut Gradients,
                 _: &mut Checkpointer,
             ) {
-                let slope = grads.consume::<Flex>(&ops.node);
+                let grad_output = grads.consume::<Flex>(&ops.node);
                 let (cos, sin, back) = ops.state;
                 let parents = ops.parents.map(|node| node.map(|node| node.id));
-                register(grads, parents, [Flex::fused_rotation(slope, cos, sin, !back)]);
+                register(grads, parents, [Flex::fused_rotation(grad_output, cos, sin, !back)]);
             }
         }
 

@@ -14,7 +14,7 @@ use crate::kernels::has_attention_kernel;
 
 /// Bytes that a stage takes on its device at its peak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Needs {
+pub struct MemoryEstimate {
     /// Weights as stored.
     pub weights: u64,
     /// Gradients of what is trained.
@@ -25,7 +25,7 @@ pub struct Needs {
     pub activations: u64,
 }
 
-impl Needs {
+impl MemoryEstimate {
     /// All together.
     pub fn total(&self) -> u64 {
         self.weights + self.gradients + self.optimiser + self.activations
@@ -281,7 +281,7 @@ impl Footprint {
             (2 + of_heads, w.keys),
             (self.saved_in_ffn(), w.ffn),
             (hidden, w.hidden),
-            // What attention keeps of its scores: the normalisers.
+            // What attention keeps of its scores: the log-sum-exps.
             (c.heads as u64, w.number),
             (self.scores(), c.heads as u64 * w.number * w.number / F32),
         ]

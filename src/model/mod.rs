@@ -42,7 +42,7 @@ pub use decoder::{Decoder, DecoderInput};
 pub use families::{FAMILIES, Family, family_of};
 pub(crate) use files::Given;
 pub use files::{Bytes, ModelFiles};
-pub use footprint::{BatchShape, Footprint, Needs, PassKind};
+pub use footprint::{BatchShape, Footprint, MemoryEstimate, PassKind};
 pub use generate::{Generated, Sampling, generate};
 pub use layer::LayerStack;
 pub use layers::{Embedding, Linear, Norm};

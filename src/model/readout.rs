@@ -2,7 +2,7 @@
 //! beside another: positions and vocabulary are taken in chunks, in both passes.
 //!
 //! With p the softmax over V and W the head, ∂ log p(t) / ∂h = W_t − Σ_v p_v·W_v. Both that sum
-//! and the normaliser come out of one walk over the vocabulary, as in attention without a score
+//! and the log-sum-exp come out of one walk over the vocabulary, as in attention without a score
 //! matrix (arXiv 2205.14135), so that the backward pass of a frozen head needs no logits at all.
 
 use burn::tensor::{DType, Int, Tensor};
@@ -34,8 +34,8 @@ pub(crate) struct TargetLogProbs {
     pub(crate) values: Tensor<1>,
     /// ∂value/∂hidden of each target, `[M, E]`; only if asked for.
     pub(crate) jacobian: Option<Tensor<2>>,
-    /// Normaliser of each row, `[M]`.
-    normaliser: Tensor<1>,
+    /// Log-sum-exp of each row, `[M]`.
+    log_sum_exp: Tensor<1>,
 }
 
 /// How many logits exist at once.
@@ -105,7 +105,7 @@ impl Head {
             return TargetLogProbs {
                 values: read.values,
                 jacobian: read.jacobian,
-                normaliser: read.normalisers,
+                log_sum_exp: read.log_sum_exps,
             };
         }
         let mut parts = Vec::new();
@@ -117,12 +117,12 @@ impl Head {
             parts.push(self.rows_log_probs(part.reshape([rows, width]), tokens, jacobian));
         }
         let values = parts.iter().map(|p| p.values.clone()).collect();
-        let normaliser = parts.iter().map(|p| p.normaliser.clone()).collect();
+        let log_sum_exp = parts.iter().map(|p| p.log_sum_exp.clone()).collect();
         let jacobians: Vec<Tensor<2>> = parts.into_iter().filter_map(|p| p.jacobian).collect();
         TargetLogProbs {
             values: Tensor::cat(values, 0),
             jacobian: jacobian.then(|| Tensor::cat(jacobians, 0)),
-            normaliser: Tensor::cat(normaliser, 0),
+            log_sum_exp: Tensor::cat(log_sum_exp, 0),
         }
     }
 
@@ -155,11 +155,11 @@ impl Head {
         };
         let own = self.rows(targets);
         let target = (hidden * own.clone()).sum_dim(1);
-        let normaliser = highest + sum.clone().log();
+        let log_sum_exp = highest + sum.clone().log();
         TargetLogProbs {
-            values: (target - normaliser.clone()).squeeze_dim(1),
+            values: (target - log_sum_exp.clone()).squeeze_dim(1),
             jacobian: mean.map(|mean| own - mean / sum),
-            normaliser: normaliser.squeeze_dim(1),
+            log_sum_exp: log_sum_exp.squeeze_dim(1),
         }
     }
 
@@ -174,7 +174,7 @@ impl Head {
         let [m, width] = hidden.dims();
         let device = hidden.device();
         if self.is_fused() {
-            let found = [log_probs.normaliser.clone(), cotangent.clone()];
+            let found = [log_probs.log_sum_exp.clone(), cotangent.clone()];
             let tokens = ints(targets, [m], &device);
             return head_gradient(hidden.clone(), self.weight.clone(), tokens, found);
         }
@@ -186,10 +186,10 @@ impl Head {
             for start in (0..m).step_by(ROWS) {
                 let rows = ROWS.min(m - start);
                 let take = |x: &Tensor<2>| x.clone().narrow(0, start, rows);
-                let normaliser = log_probs.normaliser.clone().narrow(0, start, rows);
+                let log_sum_exp = log_probs.log_sum_exp.clone().narrow(0, start, rows);
                 let logits = take(hidden).matmul(columns.clone());
-                let chances = (logits - normaliser.unsqueeze_dim(1)).exp();
-                let part = chances.transpose().matmul(take(&scaled));
+                let probabilities = (logits - log_sum_exp.unsqueeze_dim(1)).exp();
+                let part = probabilities.transpose().matmul(take(&scaled));
                 sum = Some(match sum {
                     Some(sum) => sum + part,
                     None => part,

@@ -92,7 +92,7 @@ impl Checkpointing {
     /// # Errors
     ///
     /// The system gives no thread.
-    pub(super) fn write_aside(self) -> std::io::Result<Writing> {
+    pub(super) fn write_async(self) -> std::io::Result<Writing> {
         std::thread::Builder::new().name("checkpoint".to_owned()).spawn(|| self.write())
     }
 }

@@ -1,5 +1,6 @@
 //! How a person steers a run that is under way.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -18,6 +19,8 @@ struct State {
     at_stake: AtomicBool,
     /// Bits of the wanted threshold; NaN while nobody asked.
     threshold: AtomicU64,
+    /// Where what models say is kept for runs to come.
+    cache: Option<PathBuf>,
 }
 
 impl Default for State {
@@ -27,11 +30,23 @@ impl Default for State {
             stopped: AtomicBool::new(false),
             at_stake: AtomicBool::new(false),
             threshold: AtomicU64::new(f64::NAN.to_bits()),
+            cache: None,
         }
     }
 }
 
 impl Control {
+    /// Of a run that keeps what models say in a folder, for runs to come, and finds there what earlier
+    /// ones have kept; `None` keeps nothing, as by default.
+    pub fn caching_in(cache: Option<PathBuf>) -> Self {
+        Self(Arc::new(State { cache, ..State::default() }))
+    }
+
+    /// Where what models say is kept.
+    pub(super) fn cache(&self) -> Option<&Path> {
+        self.0.cache.as_deref()
+    }
+
     /// Wait before the next step.
     pub fn pause(&self) {
         self.0.paused.store(true, Ordering::Relaxed);

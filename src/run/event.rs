@@ -8,9 +8,9 @@ use super::Recipe;
 use super::report::Report;
 use super::stage::Stage;
 use super::summary::{DataSummary, PromptsReport};
-use crate::model::Needs;
+use crate::model::MemoryEstimate;
 use crate::text::Lengths;
-use crate::train::{Metrics, Plan};
+use crate::train::{ExecutionPlan, Metrics};
 
 /// One fact that a run reports; a line of `events.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,9 +87,9 @@ pub enum Event {
         /// Which.
         stage: Stage,
         /// The way.
-        plan: Plan,
+        plan: ExecutionPlan,
         /// What it is expected to take.
-        needs: Needs,
+        needs: MemoryEstimate,
     },
     /// A stage ended.
     StageEnded {

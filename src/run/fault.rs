@@ -6,7 +6,7 @@ use super::session::Session;
 use super::stage::Stage;
 use crate::device::{self, Class, Fault};
 use crate::model::ModelError;
-use crate::train::{Plan, TrainError};
+use crate::train::{ExecutionPlan, TrainError};
 
 /// How often in a row a device may be lost before the run gives it up.
 const MOST_LOSSES: usize = 3;
@@ -28,7 +28,7 @@ pub(super) struct Next {
     /// What is told of it.
     pub(super) note: String,
     /// A stage that has to be computed in a smaller way.
-    pub(super) reduced: Option<(Stage, Plan)>,
+    pub(super) reduced: Option<(Stage, ExecutionPlan)>,
     /// The threshold that was in force.
     pub(super) threshold: f64,
 }
@@ -102,18 +102,18 @@ fn may_be_the_device(error: &RunError) -> bool {
 }
 
 /// The stage whose plan the present one computes by, and the next smaller plan, if there is one.
-fn smaller(session: &Session<'_>, stage: Stage) -> Option<(Stage, Plan)> {
+fn smaller(session: &Session<'_>, stage: Stage) -> Option<(Stage, ExecutionPlan)> {
     let recipe = &session.recipe;
     let planned = stage.definition().planned_as();
     let training = planned.definition().training(recipe).map(|(_, training)| training);
     let whole = training.map_or(usize::MAX, |training| training.batch_size);
     let plan = *session.state.now.plans.get(&planned)?;
     let at_once = if plan.micro_batch == 0 { whole } else { plan.micro_batch.min(whole) };
-    let plan = Plan { aside: false, ..plan };
+    let plan = ExecutionPlan { async_checkpoint: false, ..plan };
     if at_once > 1 {
-        Some((planned, Plan { micro_batch: at_once.div_ceil(2), ..plan }))
+        Some((planned, ExecutionPlan { micro_batch: at_once.div_ceil(2), ..plan }))
     } else if training.is_some() && !plan.recompute {
-        Some((planned, Plan { recompute: true, ..plan }))
+        Some((planned, ExecutionPlan { recompute: true, ..plan }))
     } else {
         None
     }
@@ -133,7 +133,11 @@ fn too_small(session: &Session<'_>, stage: Option<Stage>) -> RunError {
     }
 }
 
-fn note(session: &Session<'_>, stage: Option<Stage>, reduced: Option<(Stage, Plan)>) -> String {
+fn note(
+    session: &Session<'_>,
+    stage: Option<Stage>,
+    reduced: Option<(Stage, ExecutionPlan)>,
+) -> String {
     let place = stage.map_or(String::new(), |stage| format!(" in the stage “{}”", stage.name()));
     let step = stage.and_then(|stage| session.state.checkpoints(stage).last()).map(|c| c.step);
     let from = step.map_or("from its last finished stage".to_owned(), |step| {

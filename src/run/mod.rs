@@ -1,5 +1,6 @@
 //! A run: from a recipe to a policy, stage by stage, told in events.
 
+mod cache;
 mod checkpoint;
 mod checkpoint_folder;
 mod control;
@@ -15,7 +16,6 @@ mod folder_error;
 mod job;
 mod known;
 mod models;
-mod passes;
 mod planning;
 mod recipe;
 mod recipe_file;
@@ -31,6 +31,7 @@ mod training;
 mod view;
 mod worker;
 
+pub use cache::{cache_folder, check_cache};
 pub use control::Control;
 pub use disk::Disk;
 pub use error::RunError;
@@ -40,7 +41,6 @@ pub use folder::{can_resume, new_folder, read_events};
 pub use folder_error::FolderError;
 pub use job::Job;
 pub use models::{fetch_model, find_model};
-pub use passes::{check_passes, keep_passes_in, passes_folder};
 pub use recipe::{
     AnnotatorSettings, DataSettings, EvaluateSettings, Normalisation, PolicySettings, Recipe,
     Setting, SftSettings,

@@ -6,8 +6,8 @@ use super::session::Session;
 use super::stage::AboutStage;
 use crate::annotate::scoring_needs;
 use crate::batch::Sequence;
-use crate::model::{Footprint, Needs};
-use crate::train::{Order, Plan, Task, Training};
+use crate::model::{Footprint, MemoryEstimate};
+use crate::train::{ExecutionPlan, Sampler, Task, Training};
 
 impl Session<'_> {
     /// How a training stage is computed: as an earlier sitting decided, or the fastest way that
@@ -17,12 +17,12 @@ impl Session<'_> {
         stage: &AboutStage,
         footprint: &Footprint,
         task: &dyn Task,
-        order: &Order,
+        order: &Sampler,
         training: &Training,
-    ) -> Result<Plan, RunError> {
+    ) -> Result<ExecutionPlan, RunError> {
         self.plan_once(stage, |limit, reduced| match reduced {
             Some(plan) => (plan, plan.needs(footprint, task, order, training)),
-            None => Plan::choose(footprint, task, order, training, limit),
+            None => ExecutionPlan::choose(footprint, task, order, training, limit),
         })
     }
 
@@ -38,7 +38,7 @@ impl Session<'_> {
         let plan = self.plan_once(stage, |limit, reduced| {
             let wanted = reduced.map_or(wanted, |plan| plan.micro_batch);
             let (size, needs) = scoring_needs(footprint, scores, sequences, wanted, limit);
-            (Plan { micro_batch: size, ..Plan::default() }, needs)
+            (ExecutionPlan { micro_batch: size, ..ExecutionPlan::default() }, needs)
         })?;
         Ok(plan.micro_batch)
     }
@@ -46,14 +46,14 @@ impl Session<'_> {
     fn plan_once(
         &mut self,
         about: &AboutStage,
-        choose: impl FnOnce(Option<u64>, Option<Plan>) -> (Plan, Needs),
-    ) -> Result<Plan, RunError> {
+        choose: impl FnOnce(Option<u64>, Option<ExecutionPlan>) -> (ExecutionPlan, MemoryEstimate),
+    ) -> Result<ExecutionPlan, RunError> {
         let AboutStage { stage, seed, .. } = *about;
         if let Some(plan) = self.state.now.plans.get(&stage) {
             return Ok(*plan);
         }
         let (plan, needs) = choose(self.memory, self.state.now.reduced.get(&stage).copied());
-        let plan = Plan { seed: self.recipe.seed ^ seed << 32, ..plan };
+        let plan = ExecutionPlan { seed: self.recipe.seed ^ seed << 32, ..plan };
         if let Some(limit) = self.memory.filter(|limit| *limit < needs.total()) {
             let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
             self.warn(format!(

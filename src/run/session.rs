@@ -205,7 +205,7 @@ impl Session<'_> {
     }
 
     /// Wait while paused; `Err` if the user stopped the run.
-    pub(crate) fn breathe(&mut self) -> Result<(), RunError> {
+    pub(crate) fn poll(&mut self) -> Result<(), RunError> {
         if self.control.is_paused() && !self.control.is_stopped() {
             self.emit(Event::Paused)?;
             while self.control.is_paused() && !self.control.is_stopped() {
@@ -220,6 +220,6 @@ impl Session<'_> {
     pub(crate) fn progress(&mut self, stage: Stage, done: u64, total: u64) -> Result<(), RunError> {
         self.note_memory();
         self.emit(Event::Progress { stage, done, total })?;
-        self.breathe()
+        self.poll()
     }
 }

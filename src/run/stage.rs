@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::model::Needs;
-use crate::train::Plan;
+use crate::model::MemoryEstimate;
+use crate::train::ExecutionPlan;
 
 /// A stage of a run, by its name. Each is a constant of this type that stands in the stage's own file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,7 +98,7 @@ pub struct StageEstimate {
     /// Which.
     pub stage: Stage,
     /// Bytes at its peak.
-    pub needs: Needs,
+    pub needs: MemoryEstimate,
     /// How it would be computed; forward passes alone have a part size only.
-    pub plan: Plan,
+    pub plan: ExecutionPlan,
 }

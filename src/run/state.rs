@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Recipe, Report, Stage};
 use crate::files::{Checksums, hex};
-use crate::train::Plan;
+use crate::train::ExecutionPlan;
 
 /// The state's file in a run folder.
 pub(super) const FILE: &str = "state.json";
@@ -55,10 +55,10 @@ pub(crate) struct Moment {
     #[serde(with = "crate::finite")]
     pub threshold: f64,
     /// How stages are computed, once that is decided.
-    pub plans: BTreeMap<Stage, Plan>,
+    pub plans: BTreeMap<Stage, ExecutionPlan>,
     /// How stages have to be computed instead, because the device had no room for the plan.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub reduced: BTreeMap<Stage, Plan>,
+    pub reduced: BTreeMap<Stage, ExecutionPlan>,
     /// What is known of the outcome.
     pub report: Report,
 }
@@ -130,7 +130,7 @@ impl State {
     }
 
     /// Compute a stage in another way from now on, wherever the run goes on from.
-    pub(crate) fn reduce(&mut self, stage: Stage, plan: Plan) {
+    pub(crate) fn reduce(&mut self, stage: Stage, plan: ExecutionPlan) {
         let done = self.done.iter_mut().map(|done| &mut done.began);
         let under_way = self.under_way.iter_mut().flat_map(|under_way| {
             let checkpoints = under_way.checkpoints.iter_mut().map(|c| &mut c.moment);

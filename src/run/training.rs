@@ -12,8 +12,8 @@ use super::state::{CHECKPOINTS, CheckpointState};
 use crate::files::Checksums;
 use crate::model::{Decoder, Precision, load_named, take_tensors, trained_handles};
 use crate::train::{
-    AdamW, Ended, Flow, Metrics, NonFinite, Observer, Order, Plan, Start, Task, TrainError,
-    Training,
+    AdamW, Ended, ExecutionPlan, Flow, Metrics, NonFinite, Sampler, Start, Task, TrainError,
+    TrainerCallback, Training,
 };
 
 impl Session<'_> {
@@ -23,9 +23,9 @@ impl Session<'_> {
         about: &AboutStage,
         model: Decoder,
         task: &mut dyn Task,
-        order: Order,
+        order: Sampler,
         training: &Training,
-        plan: Plan,
+        plan: ExecutionPlan,
     ) -> Result<Decoder, RunError> {
         let stage = about.stage;
         let optimiser = AdamW::new(training.weight_decay);
@@ -34,22 +34,22 @@ impl Session<'_> {
         if let Some(checkpoint) = self.state.checkpoints(stage).last().cloned() {
             self.restore(&mut start, &checkpoint)?;
         }
-        let mut observer = StageObserver {
+        let mut callback = StageCallback {
             stage,
             tokens: start.tokens,
             last: Instant::now(),
             error: None,
-            aside: plan.aside,
+            async_checkpoint: plan.async_checkpoint,
             writing: None,
             cost: 0.0,
             session: self,
         };
-        let ended = crate::train::train(start, task, order, training, &mut observer);
-        let written = observer.finish_checkpoint();
-        if let Some(error) = observer.error.take() {
+        let ended = crate::train::train(start, task, order, training, &mut callback);
+        let written = callback.finish_checkpoint();
+        if let Some(error) = callback.error.take() {
             return Err(error);
         }
-        drop(observer);
+        drop(callback);
         let ended = match ended {
             Err(TrainError::Diverged { found, sound }) => {
                 written?;
@@ -132,14 +132,14 @@ impl Session<'_> {
 const COST: f64 = 0.02;
 
 /// Turns what the training loop tells into events and checkpoints.
-struct StageObserver<'a, 'b> {
+struct StageCallback<'a, 'b> {
     stage: Stage,
     tokens: u64,
     last: Instant,
     /// The first failure to report; training is then stopped.
     error: Option<RunError>,
     /// Whether checkpoints are written while training goes on.
-    aside: bool,
+    async_checkpoint: bool,
     /// A checkpoint that is being written.
     writing: Option<Writing>,
     /// Seconds that the last one took.
@@ -147,7 +147,7 @@ struct StageObserver<'a, 'b> {
     session: &'a mut Session<'b>,
 }
 
-impl StageObserver<'_, '_> {
+impl StageCallback<'_, '_> {
     fn keep(&mut self, result: Result<(), RunError>) {
         if let Err(error) = result {
             self.error.get_or_insert(error);
@@ -180,10 +180,10 @@ impl StageObserver<'_, '_> {
             state: session.state.clone(),
             keeper: session.folder.keeper()?,
         };
-        if !self.aside {
+        if !self.async_checkpoint {
             return self.checkpoint_written(job.write());
         }
-        match job.write_aside() {
+        match job.write_async() {
             Ok(thread) => {
                 self.writing = Some(thread);
                 Ok(())
@@ -211,7 +211,7 @@ impl StageObserver<'_, '_> {
     }
 }
 
-impl Drop for StageObserver<'_, '_> {
+impl Drop for StageCallback<'_, '_> {
     /// Where training panics, nobody else may write the state of the run meanwhile.
     fn drop(&mut self) {
         if let Err(error) = self.finish_checkpoint() {
@@ -220,9 +220,9 @@ impl Drop for StageObserver<'_, '_> {
     }
 }
 
-impl Observer for StageObserver<'_, '_> {
+impl TrainerCallback for StageCallback<'_, '_> {
     fn before_step(&mut self) -> Flow {
-        if let Err(error) = self.session.breathe() {
+        if let Err(error) = self.session.poll() {
             if !matches!(error, RunError::Stopped) {
                 self.keep(Err(error));
             }

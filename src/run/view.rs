@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{DataSummary, Event, Metrics, PromptsReport, Recipe, Report, Stage};
-use crate::model::Needs;
+use crate::model::MemoryEstimate;
 use crate::text::Lengths;
-use crate::train::Plan;
+use crate::train::ExecutionPlan;
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct StageState {
     /// Seconds that it took, once it ended.
     pub seconds: f64,
     /// What it was expected to take of the device's memory, where that was told.
-    pub needs: Option<Needs>,
+    pub needs: Option<MemoryEstimate>,
     /// Bytes at the peak when it ended, where the device tells.
     pub peak_memory: Option<u64>,
 }
@@ -134,7 +134,7 @@ fn thin(curve: &mut Vec<[f64; 2]>) {
 }
 
 /// A plan in a sentence.
-fn describe_plan(plan: Plan, needs: Needs) -> String {
+fn describe_plan(plan: ExecutionPlan, needs: MemoryEstimate) -> String {
     let layers = if plan.recompute { "layers recomputed" } else { "layers kept" };
     let at_once = match plan.micro_batch {
         0 => "a batch at once".to_owned(),

@@ -58,9 +58,8 @@ impl Drop for RunHandle {
 }
 
 /// Run on a thread of its own; `wake` is called after each event.
-pub fn spawn(job: Job, wake: impl Fn() + Send + Sync + 'static) -> RunHandle {
+pub fn spawn(job: Job, control: Control, wake: impl Fn() + Send + Sync + 'static) -> RunHandle {
     let (sender, events) = channel();
-    let control = Control::default();
     let commands = control.clone();
     let work = move || {
         let mut listener = |event| {

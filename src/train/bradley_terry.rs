@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{Metrics, Readout, Task, Unread};
+use super::{Metrics, OutputKind, PendingMetrics, Task};
 use crate::batch::{Ranked, Sequence};
 use crate::preference::bradley_terry;
 
@@ -32,8 +32,8 @@ impl Task for BradleyTerryTask {
         self.margins.clear();
     }
 
-    fn readout(&self) -> Readout {
-        Readout::Scores
+    fn output_kind(&self) -> OutputKind {
+        OutputKind::Scores
     }
 
     fn sequences(&self, items: &[usize]) -> Vec<&Sequence> {
@@ -52,8 +52,8 @@ impl Task for BradleyTerryTask {
         bradley_terry(chosen, rejected).sum().div_scalar(self.count)
     }
 
-    fn metrics(&mut self) -> Unread {
-        Unread {
+    fn metrics(&mut self) -> PendingMetrics {
+        PendingMetrics {
             metrics: Metrics::default(),
             numbers: std::mem::take(&mut self.margins),
             finish: Box::new(|margins, metrics| {

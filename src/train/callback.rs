@@ -12,7 +12,7 @@ pub enum TrainError {
     /// A checkpoint could not be written.
     #[error("the checkpoint could not be written: {0}; is there space left?")]
     Checkpoint(String),
-    /// More steps would have to be skipped than may be. The observer was given the last weights,
+    /// More steps would have to be skipped than may be. The callback was given the last weights,
     /// unless they are no finite numbers themselves.
     #[error("{found}, after {} skipped ones (skip_nonfinite)", found.skipped)]
     Diverged {
@@ -50,7 +50,7 @@ pub enum Flow {
 }
 
 /// Who watches a training.
-pub trait Observer {
+pub trait TrainerCallback {
     /// Asked before each step; may wait.
     fn before_step(&mut self) -> Flow;
 

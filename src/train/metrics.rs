@@ -42,7 +42,7 @@ pub type Finish = Box<dyn FnOnce(&[f64], &mut Metrics)>;
 
 /// What a step tells: what is known already, and what is to be made of numbers that are still on
 /// the device. To read them at once would make the device wait for the next step's operations.
-pub struct Unread {
+pub struct PendingMetrics {
     /// Known already.
     pub metrics: Metrics,
     /// On the device, `[n]` each.
@@ -51,7 +51,7 @@ pub struct Unread {
     pub finish: Finish,
 }
 
-impl Unread {
+impl PendingMetrics {
     /// Nothing is on the device.
     pub fn known(metrics: Metrics) -> Self {
         Self { metrics, numbers: Vec::new(), finish: Box::new(|_, _| {}) }

@@ -18,14 +18,14 @@ use crate::model::{
 
 /// What a task reads from a decoder: one number for each sequence of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readout {
+pub enum OutputKind {
     /// The summed log-probability of its response.
     LogProbs,
     /// Its score.
     Scores,
 }
 
-impl Readout {
+impl OutputKind {
     /// Whether scores are read.
     pub fn is_scores(self) -> bool {
         self == Self::Scores
@@ -70,7 +70,7 @@ impl<'a> Pass<'a> {
     pub fn forward(
         model: &'a Decoder,
         batch: &Batch,
-        readout: Readout,
+        readout: OutputKind,
         settings: PassSettings,
     ) -> Self {
         let active = model.clone().train();
@@ -94,12 +94,12 @@ impl<'a> Pass<'a> {
         };
         let shape = hidden.dims();
         let outputs = match readout {
-            Readout::LogProbs => {
+            OutputKind::LogProbs => {
                 let targets = ResponseTargets::of(batch);
                 let read = targets.read(model, hidden, true);
                 Outputs::LogProbs(Box::new((targets, read)))
             }
-            Readout::Scores => {
+            OutputKind::Scores => {
                 let places = ends(batch);
                 let hidden = rows_at(hidden, &places);
                 let values = model.scores(hidden.clone());

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Order, Recompute, Task, Training};
-use crate::model::{BatchShape, Footprint, Needs, PassKind};
+use super::{GradientCheckpointing, Sampler, Task, Training};
+use crate::model::{BatchShape, Footprint, MemoryEstimate, PassKind};
 
 /// How steps are computed; none of it changes what they compute, to rounding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
+pub struct ExecutionPlan {
     /// Compute layers again in the backward pass rather than keep what they computed.
     pub recompute: bool,
     /// Items computed at once; 0 takes a whole batch.
@@ -17,10 +17,11 @@ pub struct Plan {
     /// Whether there is room for what a checkpoint holds while training goes on; without it,
     /// training waits until the checkpoint is written.
     #[serde(default)]
-    pub aside: bool,
+    #[serde(rename = "aside")]
+    pub async_checkpoint: bool,
 }
 
-impl Plan {
+impl ExecutionPlan {
     /// The parts of a step's items that are computed at once.
     pub fn parts<'a>(
         &self,
@@ -41,11 +42,11 @@ impl Plan {
         &self,
         footprint: &Footprint,
         task: &dyn Task,
-        order: &Order,
+        order: &Sampler,
         training: &Training,
-    ) -> Needs {
+    ) -> MemoryEstimate {
         let kind = if self.recompute { PassKind::Recompute } else { PassKind::Keep };
-        let scores = task.readout().is_scores();
+        let scores = task.output_kind().is_scores();
         let mut order = order.clone();
         let mut highest = 0;
         for step in 0..order.total {
@@ -59,7 +60,7 @@ impl Plan {
         }
         let (weights, gradients) = (footprint.weights(), footprint.gradients());
         let held = highest.max(gradients + footprint.update());
-        Needs {
+        MemoryEstimate {
             weights,
             gradients,
             optimiser: footprint.optimiser(),
@@ -72,21 +73,23 @@ impl Plan {
     pub fn choose(
         footprint: &Footprint,
         task: &dyn Task,
-        order: &Order,
+        order: &Sampler,
         training: &Training,
         limit: Option<u64>,
-    ) -> (Self, Needs) {
+    ) -> (Self, MemoryEstimate) {
         let mut best = None;
         for plan in Self::candidates(training, limit.is_some()) {
             let needs = plan.needs(footprint, task, order, training);
             // Weights and moments, once more.
             let copy = footprint.gradients() + footprint.optimiser();
-            let aside = limit.is_some_and(|limit| needs.total() + copy <= limit);
-            let plan = Self { aside, ..plan };
+            let async_checkpoint = limit.is_some_and(|limit| needs.total() + copy <= limit);
+            let plan = Self { async_checkpoint, ..plan };
             if limit.is_none_or(|limit| needs.total() <= limit) {
                 return (plan, needs);
             }
-            if best.as_ref().is_none_or(|(_, least): &(Self, Needs)| needs.total() < least.total())
+            if best
+                .as_ref()
+                .is_none_or(|(_, least): &(Self, MemoryEstimate)| needs.total() < least.total())
             {
                 best = Some((plan, needs));
             }
@@ -107,9 +110,9 @@ impl Plan {
             size => vec![size],
         };
         let recompute = match training.recompute {
-            Recompute::Auto if limited => vec![false, true],
-            Recompute::Auto | Recompute::Always => vec![true],
-            Recompute::Never => vec![false],
+            GradientCheckpointing::Auto if limited => vec![false, true],
+            GradientCheckpointing::Auto | GradientCheckpointing::Always => vec![true],
+            GradientCheckpointing::Never => vec![false],
         };
         let plan = |recompute| {
             sizes.iter().map(move |&micro_batch| Self { recompute, micro_batch, ..Self::default() })

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Metrics, Order, Readout, Task, Unread};
+use super::{Metrics, OutputKind, PendingMetrics, Sampler, Task};
 use crate::batch::{Ranked, Sequence};
 use crate::model::floats;
 use crate::preference::{
@@ -180,7 +180,7 @@ impl Task for PreferenceTask {
         self.pairs.len()
     }
 
-    fn items(&self, order: &mut Order, step: u64) -> Vec<usize> {
+    fn items(&self, order: &mut Sampler, step: u64) -> Vec<usize> {
         match self.sampling {
             PairSampling::Every => order.step(step),
             PairSampling::Proportional => order.draw(step, &self.weights),
@@ -202,8 +202,8 @@ impl Task for PreferenceTask {
         };
     }
 
-    fn readout(&self) -> Readout {
-        Readout::LogProbs
+    fn output_kind(&self) -> OutputKind {
+        OutputKind::LogProbs
     }
 
     fn whole_batch(&self) -> bool {
@@ -245,7 +245,7 @@ impl Task for PreferenceTask {
         (losses * floats(&weights, &device)).sum().div_scalar(self.divisor)
     }
 
-    fn metrics(&mut self) -> Unread {
+    fn metrics(&mut self) -> PendingMetrics {
         let weights: Vec<f64> = self.step.items.iter().map(|&i| self.factor(i)).collect();
         let mut metrics = Metrics::default();
         if !weights.is_empty() {
@@ -258,7 +258,7 @@ impl Task for PreferenceTask {
         }
         let parts = std::mem::take(&mut self.step.log_probs);
         if parts.is_empty() {
-            return Unread::known(metrics);
+            return PendingMetrics::known(metrics);
         }
         // Means are over what was computed: a pair of weight 0 says nothing of the policy.
         let computed = self.computed(&self.step.items);
@@ -269,7 +269,7 @@ impl Task for PreferenceTask {
         let finish = move |all: &[f64], metrics: &mut Metrics| {
             tell_rewards(&by_side(&sizes, all), known, &preference, metrics);
         };
-        Unread { metrics, numbers, finish: Box::new(finish) }
+        PendingMetrics { metrics, numbers, finish: Box::new(finish) }
     }
 
     fn before_step(&mut self) {

@@ -18,7 +18,7 @@ pub enum Schedule {
 /// Whether layers are computed again in the backward pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Recompute {
+pub enum GradientCheckpointing {
     /// Where memory is short.
     #[default]
     Auto,
@@ -70,7 +70,7 @@ settings! {
         /// Pairs of a batch that are computed at once, to save memory; 0 takes as many as fit.
         pub micro_batch: usize = 0 => { title: "At once", zero: "as many as fit", advanced: true },
         /// Compute layers again in the backward pass instead of keeping what they computed, to save memory: auto, always or never.
-        pub recompute: Recompute = Recompute::Auto => {
+        pub recompute: GradientCheckpointing = GradientCheckpointing::Auto => {
             title: "Recompute layers",
             words: Words::Of(&[
                 ("auto", "where memory is short"),

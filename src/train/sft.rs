@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{Metrics, Readout, Task, Unread};
+use super::{Metrics, OutputKind, PendingMetrics, Task};
 use crate::batch::Sequence;
 
 /// Minimise the mean negative log-likelihood of response tokens.
@@ -29,8 +29,8 @@ impl Task for SftTask {
         self.targets = targets.max(1) as f64;
     }
 
-    fn readout(&self) -> Readout {
-        Readout::LogProbs
+    fn output_kind(&self) -> OutputKind {
+        OutputKind::LogProbs
     }
 
     fn sequences(&self, items: &[usize]) -> Vec<&Sequence> {
@@ -45,7 +45,7 @@ impl Task for SftTask {
         outputs.sum().div_scalar(-self.targets)
     }
 
-    fn metrics(&mut self) -> Unread {
-        Unread::known(Metrics::default())
+    fn metrics(&mut self) -> PendingMetrics {
+        PendingMetrics::known(Metrics::default())
     }
 }

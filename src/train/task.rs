@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{Order, Readout, Unread};
+use super::{OutputKind, PendingMetrics, Sampler};
 use crate::batch::Sequence;
 
 /// What is trained: items with a loss.
@@ -16,7 +16,7 @@ pub trait Task {
     }
 
     /// The items of a step, counted from 0.
-    fn items(&self, order: &mut Order, step: u64) -> Vec<usize> {
+    fn items(&self, order: &mut Sampler, step: u64) -> Vec<usize> {
         order.step(step)
     }
 
@@ -35,7 +35,7 @@ pub trait Task {
     }
 
     /// What the loss is a function of.
-    fn readout(&self) -> Readout;
+    fn output_kind(&self) -> OutputKind;
 
     /// The sequences of a part of the step's items, in the order in which
     /// [`Task::loss`] expects their outputs.
@@ -51,7 +51,7 @@ pub trait Task {
     fn loss(&mut self, items: &[usize], outputs: Tensor<1>) -> Tensor<1>;
 
     /// The step's numbers beside those that the loop adds.
-    fn metrics(&mut self) -> Unread;
+    fn metrics(&mut self) -> PendingMetrics;
 
     /// Take note of what a person has moved since the last step.
     fn before_step(&mut self) {}

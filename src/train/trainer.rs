@@ -4,10 +4,12 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 
-use super::callback::{Flow, Observer, TrainError};
+use super::callback::{Flow, TrainError, TrainerCallback};
+use super::pending::{PendingQueue, PendingStep, read};
 use super::task::Task;
-use super::telling::{StepUnread, Teller, read};
-use super::{AdamW, Gradients, Metrics, Order, Pass, PassSettings, Plan, Training, Unread};
+use super::{
+    AdamW, ExecutionPlan, Gradients, Metrics, Pass, PassSettings, PendingMetrics, Sampler, Training,
+};
 use crate::batch::Batch;
 use crate::device::is_cpu;
 use crate::model::{Decoder, ModelError, first_not_finite};
@@ -25,12 +27,12 @@ pub struct Start {
     /// Steps that were skipped because their loss or gradient was no finite number.
     pub skipped: u64,
     /// How steps are computed.
-    pub plan: Plan,
+    pub plan: ExecutionPlan,
 }
 
 impl Start {
     /// From the first step.
-    pub fn fresh(model: Decoder, optimiser: AdamW, plan: Plan) -> Self {
+    pub fn fresh(model: Decoder, optimiser: AdamW, plan: ExecutionPlan) -> Self {
         Self { model, optimiser, step: 0, tokens: 0, skipped: 0, plan }
     }
 }
@@ -39,7 +41,7 @@ impl Start {
 pub enum Ended {
     /// All steps are done; the model is without autodiff.
     Done(Box<Decoder>),
-    /// Stopped by the observer after a checkpoint.
+    /// Stopped by the callback after a checkpoint.
     Stopped,
 }
 
@@ -52,18 +54,18 @@ pub enum Ended {
 pub fn train(
     start: Start,
     task: &mut dyn Task,
-    mut order: Order,
+    mut order: Sampler,
     training: &Training,
-    observer: &mut dyn Observer,
+    callback: &mut dyn TrainerCallback,
 ) -> Result<Ended, TrainError> {
     let Start { mut model, mut optimiser, step: first, mut tokens, skipped, plan } = start;
-    let warmup = warmup_steps(training, order.total, observer);
+    let warmup = warmup_steps(training, order.total, callback);
     let allowed = training.skip_nonfinite;
-    let mut teller = Teller::new(&model.device(), order.total, skipped, allowed);
+    let mut queue = PendingQueue::new(&model.device(), order.total, skipped, allowed);
     for step in first..order.total {
-        if observer.before_step() == Flow::Stop {
-            teller.rest(observer)?;
-            observer.checkpoint(step, &model, &optimiser)?;
+        if callback.before_step() == Flow::Stop {
+            queue.rest(callback)?;
+            callback.checkpoint(step, &model, &optimiser)?;
             return Ok(Ended::Stopped);
         }
         task.before_step();
@@ -78,30 +80,30 @@ pub fn train(
         tokens += computed as u64;
         unread.metrics.set("learning_rate", rate);
         unread.metrics.set("num_tokens", tokens as f64);
-        teller.put(StepUnread { step: step + 1, begun, tokens: computed, unread }, observer)?;
-        if teller.diverged().is_some() || step + 1 == order.total {
-            teller.rest(observer)?;
+        queue.put(PendingStep { step: step + 1, begun, tokens: computed, unread }, callback)?;
+        if queue.diverged().is_some() || step + 1 == order.total {
+            queue.rest(callback)?;
         }
-        if let Some(found) = teller.diverged() {
+        if let Some(found) = queue.diverged() {
             let sound = first_not_finite(&model).is_none();
             if sound {
-                observer.checkpoint(step + 1, &model, &optimiser)?;
+                callback.checkpoint(step + 1, &model, &optimiser)?;
             }
             return Err(TrainError::Diverged { found, sound });
         }
-        if observer.wants_checkpoint(step + 1, order.total) {
-            teller.rest(observer)?;
-            observer.checkpoint(step + 1, &model, &optimiser)?;
+        if callback.wants_checkpoint(step + 1, order.total) {
+            queue.rest(callback)?;
+            callback.checkpoint(step + 1, &model, &optimiser)?;
         }
     }
     Ok(Ended::Done(Box::new(model)))
 }
 
 /// Warm-up is at most a tenth of the steps: a longer one would be most of a short run.
-fn warmup_steps(training: &Training, total: u64, observer: &mut dyn Observer) -> u64 {
+fn warmup_steps(training: &Training, total: u64, callback: &mut dyn TrainerCallback) -> u64 {
     let most = total / 10;
     if training.warmup_steps > most && total > 0 {
-        observer.warn(format!(
+        callback.warn(format!(
             "warmup_steps = {} is more than a tenth of the {total} steps; {most} are used",
             training.warmup_steps
         ));
@@ -115,7 +117,7 @@ fn backward(
     task: &mut dyn Task,
     items: &[usize],
     training: &Training,
-    plan: &Plan,
+    plan: &ExecutionPlan,
 ) -> (Gradients, Vec<Tensor<1>>) {
     task.begin(items);
     let mut gradients = Gradients::default();
@@ -128,7 +130,7 @@ fn backward(
     let mut losses = Vec::new();
     for (i, part) in parts.into_iter().enumerate() {
         let pass = forward(model, task, part, i, plan);
-        let (loss, cotangent) = loss_and_slope(task, part, pass.outputs());
+        let (loss, cotangent) = loss_and_gradient(task, part, pass.outputs());
         losses.push(loss);
         if let Some(cotangent) = cotangent {
             pass.backward(&cotangent, &mut gradients);
@@ -143,16 +145,16 @@ fn forward<'a>(
     task: &dyn Task,
     part: &[usize],
     i: usize,
-    plan: &Plan,
+    plan: &ExecutionPlan,
 ) -> Pass<'a> {
     let batch = Batch::packed(&task.sequences(part), task.pad());
     let seed = plan.seed.wrapping_mul(31).wrapping_add(i as u64);
     let settings = PassSettings { recompute: plan.recompute, seed };
-    Pass::forward(model, &batch, task.readout(), settings)
+    Pass::forward(model, &batch, task.output_kind(), settings)
 }
 
 /// The loss of items, and its derivative by what was read of them.
-fn loss_and_slope(
+fn loss_and_gradient(
     task: &mut dyn Task,
     items: &[usize],
     outputs: Tensor<1>,
@@ -170,7 +172,7 @@ fn of_whole_batch(
     task: &mut dyn Task,
     items: &[usize],
     parts: &[&[usize]],
-    plan: &Plan,
+    plan: &ExecutionPlan,
     gradients: &mut Gradients,
 ) -> Tensor<1> {
     let read: Vec<Tensor<1>> = parts
@@ -185,7 +187,7 @@ fn of_whole_batch(
         parts.map(move |(read, part)| read.clone().narrow(0, k * part.len(), part.len()))
     };
     let outputs = Tensor::cat((0..sides).flat_map(side).collect(), 0);
-    let (loss, cotangent) = loss_and_slope(task, items, outputs);
+    let (loss, cotangent) = loss_and_gradient(task, items, outputs);
     let Some(cotangent) = cotangent else { return loss };
     let mut before = 0;
     for (i, part) in parts.iter().enumerate() {
@@ -206,7 +208,7 @@ fn update(
     task: &mut dyn Task,
     rate: f64,
     training: &Training,
-) -> Result<(Decoder, Unread), ModelError> {
+) -> Result<(Decoder, PendingMetrics), ModelError> {
     let device = model.device();
     let norm = gradients.norm(&device);
     if training.max_grad_norm > 0.0 {
@@ -235,5 +237,5 @@ fn update(
         metrics.set("grad_norm", numbers[1]);
         (of_task.finish)(&numbers[2..], metrics);
     };
-    Ok((model, Unread { metrics: of_task.metrics, numbers, finish: Box::new(finish) }))
+    Ok((model, PendingMetrics { metrics: of_task.metrics, numbers, finish: Box::new(finish) }))
 }

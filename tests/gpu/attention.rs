@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use confide::batch::{Batch, Sequence};
 use confide::kernels::check::{self, Shape};
-use confide::train::Readout;
+use confide::train::OutputKind;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -137,7 +137,7 @@ fn packed_rows_give_the_losses_and_gradients_of_single_rows() {
         let sequences = sequences(seed, 3, 14, 60);
         let all: Vec<&Sequence> = sequences.iter().collect();
         let model = model(family, &device);
-        let compute = |batch| pass(&model, &batch, Readout::LogProbs, false);
+        let compute = |batch| pass(&model, &batch, OutputKind::LogProbs, false);
         let (found, gradients) = compute(Batch::packed(&all, 0));
         let (expected, single) = compute(Batch::one_per_row(&all, 0));
         let difference = apart(&found, &expected);

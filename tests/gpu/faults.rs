@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use confide::train::Plan;
+use confide::train::ExecutionPlan;
 
 use super::*;
 
@@ -79,7 +79,7 @@ fn a_run_goes_on_after_a_fault() {
 struct Told {
     trace: Vec<Value>,
     warnings: Vec<String>,
-    plans: Vec<Plan>,
+    plans: Vec<ExecutionPlan>,
 }
 
 /// A run of the policy alone, in which a fault is asked for wherever an event calls for one.

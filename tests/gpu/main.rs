@@ -30,7 +30,7 @@ use confide::model::{
     generate, load, load_as, save, sequence_log_probs, sequence_scores,
 };
 use confide::run::{Control, Event, Job, Recipe, RunError, Stage, execute};
-use confide::train::{AdamW, Gradients, Pass, PassSettings, Readout};
+use confide::train::{AdamW, Gradients, OutputKind, Pass, PassSettings};
 use serde_json::Value;
 
 /// The device and a lock: kernels of several tests at once would only wait for each other.
@@ -82,7 +82,7 @@ fn two_steps(mut model: Decoder) -> Vec<f64> {
     for recompute in [false, true] {
         let settings = PassSettings { recompute, seed: 0 };
         let batch = batch();
-        let pass = Pass::forward(&model, &batch, Readout::LogProbs, settings);
+        let pass = Pass::forward(&model, &batch, OutputKind::LogProbs, settings);
         numbers.extend(vector(pass.outputs()));
         let mut gradients = Gradients::default();
         pass.backward(&Tensor::full([2], -0.5, &device), &mut gradients);

@@ -10,7 +10,7 @@ use confide::model::{
     read_config, save,
 };
 use confide::run::{Event, read_events};
-use confide::train::{BradleyTerryTask, Order, Plan, Recompute, Training};
+use confide::train::{BradleyTerryTask, ExecutionPlan, GradientCheckpointing, Sampler, Training};
 use serde_json::{Value, json};
 
 use crate::common::{program, repository};
@@ -141,9 +141,9 @@ fn the_fastest_plan_that_fits_is_chosen() {
     let pairs = (0..32).map(|i| Ranked::of([side(8 + i), side(9 + i)], false)).collect();
     let task = BradleyTerryTask::new(pairs, 0);
     let training = Training { batch_size: 8, accumulate: 2, ..Training::default() };
-    let order = Order::new(32, &training, true, 0, 0);
+    let order = Sampler::new(32, &training, true, 0, 0);
     let choose = |training: &Training, limit| {
-        let (plan, needs) = Plan::choose(&footprint, &task, &order, training, limit);
+        let (plan, needs) = ExecutionPlan::choose(&footprint, &task, &order, training, limit);
         assert_eq!(needs, plan.needs(&footprint, &task, &order, training));
         (plan, needs)
     };
@@ -158,7 +158,7 @@ fn the_fastest_plan_that_fits_is_chosen() {
         assert!(needs.total() < before);
         before = needs.total();
     }
-    let fixed = Training { recompute: Recompute::Always, micro_batch: 3, ..training };
+    let fixed = Training { recompute: GradientCheckpointing::Always, micro_batch: 3, ..training };
     let (plan, _) = choose(&fixed, Some(u64::MAX));
     assert_eq!((plan.recompute, plan.micro_batch), (true, 3));
 }

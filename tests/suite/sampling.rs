@@ -5,8 +5,9 @@ use confide::batch::{Ranked, Sequence};
 use confide::model::{Decoder, ModelFiles, load};
 use confide::preference::{Preference, Weighting};
 use confide::train::{
-    AdamW, Ended, Flow, Metrics, Observer, Order, PairSampling, Plan, PolicyPair, PreferenceTask,
-    Readout, Schedule, Start, Task, TrainError, Training, Unread, WeightedMean, train,
+    AdamW, Ended, ExecutionPlan, Flow, Metrics, OutputKind, PairSampling, PendingMetrics,
+    PolicyPair, PreferenceTask, Sampler, Schedule, Start, Task, TrainError, TrainerCallback,
+    Training, WeightedMean, train,
 };
 use proptest::prelude::*;
 
@@ -25,7 +26,7 @@ fn training(batch_size: usize) -> Training {
 }
 
 /// How often each pair is drawn in an epoch.
-fn counts(order: &Order, epoch: u64, steps: u64, weights: &[f64]) -> Vec<usize> {
+fn counts(order: &Sampler, epoch: u64, steps: u64, weights: &[f64]) -> Vec<usize> {
     let mut counts = vec![0; weights.len()];
     for step in epoch * steps..(epoch + 1) * steps {
         order.draw(step, weights).into_iter().for_each(|i| counts[i] += 1);
@@ -44,7 +45,7 @@ proptest! {
     ) {
         prop_assume!(weights.iter().sum::<f64>() > 0.0);
         let n = weights.len();
-        let order = Order::new(n, &training(batch), true, seed, 3);
+        let order = Sampler::new(n, &training(batch), true, seed, 3);
         let steps = n.div_ceil(batch) as u64;
         let total: f64 = weights.iter().sum();
         const EPOCHS: u64 = 300;
@@ -71,7 +72,7 @@ proptest! {
 #[test]
 fn a_draw_depends_on_seed_stage_step_and_weights_alone() {
     let weights: Vec<f64> = (0..30).map(|i| f64::from(i) / 30.0).collect();
-    let order = |seed, stage| Order::new(30, &training(4), true, seed, stage);
+    let order = |seed, stage| Sampler::new(30, &training(4), true, seed, stage);
     let draw = |seed, stage, step| order(seed, stage).draw(step, &weights);
     assert_eq!(draw(1, 2, 9), draw(1, 2, 9));
     assert_ne!(draw(1, 2, 9), draw(2, 2, 9));
@@ -114,7 +115,7 @@ struct Watch {
     warnings: Vec<String>,
 }
 
-impl Observer for Watch {
+impl TrainerCallback for Watch {
     fn before_step(&mut self) -> Flow {
         Flow::Go
     }
@@ -134,8 +135,8 @@ impl Observer for Watch {
 
 fn run(mut task: PreferenceTask, batch: usize) -> (Decoder, Watch) {
     let training = training(batch);
-    let order = Order::new(task.len(), &training, false, 0, 0);
-    let plan = Plan::default();
+    let order = Sampler::new(task.len(), &training, false, 0, 0);
+    let plan = ExecutionPlan::default();
     let start = Start::fresh(model(), AdamW::new(0.0), plan);
     let mut watch = Watch::default();
     match train(start, &mut task, order, &training, &mut watch).unwrap() {
@@ -202,7 +203,7 @@ fn the_loss_of_drawn_pairs_is_that_of_weighted_ones_on_average() {
     let every: Vec<usize> = (0..n).collect();
     let expected = losses(&mut weighted, &every);
     let mut drawn = task(all, 0.0, PairSampling::Proportional);
-    let mut order = Order::new(n, &training(n), true, 5, 0);
+    let mut order = Sampler::new(n, &training(n), true, 5, 0);
     const EPOCHS: u64 = 2000;
     let found: Vec<f64> = (0..EPOCHS)
         .map(|step| {
@@ -230,8 +231,8 @@ impl Task for AgainstTheMean {
     fn begin(&mut self, items: &[usize]) {
         self.0.begin(items);
     }
-    fn readout(&self) -> Readout {
-        self.0.readout()
+    fn output_kind(&self) -> OutputKind {
+        self.0.output_kind()
     }
     fn sequences(&self, items: &[usize]) -> Vec<&Sequence> {
         self.0.sequences(items)
@@ -244,8 +245,8 @@ impl Task for AgainstTheMean {
         let margins = outputs.clone().narrow(0, 0, n) - outputs.narrow(0, n, n);
         (margins.clone() - margins.mean()).square().mean()
     }
-    fn metrics(&mut self) -> Unread {
-        Unread::known(Metrics::default())
+    fn metrics(&mut self) -> PendingMetrics {
+        PendingMetrics::known(Metrics::default())
     }
 }
 
@@ -255,9 +256,9 @@ fn a_loss_over_a_whole_step_is_the_same_in_parts() {
     let all = pairs(&[3.0, 0.3, 0.9, 2.0, 0.05, 1.0, 0.4]);
     let steps = |micro_batch: usize, recompute: bool| {
         let training = Training { steps: 3, ..training(7) };
-        let order = Order::new(all.len(), &training, false, 0, 0);
+        let order = Sampler::new(all.len(), &training, false, 0, 0);
         let mut task = AgainstTheMean(task(all.clone(), 0.0, PairSampling::Every));
-        let plan = Plan { micro_batch, recompute, ..Plan::default() };
+        let plan = ExecutionPlan { micro_batch, recompute, ..ExecutionPlan::default() };
         let mut watch = Watch::default();
         let start = Start::fresh(model(), AdamW::new(0.0), plan);
         train(start, &mut task, order, &training, &mut watch).unwrap();

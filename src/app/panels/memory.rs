@@ -6,7 +6,7 @@ use super::{Home, Panel};
 use crate::app::state::Scene;
 use crate::app::theme::Palette;
 use crate::app::{format, widgets};
-use crate::model::Needs;
+use crate::model::MemoryEstimate;
 use crate::run::{Advice, Estimate, Stage};
 
 /// The memory of the next run, or of the one on show.
@@ -158,7 +158,7 @@ fn apply(scene: &mut Scene<'_>, advice: &Advice) {
 }
 
 /// Names and colours of the parts.
-fn parts(palette: &Palette, needs: &Needs) -> [(&'static str, u64, egui::Color32); 4] {
+fn parts(palette: &Palette, needs: &MemoryEstimate) -> [(&'static str, u64, egui::Color32); 4] {
     [
         ("weights", needs.weights, palette.accent_fill),
         ("gradients", needs.gradients, palette.sft),
@@ -170,7 +170,7 @@ fn parts(palette: &Palette, needs: &Needs) -> [(&'static str, u64, egui::Color32
 fn legend(ui: &mut Ui) {
     let palette = Palette::get(ui);
     ui.horizontal_wrapped(|ui| {
-        for (name, _, color) in parts(&palette, &Needs::default()) {
+        for (name, _, color) in parts(&palette, &MemoryEstimate::default()) {
             widgets::dot(ui, color);
             widgets::weak(ui, name);
         }
@@ -178,7 +178,7 @@ fn legend(ui: &mut Ui) {
 }
 
 /// One stage: its parts side by side, on the scale of what there is.
-fn bar(ui: &mut Ui, stage: Stage, needs: &Needs, whole: u64, limit: Option<u64>) {
+fn bar(ui: &mut Ui, stage: Stage, needs: &MemoryEstimate, whole: u64, limit: Option<u64>) {
     let palette = Palette::get(ui);
     let height = 20.0;
     let (area, response) =

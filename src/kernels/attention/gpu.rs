@@ -96,7 +96,7 @@ pub(super) fn attend(
     let n = q.meta.shape()[0];
     let launch = Launch::new(spans, n, shape);
     let mixed = empty(&q, [n, shape.heads * shape.head_dim], DType::F32);
-    let normalisers = empty(&q, [n, shape.heads], DType::F32);
+    let log_sum_exps = empty(&q, [n, shape.heads], DType::F32);
     forward::attend::launch(
         &q.client.clone(),
         launch.count(shape.heads),
@@ -107,7 +107,7 @@ pub(super) fn attend(
         launch.spans.clone().into_tensor_arg(),
         launch.bounds.clone().into_tensor_arg(),
         mixed.clone().into_tensor_arg(),
-        normalisers.clone().into_tensor_arg(),
+        log_sum_exps.clone().into_tensor_arg(),
         launch.group(),
         shape.scale,
         launch.window,
@@ -115,21 +115,21 @@ pub(super) fn attend(
         shape.head_dim,
         chunk(shape.head_dim),
     );
-    (mixed, normalisers)
+    (mixed, log_sum_exps)
 }
 
 /// See [`Kernels::attend_backward`](super::Kernels::attend_backward).
 pub(super) fn attend_backward(
     qkv: [CubeTensor; 3],
     spans: CubeTensor,
-    [mixed, normalisers]: [CubeTensor; 2],
-    slope: CubeTensor,
+    [mixed, log_sum_exps]: [CubeTensor; 2],
+    grad_output: CubeTensor,
     shape: SegmentAttention,
 ) -> [CubeTensor; 3] {
     let [q, k, v] = qkv.map(into_contiguous);
-    let slope = into_contiguous(slope);
+    let grad_output = into_contiguous(grad_output);
     let n = q.meta.shape()[0];
-    let levels = levels(mixed, slope.clone(), n, shape);
+    let levels = levels(mixed, grad_output.clone(), n, shape);
     let launch = Launch::new(spans, n, shape);
     let gradients = [&q, &k, &v].map(|x| empty(x, x.meta.shape().clone(), DType::F32));
     let [of_q, of_k, of_v] = gradients.clone();
@@ -142,9 +142,9 @@ pub(super) fn attend_backward(
         v.clone().into_tensor_arg(),
         launch.spans.clone().into_tensor_arg(),
         launch.bounds.clone().into_tensor_arg(),
-        normalisers.clone().into_tensor_arg(),
+        log_sum_exps.clone().into_tensor_arg(),
         levels.clone().into_tensor_arg(),
-        slope.clone().into_tensor_arg(),
+        grad_output.clone().into_tensor_arg(),
         of_q.into_tensor_arg(),
         launch.group(),
         shape.scale,
@@ -162,9 +162,9 @@ pub(super) fn attend_backward(
         v.into_tensor_arg(),
         launch.spans.clone().into_tensor_arg(),
         launch.bounds.clone().into_tensor_arg(),
-        normalisers.into_tensor_arg(),
+        log_sum_exps.into_tensor_arg(),
         levels.into_tensor_arg(),
-        slope.into_tensor_arg(),
+        grad_output.into_tensor_arg(),
         of_k.into_tensor_arg(),
         of_v.into_tensor_arg(),
         launch.group(),
@@ -178,10 +178,15 @@ pub(super) fn attend_backward(
 }
 
 /// Slope · mixed, summed over each head, `[N, heads]`.
-fn levels(mixed: CubeTensor, slope: CubeTensor, n: usize, shape: SegmentAttention) -> CubeTensor {
+fn levels(
+    mixed: CubeTensor,
+    grad_output: CubeTensor,
+    n: usize,
+    shape: SegmentAttention,
+) -> CubeTensor {
     use burn::backend::ops::FloatTensorOps;
     type B = CubeBackend;
-    let product: FloatTensor<B> = B::float_mul(mixed, slope);
+    let product: FloatTensor<B> = B::float_mul(mixed, grad_output);
     let by_head = B::float_reshape(product, Shape::new([n * shape.heads, shape.head_dim]));
     let sums = B::float_sum_dim(by_head, 1);
     into_contiguous(B::float_reshape(sums, Shape::new([n, shape.heads])))

@@ -70,8 +70,8 @@ pub(crate) fn plain_attention(
     }
     let scores = q.matmul(k.swap_dims(1, 2)).mul_scalar(scale);
     let hidden = visible.bool_not().unsqueeze::<3>().expand([heads, n, n]);
-    let chances = burn::tensor::activation::softmax(scores.mask_fill(hidden, -1e30), 2);
-    chances.matmul(v).swap_dims(0, 1).reshape([n, heads * head_dim])
+    let probabilities = burn::tensor::activation::softmax(scores.mask_fill(hidden, -1e30), 2);
+    probabilities.matmul(v).swap_dims(0, 1).reshape([n, heads * head_dim])
 }
 
 /// The operation, with its backward pass.
@@ -89,7 +89,7 @@ pub(crate) trait SegmentAttentionOp: Backend {
 
 /// Both passes on one backend.
 trait Kernels: Backend {
-    /// What is mixed, `[N, heads · head_dim]`, and the logarithms of the normalisers, `[N, heads]`.
+    /// What is mixed, `[N, heads · head_dim]`, and the log-sum-exps of its scores, `[N, heads]`.
     fn attend(
         qkv: [FloatTensor<Self>; 3],
         spans: IntTensor<Self>,
@@ -101,7 +101,7 @@ trait Kernels: Backend {
         qkv: [FloatTensor<Self>; 3],
         spans: IntTensor<Self>,
         found: [FloatTensor<Self>; 2],
-        slope: FloatTensor<Self>,
+        grad_output: FloatTensor<Self>,
         shape: SegmentAttention,
     ) -> [FloatTensor<Self>; 3];
 }
@@ -121,26 +121,26 @@ impl Kernels for Flex {
     ) -> (FlexTensor, FlexTensor) {
         let (n, width) = (qkv[0].shape()[0], shape.heads * shape.head_dim);
         let [q, k, v] = qkv.each_ref().map(Floats::of);
-        let (mixed, normalisers) =
+        let (mixed, log_sum_exps) =
             cpu::attend([q.get(), k.get(), v.get()], &rows_of(&spans), shape);
-        (tensor(mixed, [n, width]), tensor(normalisers, [n, shape.heads]))
+        (tensor(mixed, [n, width]), tensor(log_sum_exps, [n, shape.heads]))
     }
 
     fn attend_backward(
         qkv: [FlexTensor; 3],
         spans: FlexTensor,
         found: [FlexTensor; 2],
-        slope: FlexTensor,
+        grad_output: FlexTensor,
         shape: SegmentAttention,
     ) -> [FlexTensor; 3] {
         let shapes = qkv.each_ref().map(|x| x.shape());
         let [q, k, v] = qkv.each_ref().map(Floats::of);
-        let [mixed, normalisers] = found.each_ref().map(Floats::of);
-        let slope = Floats::of(&slope);
+        let [mixed, log_sum_exps] = found.each_ref().map(Floats::of);
+        let grad_output = Floats::of(&grad_output);
         let gradients = cpu::attend_backward(
             [q.get(), k.get(), v.get()],
             &rows_of(&spans),
-            [mixed.get(), normalisers.get(), slope.get()],
+            [mixed.get(), log_sum_exps.get(), grad_output.get()],
             shape,
         );
         let ([dq, dk, dv], [q, k, v]) = (gradients, shapes);
@@ -161,10 +161,10 @@ impl Kernels for CubeBackend {
         qkv: [CubeTensor; 3],
         spans: CubeTensor,
         found: [CubeTensor; 2],
-        slope: CubeTensor,
+        grad_output: CubeTensor,
         shape: SegmentAttention,
     ) -> [CubeTensor; 3] {
-        gpu::attend_backward(qkv, spans, found, slope, shape)
+        gpu::attend_backward(qkv, spans, found, grad_output, shape)
     }
 }
 
@@ -215,9 +215,9 @@ impl<B: Kernels, C: CheckpointStrategy> SegmentAttentionOp for Autodiff<B, C> {
                 grads: &mut Gradients,
                 _: &mut Checkpointer,
             ) {
-                let slope = grads.consume::<B>(&ops.node);
+                let grad_output = grads.consume::<B>(&ops.node);
                 let (qkv, spans, found, shape) = ops.state;
-                let gradients = B::attend_backward(qkv, spans, found, slope, shape);
+                let gradients = B::attend_backward(qkv, spans, found, grad_output, shape);
                 for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
                     if let Some(node) = parent {
                         grads.register::<B>(node.id, gradient);
@@ -228,10 +228,10 @@ impl<B: Kernels, C: CheckpointStrategy> SegmentAttentionOp for Autodiff<B, C> {
 
         let [(q, a), (k, b), (v, c)] = [q, k, v].map(FloatTensor::<Self>::into_parts);
         let qkv = [q, k, v];
-        let (mixed, normalisers) = B::attend(qkv.clone(), spans.clone(), shape);
+        let (mixed, log_sum_exps) = B::attend(qkv.clone(), spans.clone(), shape);
         match Attend.prepare::<C>([a, b, c]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                prep.finish((qkv, spans, [mixed.clone(), normalisers], shape), mixed)
+                prep.finish((qkv, spans, [mixed.clone(), log_sum_exps], shape), mixed)
             }
             OpsKind::UnTracked(prep) => prep.finish(mixed),
         }

@@ -98,14 +98,14 @@ pub(crate) fn activate(kind: Activation, x: &[f32], up: Option<&[f32]>) -> Vec<f
 #[inline(always)]
 fn backward_with(
     f: impl Fn(f32) -> [f32; 2],
-    [x, slope]: [&[f32]; 2],
+    [x, grad_output]: [&[f32]; 2],
     up: Option<&[f32]>,
     dx: &mut [f32],
     d_up: &mut [f32],
 ) {
     match up {
         Some(up) => {
-            let given = x.iter().zip(slope).zip(up);
+            let given = x.iter().zip(grad_output).zip(up);
             for ((dx, d_up), ((x, dy), up)) in dx.iter_mut().zip(d_up).zip(given) {
                 let [y, derivative] = f(*x);
                 *d_up = dy * y;
@@ -113,7 +113,7 @@ fn backward_with(
             }
         }
         None => {
-            for ((dx, x), dy) in dx.iter_mut().zip(x).zip(slope) {
+            for ((dx, x), dy) in dx.iter_mut().zip(x).zip(grad_output) {
                 *dx = dy * f(*x)[1];
             }
         }
@@ -141,13 +141,13 @@ pub(crate) fn activate_backward(
     kind: Activation,
     x: &[f32],
     up: Option<&[f32]>,
-    slope: &[f32],
+    grad_output: &[f32],
 ) -> (Vec<f32>, Option<Vec<f32>>) {
     let mut dx = vec![0.0; x.len()];
     let Some(up) = up else {
         dx.par_chunks_mut(CHUNK).enumerate().for_each(|(i, dx)| {
             let range = i * CHUNK..i * CHUNK + dx.len();
-            backward(kind, [&x[range.clone()], &slope[range]], None, dx, &mut []);
+            backward(kind, [&x[range.clone()], &grad_output[range]], None, dx, &mut []);
         });
         return (dx, None);
     };
@@ -155,7 +155,7 @@ pub(crate) fn activate_backward(
     let parts = dx.par_chunks_mut(CHUNK).zip(d_up.par_chunks_mut(CHUNK));
     parts.enumerate().for_each(|(i, (dx, d_up))| {
         let range = i * CHUNK..i * CHUNK + dx.len();
-        let given = [&x[range.clone()], &slope[range.clone()]];
+        let given = [&x[range.clone()], &grad_output[range.clone()]];
         backward(kind, given, Some(&up[range]), dx, d_up);
     });
     (dx, Some(d_up))

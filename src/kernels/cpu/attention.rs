@@ -117,7 +117,7 @@ fn scores(
     }
 }
 
-/// Scores → probabilities; returns the logarithm of their normaliser.
+/// Scores → probabilities; returns their log-sum-exp.
 #[multiversion(targets = "simd")]
 fn softmax(row: &mut [f32], visible: [[usize; 2]; 2]) -> f32 {
     let [[a, b], [c, d]] = visible;
@@ -138,13 +138,13 @@ fn softmax(row: &mut [f32], visible: [[usize; 2]; 2]) -> f32 {
     most + total.ln()
 }
 
-/// Scores → probabilities, by a normaliser that is known.
+/// Scores → probabilities, by a log-sum-exp that is known.
 #[multiversion(targets = "simd")]
-fn probabilities(row: &mut [f32], visible: [[usize; 2]; 2], normaliser: f32) {
+fn to_probabilities(row: &mut [f32], visible: [[usize; 2]; 2], log_sum_exp: f32) {
     let [[a, b], [c, d]] = visible;
     for [start, end] in visible {
         for x in &mut row[start..end] {
-            *x = exp(*x - normaliser);
+            *x = exp(*x - log_sum_exp);
         }
     }
     row[..a].fill(0.0);
@@ -152,11 +152,11 @@ fn probabilities(row: &mut [f32], visible: [[usize; 2]; 2], normaliser: f32) {
     row[d..].fill(0.0);
 }
 
-/// What `dS = P∘(dP − D)·scale` leaves in `slopes`, which holds dP.
+/// What `dS = P∘(dP − D)·scale` leaves in `score_grads`, which holds dP.
 #[multiversion(targets = "simd")]
-fn slopes_of_scores(slopes: &mut [f32], probabilities: &[f32], mean: f32, scale: f32) {
-    for (slope, p) in slopes.iter_mut().zip(probabilities) {
-        *slope = p * (*slope - mean) * scale;
+fn score_gradients(score_grads: &mut [f32], probabilities: &[f32], mean: f32, scale: f32) {
+    for (grad_output, p) in score_grads.iter_mut().zip(probabilities) {
+        *grad_output = p * (*grad_output - mean) * scale;
     }
 }
 
@@ -166,7 +166,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// Queries, keys and values, `[N, heads · head_dim]` each, → what they mix, and the logarithms of
-/// the normalisers, `[N, heads]`.
+/// the log_sum_exps, `[N, heads]`.
 pub(crate) fn attend(
     [q, k, v]: [&[f32]; 3],
     spans: &[Span],
@@ -175,16 +175,16 @@ pub(crate) fn attend(
     let SegmentAttention { heads, kv_heads, head_dim, scale, window, .. } = shape;
     let width = heads * head_dim;
     let mut out = vec![0.0; q.len()];
-    let mut normalisers = vec![0.0; spans.len() * heads];
+    let mut log_sum_exps = vec![0.0; spans.len() * heads];
     let mut work = Vec::new();
-    let (mut out_rest, mut normalisers_rest) = (&mut out[..], &mut normalisers[..]);
+    let (mut out_rest, mut normalisers_rest) = (&mut out[..], &mut log_sum_exps[..]);
     for block in blocks(spans) {
         let (mine, rest) = out_rest.split_at_mut(block.rows() * width);
-        let (normaliser, more) = normalisers_rest.split_at_mut(block.rows() * heads);
-        work.push((block, mine, normaliser));
+        let (log_sum_exp, more) = normalisers_rest.split_at_mut(block.rows() * heads);
+        work.push((block, mine, log_sum_exp));
         (out_rest, normalisers_rest) = (rest, more);
     }
-    work.into_par_iter().for_each_init(Vec::new, |buffer, (block, out, normalisers)| {
+    work.into_par_iter().for_each_init(Vec::new, |buffer, (block, out, log_sum_exps)| {
         let keys = block.keys(window);
         for head in 0..heads {
             let kv_head = head * kv_heads / heads;
@@ -195,26 +195,27 @@ pub(crate) fn attend(
             let columns = buffer.len() / block.rows();
             for (r, row) in buffer.chunks_exact_mut(columns).enumerate() {
                 let visible = block.visible(block.start + r, keys, window);
-                normalisers[r * heads + head] = softmax(row, visible);
+                log_sum_exps[r * heads + head] = softmax(row, visible);
             }
             let mut column = 0;
             for range in keys.into_iter().filter(|[start, end]| start < end) {
                 let values = value.rows(range);
-                let chances = Matrix::rows(&buffer[column..], block.rows(), values.rows, columns);
+                let probabilities =
+                    Matrix::rows(&buffer[column..], block.rows(), values.rows, columns);
                 let target = &mut out[head * head_dim..];
-                multiply(target, width, [chances, values], 1.0, true, Threads::One);
+                multiply(target, width, [probabilities, values], 1.0, true, Threads::One);
                 column += values.rows;
             }
         }
     });
-    (out, normalisers)
+    (out, log_sum_exps)
 }
 
 /// The gradients of queries, keys and values, from that of what they mix.
 pub(crate) fn attend_backward(
     [q, k, v]: [&[f32]; 3],
     spans: &[Span],
-    [out, normalisers, slope]: [&[f32]; 3],
+    [out, log_sum_exps, grad_output]: [&[f32]; 3],
     shape: SegmentAttention,
 ) -> [Vec<f32>; 3] {
     let SegmentAttention { heads, kv_heads, head_dim, .. } = shape;
@@ -224,7 +225,7 @@ pub(crate) fn attend_backward(
         blocks.chunk_by(|a, b| a.span.prompt[0] == b.span.prompt[0]).collect();
     let tasks: Vec<(&[Block], usize)> =
         groups.iter().flat_map(|g| (0..kv_heads).map(move |head| (*g, head))).collect();
-    let given = Given { q, k, v, out, normalisers, slope };
+    let given = Given { q, k, v, out, log_sum_exps, grad_output };
     let found: Vec<Found> = tasks
         .par_iter()
         .map(|(blocks, head)| group_backward(given, blocks, *head, shape))
@@ -251,8 +252,8 @@ struct Given<'a> {
     k: &'a [f32],
     v: &'a [f32],
     out: &'a [f32],
-    normalisers: &'a [f32],
-    slope: &'a [f32],
+    log_sum_exps: &'a [f32],
+    grad_output: &'a [f32],
 }
 
 /// Gradients of one group and one key/value head: of its queries, keys, values.
@@ -269,24 +270,30 @@ fn group_backward(
     let start = blocks[0].start;
     let rows = blocks[blocks.len() - 1].end - start;
     let mut found: Found = [shared, 1, 1].map(|count| vec![0.0; rows * count * head_dim]);
-    let (mut chances, mut slopes) = (Vec::new(), Vec::new());
+    let (mut probabilities, mut score_grads) = (Vec::new(), Vec::new());
     let key = Head::of(given.k, kv_head, kv_heads, head_dim);
     let value = Head::of(given.v, kv_head, kv_heads, head_dim);
     for block in blocks {
         let keys = block.keys(window);
         for of_group in 0..shared {
             let head = kv_head * shared + of_group;
-            let [query, out, slope] =
-                [given.q, given.out, given.slope].map(|data| Head::of(data, head, heads, head_dim));
-            scores(&mut chances, block, keys, query, key, scale);
-            scores(&mut slopes, block, keys, slope, value, 1.0);
-            let columns = chances.len() / block.rows();
-            let both = chances.chunks_exact_mut(columns).zip(slopes.chunks_exact_mut(columns));
-            for (r, (chances, slopes)) in both.enumerate() {
+            let [query, out, grad_output] = [given.q, given.out, given.grad_output]
+                .map(|data| Head::of(data, head, heads, head_dim));
+            scores(&mut probabilities, block, keys, query, key, scale);
+            scores(&mut score_grads, block, keys, grad_output, value, 1.0);
+            let columns = probabilities.len() / block.rows();
+            let both =
+                probabilities.chunks_exact_mut(columns).zip(score_grads.chunks_exact_mut(columns));
+            for (r, (probabilities, score_grads)) in both.enumerate() {
                 let i = block.start + r;
                 let visible = block.visible(i, keys, window);
-                probabilities(chances, visible, given.normalisers[i * heads + head]);
-                slopes_of_scores(slopes, chances, dot(slope.row(i), out.row(i)), scale);
+                to_probabilities(probabilities, visible, given.log_sum_exps[i * heads + head]);
+                score_gradients(
+                    score_grads,
+                    probabilities,
+                    dot(grad_output.row(i), out.row(i)),
+                    scale,
+                );
             }
             let [dq, dk, dv] = &mut found;
             let own = (block.start - start) * shared * head_dim + of_group * head_dim;
@@ -294,13 +301,13 @@ fn group_backward(
             let mut column = 0;
             for range in keys.into_iter().filter(|[a, b]| a < b) {
                 let view = |data| Matrix::rows(data, block.rows(), range[1] - range[0], columns);
-                let (p, ds) = (view(&chances[column..]), view(&slopes[column..]));
+                let (p, ds) = (view(&probabilities[column..]), view(&score_grads[column..]));
                 let at = (range[0] - start) * head_dim;
                 let one = Threads::One;
                 multiply(
                     &mut dv[at..],
                     head_dim,
-                    [p.transpose(), slope.rows(queries)],
+                    [p.transpose(), grad_output.rows(queries)],
                     1.0,
                     true,
                     one,

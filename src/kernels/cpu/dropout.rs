@@ -81,7 +81,7 @@ pub(crate) fn dropped_product(
 /// The weight's gradient, `[inner, outer]`, from that of the product, `[rows, outer]`.
 pub(crate) fn dropped_weight_slope(
     x: &[f32],
-    slope: &[f32],
+    grad_output: &[f32],
     rows: usize,
     sizes: [usize; 2],
     dropped: Dropped,
@@ -94,8 +94,8 @@ pub(crate) fn dropped_weight_slope(
     // Columns of x to a thread, so that sums have one order however many threads there are.
     out.par_chunks_mut(COLUMNS * outer).enumerate().for_each_init(Vec::new, |kept, (i, out)| {
         let (first, columns) = (i * COLUMNS, out.len() / outer);
-        for (part, slope) in slope.chunks(ROWS * outer).enumerate() {
-            let count = slope.len() / outer;
+        for (part, grad_output) in grad_output.chunks(ROWS * outer).enumerate() {
+            let count = grad_output.len() / outer;
             kept.resize(count * columns, 0.0);
             for (k, kept) in kept.chunks_mut(columns).enumerate() {
                 let row = part * ROWS + k;
@@ -103,8 +103,8 @@ pub(crate) fn dropped_weight_slope(
                 drop_row(x, kept, of_row(row, dropped.key), first as u32, dropped);
             }
             let kept = Matrix::rows(kept, count, columns, columns).transpose();
-            let slope = Matrix::rows(slope, count, outer, outer);
-            multiply(out, outer, [kept, slope], 1.0, part > 0, Threads::One);
+            let grad_output = Matrix::rows(grad_output, count, outer, outer);
+            multiply(out, outer, [kept, grad_output], 1.0, part > 0, Threads::One);
         }
     });
     out
@@ -112,7 +112,7 @@ pub(crate) fn dropped_weight_slope(
 
 /// The inputs' gradient, `[rows, inner]`.
 pub(crate) fn dropped_input_slope(
-    slope: &[f32],
+    grad_output: &[f32],
     weight: &[f32],
     rows: usize,
     sizes: [usize; 2],
@@ -124,10 +124,10 @@ pub(crate) fn dropped_input_slope(
         return out;
     }
     let weight = Matrix::rows(weight, inner, outer, outer).transpose();
-    let parts = out.par_chunks_mut(ROWS * inner).zip(slope.par_chunks(ROWS * outer));
-    parts.enumerate().for_each(|(i, (out, slope))| {
-        let slope = Matrix::rows(slope, slope.len() / outer, outer, outer);
-        multiply(out, inner, [slope, weight], 1.0, false, Threads::One);
+    let parts = out.par_chunks_mut(ROWS * inner).zip(grad_output.par_chunks(ROWS * outer));
+    parts.enumerate().for_each(|(i, (out, grad_output))| {
+        let grad_output = Matrix::rows(grad_output, grad_output.len() / outer, outer, outer);
+        multiply(out, inner, [grad_output, weight], 1.0, false, Threads::One);
         for (k, row) in out.chunks_mut(inner).enumerate() {
             drop_row_in_place(row, of_row(i * ROWS + k, dropped.key), dropped);
         }

@@ -51,24 +51,24 @@ pub(crate) fn normalise(x: &[f32], weight: &[f32], bias: Option<&[f32]>, eps: f3
 /// mean only where rows are centred. Adds dy·x̂ and dy to the other gradients.
 #[multiversion(targets = "simd")]
 fn backward_row(
-    [row, slope, weight]: [&[f32]; 3],
+    [row, grad_output, weight]: [&[f32]; 3],
     centred: bool,
     eps: f32,
     [dx, d_weight, d_bias]: [&mut [f32]; 3],
 ) {
     let n = row.len() as f32;
     let (mean, factor) = moments(row, centred, eps);
-    for ((g, dy), w) in dx.iter_mut().zip(slope).zip(weight) {
+    for ((g, dy), w) in dx.iter_mut().zip(grad_output).zip(weight) {
         *g = dy * w;
     }
     let along = sum2(dx, row, |g, x| g * (x - mean)) * factor / n;
     let shift = if centred { sum(dx, |g| g) / n } else { 0.0 };
-    for ((g, x), (dy, dw)) in dx.iter_mut().zip(row).zip(slope.iter().zip(d_weight)) {
+    for ((g, x), (dy, dw)) in dx.iter_mut().zip(row).zip(grad_output.iter().zip(d_weight)) {
         let hat = (x - mean) * factor;
         *g = (*g - shift - hat * along) * factor;
         *dw += dy * hat;
     }
-    for (db, dy) in d_bias.iter_mut().zip(slope) {
+    for (db, dy) in d_bias.iter_mut().zip(grad_output) {
         *db += dy;
     }
 }
@@ -77,7 +77,7 @@ fn backward_row(
 pub(crate) fn normalise_backward(
     x: &[f32],
     weight: &[f32],
-    slope: &[f32],
+    grad_output: &[f32],
     centred: bool,
     eps: f32,
 ) -> [Vec<f32>; 3] {
@@ -86,13 +86,13 @@ pub(crate) fn normalise_backward(
     let size = width * ROWS;
     let parts: Vec<[Vec<f32>; 2]> = dx
         .par_chunks_mut(size)
-        .zip(x.par_chunks(size).zip(slope.par_chunks(size)))
-        .map(|(dx, (x, slope))| {
+        .zip(x.par_chunks(size).zip(grad_output.par_chunks(size)))
+        .map(|(dx, (x, grad_output))| {
             let mut sums = [vec![0.0; width], vec![0.0; width]];
-            let rows = x.chunks_exact(width).zip(slope.chunks_exact(width));
-            for (dx, (row, slope)) in dx.chunks_exact_mut(width).zip(rows) {
+            let rows = x.chunks_exact(width).zip(grad_output.chunks_exact(width));
+            for (dx, (row, grad_output)) in dx.chunks_exact_mut(width).zip(rows) {
                 let [d_weight, d_bias] = &mut sums;
-                backward_row([row, slope, weight], centred, eps, [dx, d_weight, d_bias]);
+                backward_row([row, grad_output, weight], centred, eps, [dx, d_weight, d_bias]);
             }
             sums
         })

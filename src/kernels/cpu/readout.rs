@@ -16,7 +16,7 @@ pub(crate) struct Read {
     /// `[M]`.
     pub(crate) values: Vec<f32>,
     /// `[M]`.
-    pub(crate) normalisers: Vec<f32>,
+    pub(crate) log_sum_exps: Vec<f32>,
     /// ∂value/∂hidden, `[M, E]`; empty unless asked for.
     pub(crate) jacobian: Vec<f32>,
 }
@@ -70,22 +70,28 @@ pub(crate) fn read_targets(
     let m = targets.len();
     let mut read = Read {
         values: vec![0.0; m],
-        normalisers: vec![0.0; m],
+        log_sum_exps: vec![0.0; m],
         jacobian: vec![0.0; if jacobian { m * width } else { 0 }],
     };
     for start in (0..m).step_by(POSITIONS) {
         let range = start..m.min(start + POSITIONS);
         let of_rows = range.start * width..range.end * width;
-        let slopes = read.jacobian.get_mut(of_rows.clone()).unwrap_or(&mut []);
+        let score_grads = read.jacobian.get_mut(of_rows.clone()).unwrap_or(&mut []);
         let values = &mut read.values[range.clone()];
-        let normalisers = &mut read.normalisers[range.clone()];
-        read_tile([values, normalisers, slopes], &hidden[of_rows], head, &targets[range], width);
+        let log_sum_exps = &mut read.log_sum_exps[range.clone()];
+        read_tile(
+            [values, log_sum_exps, score_grads],
+            &hidden[of_rows],
+            head,
+            &targets[range],
+            width,
+        );
     }
     read
 }
 
 fn read_tile(
-    [values, normalisers, slopes]: [&mut [f32]; 3],
+    [values, log_sum_exps, score_grads]: [&mut [f32]; 3],
     hidden: &[f32],
     head: &[f32],
     targets: &[usize],
@@ -95,7 +101,7 @@ fn read_tile(
     let mut logits = vec![0.0; m * TOKENS];
     let mut sums = vec![(f32::NEG_INFINITY, 0.0); m];
     let states = Matrix::rows(hidden, m, width, width);
-    let slope_width = if slopes.is_empty() { 0 } else { width };
+    let grad_width = if score_grads.is_empty() { 0 } else { width };
     for tokens in head.chunks(TOKENS * width) {
         let count = tokens.len() / width;
         let weights = Matrix::rows(tokens, count, width, width);
@@ -103,28 +109,28 @@ fn read_tile(
         let rows = logits.par_chunks_mut(TOKENS).zip(sums.par_iter_mut());
         let rescales: Vec<f32> =
             rows.map(|(row, (most, total))| join(&mut row[..count], most, total)).collect();
-        if slope_width > 0 {
-            let rows = slopes.par_chunks_mut(width).zip(rescales);
+        if grad_width > 0 {
+            let rows = score_grads.par_chunks_mut(width).zip(rescales);
             rows.filter(|(_, rescale)| *rescale != 1.0).for_each(|(row, by)| scale(row, by));
-            let chances = Matrix::rows(&logits, m, count, TOKENS);
-            multiply(slopes, width, [chances, weights], 1.0, true, Threads::All);
+            let probabilities = Matrix::rows(&logits, m, count, TOKENS);
+            multiply(score_grads, width, [probabilities, weights], 1.0, true, Threads::All);
         }
     }
     for (i, (target, (most, total))) in targets.iter().zip(sums).enumerate() {
         let own = &head[target * width..][..width];
-        normalisers[i] = most + total.ln();
-        values[i] = dot(&hidden[i * width..][..width], own) - normalisers[i];
-        if slope_width > 0 {
-            finish(&mut slopes[i * width..][..width], own, 1.0 / total);
+        log_sum_exps[i] = most + total.ln();
+        values[i] = dot(&hidden[i * width..][..width], own) - log_sum_exps[i];
+        if grad_width > 0 {
+            finish(&mut score_grads[i * width..][..width], own, 1.0 / total);
         }
     }
 }
 
 /// Logits → −probability·cotangent.
 #[multiversion(targets = "simd")]
-fn weigh(row: &mut [f32], normaliser: f32, cotangent: f32) {
+fn weigh(row: &mut [f32], log_sum_exp: f32, cotangent: f32) {
     for x in row.iter_mut() {
-        *x = exp(*x - normaliser) * -cotangent;
+        *x = exp(*x - log_sum_exp) * -cotangent;
     }
 }
 
@@ -133,7 +139,7 @@ pub(crate) fn head_gradient(
     hidden: &[f32],
     head: &[f32],
     targets: &[usize],
-    [normalisers, cotangent]: [&[f32]; 2],
+    [log_sum_exps, cotangent]: [&[f32]; 2],
     width: usize,
 ) -> Vec<f32> {
     let m = targets.len();
@@ -146,14 +152,14 @@ pub(crate) fn head_gradient(
         let weights = Matrix::rows(tokens, count, width, width);
         multiply(logits, count, [states, weights.transpose()], 1.0, false, Threads::One);
         for (i, row) in logits.chunks_exact_mut(count).enumerate() {
-            weigh(row, normalisers[i], cotangent[i]);
+            weigh(row, log_sum_exps[i], cotangent[i]);
             let here = targets[i].wrapping_sub(part * TOKENS);
             if let Some(own) = row.get_mut(here) {
                 *own += cotangent[i];
             }
         }
-        let chances = Matrix::rows(logits, m, count, count);
-        multiply(gradient, width, [chances.transpose(), states], 1.0, false, Threads::One);
+        let probabilities = Matrix::rows(logits, m, count, count);
+        multiply(gradient, width, [probabilities.transpose(), states], 1.0, false, Threads::One);
     });
     gradient
 }

@@ -59,13 +59,13 @@ trait Kernels: Backend {
     /// The gradient of the weight, from that of the product.
     fn weight_slope(
         x: FloatTensor<Self>,
-        slope: FloatTensor<Self>,
+        grad_output: FloatTensor<Self>,
         dropped: Dropped,
     ) -> FloatTensor<Self>;
 
     /// The gradient of x.
     fn input_slope(
-        slope: FloatTensor<Self>,
+        grad_output: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         dropped: Dropped,
     ) -> FloatTensor<Self>;
@@ -79,17 +79,22 @@ impl Kernels for Flex {
         tensor(out, [rows, outer])
     }
 
-    fn weight_slope(x: FlexTensor, slope: FlexTensor, dropped: Dropped) -> FlexTensor {
-        let (rows, sizes) = (x.shape()[0], [x.shape()[1], slope.shape()[1]]);
-        let [x, slope] = [&x, &slope].map(Floats::of);
-        tensor(cpu::dropped_weight_slope(x.get(), slope.get(), rows, sizes, dropped), sizes)
+    fn weight_slope(x: FlexTensor, grad_output: FlexTensor, dropped: Dropped) -> FlexTensor {
+        let (rows, sizes) = (x.shape()[0], [x.shape()[1], grad_output.shape()[1]]);
+        let [x, grad_output] = [&x, &grad_output].map(Floats::of);
+        tensor(cpu::dropped_weight_slope(x.get(), grad_output.get(), rows, sizes, dropped), sizes)
     }
 
-    fn input_slope(slope: FlexTensor, weight: FlexTensor, dropped: Dropped) -> FlexTensor {
-        let (rows, [inner, outer]) = (slope.shape()[0], [0, 1].map(|i| weight.shape()[i]));
-        let [slope, weight] = [&slope, &weight].map(Floats::of);
-        let out =
-            cpu::dropped_input_slope(slope.get(), weight.get(), rows, [inner, outer], dropped);
+    fn input_slope(grad_output: FlexTensor, weight: FlexTensor, dropped: Dropped) -> FlexTensor {
+        let (rows, [inner, outer]) = (grad_output.shape()[0], [0, 1].map(|i| weight.shape()[i]));
+        let [grad_output, weight] = [&grad_output, &weight].map(Floats::of);
+        let out = cpu::dropped_input_slope(
+            grad_output.get(),
+            weight.get(),
+            rows,
+            [inner, outer],
+            dropped,
+        );
         tensor(out, [rows, inner])
     }
 }
@@ -99,12 +104,12 @@ impl Kernels for CubeBackend {
         Self::float_matmul(gpu::drop_inputs(x, dropped), weight)
     }
 
-    fn weight_slope(x: CubeTensor, slope: CubeTensor, dropped: Dropped) -> CubeTensor {
-        Self::float_matmul(Self::float_transpose(gpu::drop_inputs(x, dropped)), slope)
+    fn weight_slope(x: CubeTensor, grad_output: CubeTensor, dropped: Dropped) -> CubeTensor {
+        Self::float_matmul(Self::float_transpose(gpu::drop_inputs(x, dropped)), grad_output)
     }
 
-    fn input_slope(slope: CubeTensor, weight: CubeTensor, dropped: Dropped) -> CubeTensor {
-        gpu::drop_inputs(Self::float_matmul(slope, Self::float_transpose(weight)), dropped)
+    fn input_slope(grad_output: CubeTensor, weight: CubeTensor, dropped: Dropped) -> CubeTensor {
+        gpu::drop_inputs(Self::float_matmul(grad_output, Self::float_transpose(weight)), dropped)
     }
 }
 
@@ -138,15 +143,15 @@ impl<B: Kernels, C: CheckpointStrategy> DroppedMatmul for Autodiff<B, C> {
                 grads: &mut Gradients,
                 _: &mut Checkpointer,
             ) {
-                let slope = grads.consume::<B>(&ops.node);
+                let grad_output = grads.consume::<B>(&ops.node);
                 let (x, weight, dropped) = ops.state;
                 let [of_x, of_weight] = ops.parents;
                 // First the weight's, so that the inputs are gone when theirs is made.
                 if let Some(node) = of_weight {
-                    grads.register::<B>(node.id, B::weight_slope(x, slope.clone(), dropped));
+                    grads.register::<B>(node.id, B::weight_slope(x, grad_output.clone(), dropped));
                 }
                 if let Some(node) = of_x {
-                    grads.register::<B>(node.id, B::input_slope(slope, weight, dropped));
+                    grads.register::<B>(node.id, B::input_slope(grad_output, weight, dropped));
                 }
             }
         }

@@ -8,17 +8,17 @@ use super::material::{LabelledPair, Material, reference};
 use super::random::stream;
 use crate::batch::Ranked;
 use crate::model::{Checkpoint, Footprint};
-use crate::train::{Order, Plan, PolicyPair, PreferenceTask, WeightedMean};
+use crate::train::{ExecutionPlan, PolicyPair, PreferenceTask, Sampler, WeightedMean};
 
 /// The policy with what it will learn.
 pub(super) struct Aligning {
     /// Indexes of the material's pairs that batches are made of.
     pub(super) kept: Vec<usize>,
-    pub(super) order: Order,
+    pub(super) order: Sampler,
     /// The policy before its first step.
     pub(super) checkpoint: Checkpoint,
     pub(super) task: PreferenceTask,
-    pub(super) plan: Plan,
+    pub(super) plan: ExecutionPlan,
 }
 
 impl Aligning {
@@ -26,7 +26,7 @@ impl Aligning {
         let settings = session.recipe.policy.clone();
         let (shuffle, seed) = (session.recipe.data.shuffle, session.recipe.seed);
         let kept = kept(session, material);
-        let order = Order::new(kept.len(), &settings.training, shuffle, seed, stream::POLICY);
+        let order = Sampler::new(kept.len(), &settings.training, shuffle, seed, stream::POLICY);
         let mut checkpoint = reference(session, material)?;
         if settings.disable_dropout {
             // The policy begins as its reference, which drops nothing.

@@ -24,7 +24,7 @@ use crate::batch::{Ranked, Sequence};
 use crate::model::{Checkpoint, Footprint, ModelFiles, is_reward_model};
 use crate::run::find_model;
 use crate::text::{Encoder, Fit};
-use crate::train::{Order, Task, Training};
+use crate::train::{Sampler, Task, Training};
 
 pub(super) struct Annotator;
 
@@ -118,7 +118,7 @@ fn train(
     let encoder = encoder(session, files)?;
     let max_length = max_length(&session.recipe, files)?;
     let pairs = labelled_pairs(session, prepared, &encoder, max_length)?;
-    let order = Order::new(
+    let order = Sampler::new(
         pairs.len(),
         &settings.training,
         session.recipe.data.shuffle,

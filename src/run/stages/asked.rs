@@ -119,17 +119,17 @@ impl Texts {
         let wanted = 2 * settings.training.batch_size;
         let batch_size = session.scoring_batch(stage, &footprint, true, &sequences, wanted)?;
         let total = pairs.len() as u64;
-        let mut passes = session.passes(&annotator.decoder, &format!("scores, padding {pad:?}"))?;
+        let mut cache = session.cached(&annotator.decoder, &format!("scores, padding {pad:?}"))?;
         let new: Vec<&Sequence> =
-            sequences.iter().copied().filter(|side| passes.get(side).is_none()).collect();
+            sequences.iter().copied().filter(|side| cache.get(side).is_none()).collect();
         let known = (sequences.len() - new.len()) as u64;
         let scores = score_sequences(&annotator.decoder, &new, pad, batch_size, &mut |done| {
             session.progress(stage.stage, (known + done as u64) / 2, total)
         })?;
-        new.into_iter().zip(scores).for_each(|(side, score)| passes.put(side, score));
-        let of = |side: &Sequence| passes.get(side).unwrap_or(f32::NAN);
+        new.into_iter().zip(scores).for_each(|(side, score)| cache.put(side, score));
+        let of = |side: &Sequence| cache.get(side).unwrap_or(f32::NAN);
         let scores = pairs.iter().map(|pair| pair.sides.each_ref().map(of)).collect();
-        session.keep_passes(passes)?;
+        session.keep_cache(cache)?;
         Ok(scores)
     }
 }

@@ -19,7 +19,7 @@ use crate::batch::Ranked;
 use crate::data::{AnnotatedPair, Pair, read_annotations, write_annotations};
 use crate::preference::{calibration, confidence};
 use crate::text::Fit;
-use crate::train::Readout;
+use crate::train::OutputKind;
 
 pub(super) struct Confidence;
 
@@ -80,8 +80,8 @@ impl StageDefinition for Confidence {
         let rest = [&split.unlabelled[..], &split.held_out].concat();
         let pairs = inputs.fitting(reader, &rest, Fit::Whole)?;
         let batch = 2 * settings.training.batch_size;
-        let (footprint, readout) = (&reader.footprint, Readout::Scores);
-        Ok(Some(inputs.inferred(Stage::CONFIDENCE, footprint, readout, &pairs, batch)))
+        let (footprint, kind) = (&reader.footprint, OutputKind::Scores);
+        Ok(Some(inputs.inferred(Stage::CONFIDENCE, footprint, kind, &pairs, batch)))
     }
 
     fn run(&self, session: &mut Session<'_>, work: &Work) -> Result<Then, RunError> {

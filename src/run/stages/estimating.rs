@@ -20,7 +20,7 @@ use crate::model::{
     parameters,
 };
 use crate::text::{Encoder, Fit, encode_pairs};
-use crate::train::{Order, Plan, Readout, Task, Training};
+use crate::train::{ExecutionPlan, OutputKind, Sampler, Task, Training};
 
 /// What the stages of one recipe look at; what several of them need is made once.
 pub(crate) struct Estimating<'a> {
@@ -135,8 +135,8 @@ impl<'a> Estimating<'a> {
     }
 
     /// The order in which a training takes its items.
-    pub(super) fn order(&self, items: usize, training: &Training, stream: u64) -> Order {
-        Order::new(items, training, self.recipe.data.shuffle, self.recipe.seed, stream)
+    pub(super) fn order(&self, items: usize, training: &Training, stream: u64) -> Sampler {
+        Sampler::new(items, training, self.recipe.data.shuffle, self.recipe.seed, stream)
     }
 
     /// What a training takes.
@@ -145,10 +145,10 @@ impl<'a> Estimating<'a> {
         stage: Stage,
         footprint: &Footprint,
         task: &dyn Task,
-        order: &Order,
+        order: &Sampler,
         training: &Training,
     ) -> StageEstimate {
-        let (plan, needs) = Plan::choose(footprint, task, order, training, self.limit);
+        let (plan, needs) = ExecutionPlan::choose(footprint, task, order, training, self.limit);
         StageEstimate { stage, needs, plan }
     }
 
@@ -157,14 +157,18 @@ impl<'a> Estimating<'a> {
         &self,
         stage: Stage,
         footprint: &Footprint,
-        readout: Readout,
+        kind: OutputKind,
         pairs: &[[Sequence; 2]],
         batch_size: usize,
     ) -> StageEstimate {
         let sequences: Vec<&Sequence> = pairs.iter().flatten().collect();
         let (size, needs) =
-            scoring_needs(footprint, readout.is_scores(), &sequences, batch_size, self.limit);
-        StageEstimate { stage, needs, plan: Plan { micro_batch: size, ..Plan::default() } }
+            scoring_needs(footprint, kind.is_scores(), &sequences, batch_size, self.limit);
+        StageEstimate {
+            stage,
+            needs,
+            plan: ExecutionPlan { micro_batch: size, ..ExecutionPlan::default() },
+        }
     }
 
     fn open(

@@ -18,7 +18,7 @@ use crate::batch::{Ranked, Sequence};
 use crate::model::Footprint;
 use crate::preference::ResponseLogProb;
 use crate::text::Fit;
-use crate::train::Readout;
+use crate::train::OutputKind;
 
 pub(super) struct Evaluate;
 
@@ -68,8 +68,8 @@ impl StageDefinition for Evaluate {
     fn estimate(&self, inputs: &Estimating<'_>) -> Result<Option<StageEstimate>, RunError> {
         let (policy, held_out) = (inputs.policy()?, inputs.held_out()?);
         let batch = 2 * inputs.recipe.policy.training.batch_size;
-        let readout = Readout::LogProbs;
-        let needs = inputs.inferred(Stage::EVALUATE, policy.footprint(), readout, held_out, batch);
+        let kind = OutputKind::LogProbs;
+        let needs = inputs.inferred(Stage::EVALUATE, policy.footprint(), kind, held_out, batch);
         Ok(Some(needs))
     }
 

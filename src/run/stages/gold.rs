@@ -138,7 +138,7 @@ fn samples(
     let stop = material.encoder.stop();
     let tokenizer = &material.encoder.tokenizer;
     let of = |session: &mut Session<'_>, model: Checkpoint| {
-        sample(&model.decoder, tokenizer, &stop, ids, &sampling, &mut || session.breathe())
+        sample(&model.decoder, tokenizer, &stop, ids, &sampling, &mut || session.poll())
     };
     let base = load_as(&material.files, &session.device, precision)?;
     let base = of(session, base)?;
@@ -177,7 +177,7 @@ fn by_a_model(
     let gold = load_as(&files, &session.device, session.recipe.evaluate.gold_precision)?;
     let pad = score_pad(&files, encoder.tokenizer.pad)?;
     let all: Vec<&Sequence> = judged.iter().flat_map(|j| &j.sequences).collect();
-    let scores = score_sequences(&gold.decoder, &all, pad, BATCH, &mut |_| session.breathe())?;
+    let scores = score_sequences(&gold.decoder, &all, pad, BATCH, &mut |_| session.poll())?;
 
     let mut rewards = [Vec::new(), Vec::new(), Vec::new()];
     let mut right = Vec::new();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::super::Recipe;
+use super::super::cache::OutputCache;
 use super::super::error::RunError;
-use super::super::passes::Passes;
 use super::super::session::Session;
 use super::super::stage::{AboutStage, Stage, StageEstimate, Whose};
 use super::aligning::Aligning;
@@ -19,7 +19,7 @@ use crate::annotate::response_log_probs;
 use crate::batch::{Ranked, Sequence};
 use crate::files::hex;
 use crate::model::{SavedTensor, Storage, load_named, save_tensors};
-use crate::train::Readout;
+use crate::train::OutputKind;
 
 pub(super) struct Reference;
 
@@ -54,9 +54,9 @@ impl StageDefinition for Reference {
     fn estimate(&self, inputs: &Estimating<'_>) -> Result<Option<StageEstimate>, RunError> {
         let policy = inputs.policy()?;
         let batch = 2 * inputs.recipe.policy.training.batch_size;
-        let readout = Readout::LogProbs;
+        let kind = OutputKind::LogProbs;
         let needs =
-            inputs.inferred(Stage::REFERENCE, policy.footprint(), readout, &policy.pairs, batch);
+            inputs.inferred(Stage::REFERENCE, policy.footprint(), kind, &policy.pairs, batch);
         Ok(Some(needs))
     }
 
@@ -88,11 +88,11 @@ fn log_probs(
     let path = session.folder.path().join(&name);
     session.stage(Stage::REFERENCE, pairs.len() as u64, |session| {
         let pad = material.encoder.tokenizer.pad;
-        let mut passes = session.passes(&aligning.checkpoint.decoder, LOG_PROBS)?;
-        in_training_batches(session, aligning, (pairs, pad), &mut passes)?;
+        let mut cache = session.cached(&aligning.checkpoint.decoder, LOG_PROBS)?;
+        in_training_batches(session, aligning, (pairs, pad), &mut cache)?;
         let all = pairs.iter().flat_map(|(sides, _)| sides.each());
-        let values = all.map(|side| passes.get(side).unwrap_or(f32::NAN)).collect();
-        session.keep_passes(passes)?;
+        let values = all.map(|side| cache.get(side).unwrap_or(f32::NAN)).collect();
+        session.keep_cache(cache)?;
         let saved = SavedTensor { shape: vec![pairs.len(), 2], values };
         save_tensors(&path, &BTreeMap::from([("log_probs".to_owned(), saved)]), Storage::F32)?;
         session.produced(&name)
@@ -117,7 +117,7 @@ fn in_training_batches(
     session: &mut Session<'_>,
     aligning: &Aligning,
     (pairs, pad): (&[&LabelledPair], u32),
-    passes: &mut Passes,
+    cache: &mut OutputCache,
 ) -> Result<(), RunError> {
     let batch_size = session.recipe.policy.training.batch_size;
     let total = pairs.len() as u64;
@@ -128,10 +128,10 @@ fn in_training_batches(
             let chosen = sides().map(|sides| &sides.chosen);
             let all: Vec<&Sequence> = chosen.chain(sides().map(|sides| &sides.rejected)).collect();
             let new: Vec<&Sequence> =
-                all.into_iter().filter(|side| passes.get(side).is_none()).collect();
+                all.into_iter().filter(|side| cache.get(side).is_none()).collect();
             if !new.is_empty() {
                 let sums = response_log_probs(&aligning.checkpoint.decoder, &new, pad)?;
-                new.into_iter().zip(sums).for_each(|(side, sum)| passes.put(side, sum));
+                new.into_iter().zip(sums).for_each(|(side, sum)| cache.put(side, sum));
             }
             done += part.len() as u64;
             session.progress(Stage::REFERENCE, done, total)?;

@@ -12,7 +12,7 @@ use super::words::{length, model};
 use super::work::Work;
 use super::{StageDefinition, Then};
 use crate::model::{Footprint, Storage, collect_trained, save_tensors};
-use crate::train::{Order, SftTask, Training};
+use crate::train::{Sampler, SftTask, Training};
 
 pub(super) struct Sft;
 
@@ -66,7 +66,7 @@ impl StageDefinition for Sft {
         let material = work.material(session)?;
         let training = session.recipe.sft.training.clone();
         let (shuffle, seed) = (session.recipe.data.shuffle, session.recipe.seed);
-        let order = Order::new(material.pairs.len(), &training, shuffle, seed, stream::SFT);
+        let order = Sampler::new(material.pairs.len(), &training, shuffle, seed, stream::SFT);
         if order.total == 0 {
             return Ok(Then::Next);
         }

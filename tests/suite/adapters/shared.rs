@@ -11,7 +11,7 @@ use confide::model::{
     collect_trained, load_as, sequence_log_probs, sequence_scores, take_tensors,
 };
 use confide::run::find_model;
-use confide::train::{AdamW, Gradients, Pass, PassSettings, Readout};
+use confide::train::{AdamW, Gradients, OutputKind, Pass, PassSettings};
 use proptest::test_runner::{Config, TestRunner};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -115,15 +115,15 @@ pub(super) fn batch() -> Batch {
     batch_of(&[sequence(&[5, 9, 11], &[3, 8, 60, 1]), sequence(&[7, 2], &[44, 13])])
 }
 
-pub(super) fn readout_of(decoder: &Decoder) -> Readout {
-    if decoder.score.is_some() { Readout::Scores } else { Readout::LogProbs }
+pub(super) fn readout_of(decoder: &Decoder) -> OutputKind {
+    if decoder.score.is_some() { OutputKind::Scores } else { OutputKind::LogProbs }
 }
 
 /// What a model says of a batch without training: scores if it has a head for them.
 pub(super) fn outputs(decoder: &Decoder, batch: &Batch) -> Vec<f64> {
     match readout_of(decoder) {
-        Readout::Scores => vector(sequence_scores(decoder, batch)),
-        Readout::LogProbs => vector(sequence_log_probs(decoder, batch)),
+        OutputKind::Scores => vector(sequence_scores(decoder, batch)),
+        OutputKind::LogProbs => vector(sequence_log_probs(decoder, batch)),
     }
 }
 

@@ -6,8 +6,8 @@ use burn::tensor::Tensor;
 use confide::batch::Sequence;
 use confide::model::{Decoder, SavedTensor, collect_tensors};
 use confide::train::{
-    AdamW, Ended, Flow, Metrics, NonFinite, Observer, Order, Plan, Readout, Schedule, Start, Task,
-    TrainError, Training, Unread, train,
+    AdamW, Ended, ExecutionPlan, Flow, Metrics, NonFinite, OutputKind, PendingMetrics, Sampler,
+    Schedule, Start, Task, TrainError, TrainerCallback, Training, train,
 };
 
 /// The negative sum of log-probabilities, times NaN in one step.
@@ -26,8 +26,8 @@ impl Task for Broken {
         self.step += 1;
     }
 
-    fn readout(&self) -> Readout {
-        Readout::LogProbs
+    fn output_kind(&self) -> OutputKind {
+        OutputKind::LogProbs
     }
 
     fn sequences(&self, items: &[usize]) -> Vec<&Sequence> {
@@ -43,8 +43,8 @@ impl Task for Broken {
         outputs.sum().mul_scalar(factor)
     }
 
-    fn metrics(&mut self) -> Unread {
-        Unread::known(Metrics::default())
+    fn metrics(&mut self) -> PendingMetrics {
+        PendingMetrics::known(Metrics::default())
     }
 }
 
@@ -52,7 +52,7 @@ impl Task for Broken {
 #[derive(Default)]
 struct Watch(Vec<NonFinite>);
 
-impl Observer for Watch {
+impl TrainerCallback for Watch {
     fn before_step(&mut self) -> Flow {
         Flow::Go
     }
@@ -93,8 +93,8 @@ fn run(
         ..Training::default()
     };
     let mut task = Broken { sequences: (0..4).map(side).collect(), at, step: 0 };
-    let order = Order::new(4, &training, false, 0, 0);
-    let start = Start::fresh(decoder.clone(), AdamW::new(0.1), Plan::default());
+    let order = Sampler::new(4, &training, false, 0, 0);
+    let start = Start::fresh(decoder.clone(), AdamW::new(0.1), ExecutionPlan::default());
     let mut watch = Watch::default();
     match train(start, &mut task, order, &training, &mut watch).unwrap() {
         Ended::Done(model) => (collect_tensors(&*model), watch.0),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::tensor::Tensor;
 use confide::batch::Batch;
 use confide::model::{Checkpoint, Decoder};
-use confide::train::{Gradients, Pass, PassSettings, Readout};
+use confide::train::{Gradients, OutputKind, Pass, PassSettings};
 use serde_json::Value;
 
 use super::{FAMILIES, assert_within, batch, expected, open, sequences, vector, with_score};
@@ -15,7 +15,7 @@ use crate::common::numbers;
 fn pass(
     model: &Decoder,
     batch: &Batch,
-    readout: Readout,
+    readout: OutputKind,
     cotangent: &[f32],
     recompute: bool,
 ) -> (Vec<f64>, Gradients) {
@@ -62,7 +62,7 @@ fn gradients_of_log_probabilities_agree() {
         for recompute in [false, true] {
             // The loss of the fixture is −mean of both sums.
             let (sums, gradients) =
-                pass(&checkpoint.decoder, &batch, Readout::LogProbs, &[-0.5, -0.5], recompute);
+                pass(&checkpoint.decoder, &batch, OutputKind::LogProbs, &[-0.5, -0.5], recompute);
             assert_within(&sums, &numbers(&expected["sum_log_probs"]), name);
             compare(name, &checkpoint, &gradients, &expected["grads"]);
         }
@@ -76,7 +76,7 @@ fn compare_scores(name: &str, checkpoint: &Checkpoint, expected: &Value) {
     let slope = (1.0 / (1.0 + (wanted[0] - wanted[1]).exp())) as f32;
     for recompute in [false, true] {
         let (scores, gradients) =
-            pass(&checkpoint.decoder, &batch, Readout::Scores, &[-slope, slope], recompute);
+            pass(&checkpoint.decoder, &batch, OutputKind::Scores, &[-slope, slope], recompute);
         assert_within(&scores, &wanted, name);
         compare(name, checkpoint, &gradients, &expected["score_grads"]);
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use confide::batch::{Batch, Sequence};
 use confide::model::{Decoder, ModelFiles, load, sequence_log_probs, sequence_scores};
-use confide::train::Readout;
+use confide::train::OutputKind;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -88,7 +88,7 @@ fn log_probabilities_scores_and_gradients_are_those_of_single_rows() {
         let model = with_score(model(family));
         for seed in 0..4 {
             let [packed, single] = both(&random_sequences(seed, 1 + seed as usize));
-            for readout in [Readout::LogProbs, Readout::Scores] {
+            for readout in [OutputKind::LogProbs, OutputKind::Scores] {
                 let (expected, plain) = pass(&model, &single, readout, false);
                 for recompute in [false, true] {
                     let what = format!("{family}, seed {seed}, {readout:?}, {recompute}");

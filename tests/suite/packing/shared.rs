@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Int, Tensor};
 use confide::batch::{Batch, Sequence};
 use confide::model::{Decoder, input};
-use confide::train::{Gradients, Pass, PassSettings, Readout};
+use confide::train::{Gradients, OutputKind, Pass, PassSettings};
 
 use crate::common::vector;
 
@@ -17,7 +17,7 @@ pub(super) fn spans(sequences: &[Sequence], device: &Device) -> Tensor<2, Int> {
 pub(super) fn pass(
     model: &Decoder,
     batch: &Batch,
-    readout: Readout,
+    readout: OutputKind,
     recompute: bool,
 ) -> (Vec<f64>, Gradients) {
     let pass = Pass::forward(model, batch, readout, PassSettings { recompute, seed: 0 });

@@ -1,4 +1,4 @@
-//! The backward pass: scores are computed again from the normalisers (arXiv 2307.08691, algorithm
+//! The backward pass: scores are computed again from the log-sum-exps (arXiv 2307.08691, algorithm
 //! 2). Queries' gradients are summed over blocks of keys, those of keys and values over blocks of
 //! queries, each by one group of threads: sums have one order, and need no atomic additions.
 
@@ -8,19 +8,19 @@ use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 use super::tiles::{
-    BLOCK, Head, OWN, SQUARE_ROW, chance, head_of, hide, last_queries, meets, mix, own_columns,
-    own_sights, products, row, store, write,
+    BLOCK, Head, OWN, SQUARE_ROW, apply_mask, head_of, last_queries, meets, mix, own_columns,
+    own_sights, probability, products, row, store, write,
 };
 
-/// A thread's chances of a block of queries to look at a block of keys within a head, and the
-/// slopes of the scores behind them. `rows`: what the thread's queries see.
+/// A thread's probabilities of a block of queries to look at a block of keys within a head, and the
+/// score_grads of the scores behind them. `rows`: what the thread's queries see.
 #[cube]
-fn chances_and_slopes(
+fn probabilities_and_gradients(
     q: &Tensor<f32>,
     k: &Tensor<f32>,
     v: &Tensor<f32>,
-    slope: &Tensor<f32>,
-    normalisers: &Tensor<f32>,
+    grad_output: &Tensor<f32>,
+    log_sum_exps: &Tensor<f32>,
     levels: &Tensor<f32>,
     rows: &Array<i32>,
     left: &mut Shared<[f32]>,
@@ -29,34 +29,34 @@ fn chances_and_slopes(
     keys: usize,
     head: &Head,
     scale: f32,
-    chances: &mut Array<f32>,
-    slopes: &mut Array<f32>,
+    probabilities: &mut Array<f32>,
+    score_grads: &mut Array<f32>,
     #[comptime] head_dim: usize,
     #[comptime] chunk: usize,
 ) {
-    products(q, k, left, right, queries, keys, head, chances, head_dim, chunk);
-    products(slope, v, left, right, queries, keys, head, slopes, head_dim, chunk);
-    hide(chances, rows, queries, keys, scale);
+    products(q, k, left, right, queries, keys, head, probabilities, head_dim, chunk);
+    products(grad_output, v, left, right, queries, keys, head, score_grads, head_dim, chunk);
+    apply_mask(probabilities, rows, queries, keys, scale);
     #[unroll]
     for a in 0..OWN {
         let token = queries * BLOCK + row(a);
-        let mut normaliser = 0.0f32;
+        let mut log_sum_exp = 0.0f32;
         let mut level = 0.0f32;
         if token < head.n {
             let place = (token * head.width + head.at) / head_dim;
-            normaliser = normalisers[place];
+            log_sum_exp = log_sum_exps[place];
             level = levels[place];
         }
         #[unroll]
         for b in 0..OWN {
             let i = a * OWN + b;
-            chances[i] = chance(chances[i], normaliser);
-            slopes[i] = chances[i] * (slopes[i] - level) * scale;
+            probabilities[i] = probability(probabilities[i], log_sum_exp);
+            score_grads[i] = probabilities[i] * (score_grads[i] - level) * scale;
         }
     }
 }
 
-/// Gradients of one block of queries of one head. `slope`: the gradient of what was mixed;
+/// Gradients of one block of queries of one head. `grad_output`: the gradient of what was mixed;
 /// `levels`: its product with what was mixed, summed over each head, `[N, heads]`.
 #[cube(launch)]
 pub(super) fn of_queries(
@@ -65,9 +65,9 @@ pub(super) fn of_queries(
     v: &Tensor<f32>,
     spans: &Tensor<i32>,
     bounds: &Tensor<i32>,
-    normalisers: &Tensor<f32>,
+    log_sum_exps: &Tensor<f32>,
     levels: &Tensor<f32>,
-    slope: &Tensor<f32>,
+    grad_output: &Tensor<f32>,
     gradient: &mut Tensor<f32>,
     group: u32,
     scale: f32,
@@ -94,12 +94,12 @@ pub(super) fn of_queries(
 
     for keys in 0..queries + 1 {
         if meets(bounds, queries, keys, skip) {
-            chances_and_slopes(
+            probabilities_and_gradients(
                 q,
                 k,
                 v,
-                slope,
-                normalisers,
+                grad_output,
+                log_sum_exps,
                 levels,
                 &rows,
                 &mut left,
@@ -129,9 +129,9 @@ pub(super) fn of_keys(
     v: &Tensor<f32>,
     spans: &Tensor<i32>,
     bounds: &Tensor<i32>,
-    normalisers: &Tensor<f32>,
+    log_sum_exps: &Tensor<f32>,
     levels: &Tensor<f32>,
-    slope: &Tensor<f32>,
+    grad_output: &Tensor<f32>,
     of_k: &mut Tensor<f32>,
     of_v: &mut Tensor<f32>,
     group: u32,
@@ -163,12 +163,12 @@ pub(super) fn of_keys(
             for member in 0..group {
                 let number = kv_head * group + member;
                 let head = head_of(number, heads, group, n, head_dim);
-                chances_and_slopes(
+                probabilities_and_gradients(
                     q,
                     k,
                     v,
-                    slope,
-                    normalisers,
+                    grad_output,
+                    log_sum_exps,
                     levels,
                     &rows,
                     &mut left,
@@ -183,7 +183,17 @@ pub(super) fn of_keys(
                     chunk,
                 );
                 store(&scores, &mut square);
-                mix(&square, slope, &mut left, queries, &head, &mut sums_v, true, head_dim, chunk);
+                mix(
+                    &square,
+                    grad_output,
+                    &mut left,
+                    queries,
+                    &head,
+                    &mut sums_v,
+                    true,
+                    head_dim,
+                    chunk,
+                );
                 sync_cube();
                 store(&of_scores, &mut square);
                 mix(&square, q, &mut left, queries, &head, &mut sums_k, true, head_dim, chunk);

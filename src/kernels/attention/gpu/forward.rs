@@ -7,12 +7,12 @@ use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 use super::tiles::{
-    BLOCK, HIDDEN, OWN, SQUARE_ROW, chance, head_of, hide, meets, mix, own_columns, own_sights,
-    products, row, store, write,
+    BLOCK, HIDDEN, OWN, SQUARE_ROW, apply_mask, head_of, meets, mix, own_columns, own_sights,
+    probability, products, row, store, write,
 };
 
 /// One block of queries of one head. `q`, `mixed`: `[N, heads · head_dim]`; `k`, `v`:
-/// `[N, heads/group · head_dim]`; `normalisers`: `[N, heads]`.
+/// `[N, heads/group · head_dim]`; `log_sum_exps`: `[N, heads]`.
 #[cube(launch)]
 pub(super) fn attend(
     q: &Tensor<f32>,
@@ -21,7 +21,7 @@ pub(super) fn attend(
     spans: &Tensor<i32>,
     bounds: &Tensor<i32>,
     mixed: &mut Tensor<f32>,
-    normalisers: &mut Tensor<f32>,
+    log_sum_exps: &mut Tensor<f32>,
     group: u32,
     scale: f32,
     window: i32,
@@ -68,7 +68,7 @@ pub(super) fn attend(
                 head_dim,
                 chunk,
             );
-            hide(&mut scores, &rows, queries, keys, scale);
+            apply_mask(&mut scores, &rows, queries, keys, scale);
             store(&scores, &mut square);
             sync_cube();
             if unit < BLOCK {
@@ -86,7 +86,7 @@ pub(super) fn attend(
                 let own = row(a);
                 #[unroll]
                 for b in 0..OWN {
-                    scores[a * OWN + b] = chance(scores[a * OWN + b], highest[own]);
+                    scores[a * OWN + b] = probability(scores[a * OWN + b], highest[own]);
                 }
                 let factor = worth[own];
                 #[unroll]
@@ -119,6 +119,6 @@ pub(super) fn attend(
     write(&sums, mixed, queries, &head, false, head_dim, chunk);
     let token = queries * BLOCK + unit;
     if unit < BLOCK && token < n {
-        normalisers[token * heads + number] = highest[unit] + total[unit].ln();
+        log_sum_exps[token * heads + number] = highest[unit] + total[unit].ln();
     }
 }

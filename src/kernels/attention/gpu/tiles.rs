@@ -155,7 +155,7 @@ pub(super) fn own_sights(spans: &Tensor<i32>, block: usize, window: i32, rows: &
 
 /// Hide those of the thread's products whose query does not see their key, and scale the others.
 #[cube]
-pub(super) fn hide(
+pub(super) fn apply_mask(
     scores: &mut Array<f32>,
     rows: &Array<i32>,
     queries: usize,
@@ -178,7 +178,7 @@ pub(super) fn hide(
 
 /// e^(score − shift), and 0 for what is hidden.
 #[cube]
-pub(super) fn chance(score: f32, shift: f32) -> f32 {
+pub(super) fn probability(score: f32, shift: f32) -> f32 {
     let mut found = 0.0f32;
     if score > LEAST {
         found = (score - shift).exp();

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::RwLock;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -25,17 +24,9 @@ const LIMIT: u64 = 2 << 30;
 /// No file is being written for so long.
 const STALE: Duration = Duration::from_secs(3600);
 
-/// Where files are kept; nowhere unless the program says so.
-static FOLDER: RwLock<Option<PathBuf>> = RwLock::new(None);
-
-/// Keep what models say in a folder, for this process's runs to come; `None` keeps nothing.
-pub fn keep_passes_in(folder: Option<PathBuf>) {
-    *FOLDER.write().unwrap_or_else(std::sync::PoisonError::into_inner) = folder;
-}
-
-/// The folder for a user's programs: `CONFIDE_CACHE` where it is set (empty means none), else
+/// Where files are kept for a user's programs: `CONFIDE_CACHE` where it is set (empty means none), else
 /// within the system's cache folder.
-pub fn passes_folder() -> Option<PathBuf> {
+pub fn cache_folder() -> Option<PathBuf> {
     match std::env::var_os("CONFIDE_CACHE") {
         Some(folder) if folder.is_empty() => None,
         Some(folder) => Some(PathBuf::from(folder).join("passes")),
@@ -47,7 +38,7 @@ pub fn passes_folder() -> Option<PathBuf> {
 }
 
 /// What one model said of sequences, in one way of asking.
-pub(crate) struct Passes {
+pub(crate) struct OutputCache {
     path: Option<PathBuf>,
     known: HashMap<[u8; HASH], f32>,
     /// How many were known before this run.
@@ -55,11 +46,14 @@ pub(crate) struct Passes {
     fresh: usize,
 }
 
-impl Passes {
-    /// What is known of a model; `reads` says what is read of it. A sentence says what is wrong
-    /// with an older file, which is then made anew.
-    pub(crate) fn open(decoder: &Decoder, reads: &str) -> (Self, Option<String>) {
-        let folder = FOLDER.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+impl OutputCache {
+    /// What is known of a model by the files of a folder; `reads` says what is read of it. A sentence says
+    /// what is wrong with an older file, which is then made anew.
+    pub(crate) fn open(
+        folder: Option<&Path>,
+        decoder: &Decoder,
+        reads: &str,
+    ) -> (Self, Option<String>) {
         let Some(folder) = folder else { return (Self::empty(None), None) };
         let path = folder.join(format!("{}.passes", key(decoder, reads)));
         match read(&path) {
@@ -190,7 +184,7 @@ fn read(path: &Path) -> Result<HashMap<[u8; HASH], f32>, String> {
 ///
 /// The file cannot be read or is damaged.
 #[doc(hidden)]
-pub fn check_passes(path: &Path) -> Result<(), String> {
+pub fn check_cache(path: &Path) -> Result<(), String> {
     read(path).map(drop)
 }
 

@@ -8,7 +8,7 @@ use super::Training;
 
 /// The order of items over all steps of a stage.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct Sampler {
     items: usize,
     per_step: usize,
     shuffle: bool,
@@ -19,7 +19,7 @@ pub struct Order {
     epoch: Option<(u64, Vec<usize>)>,
 }
 
-impl Order {
+impl Sampler {
     /// Steps of `batch_size · accumulate` items; the last one of an epoch may be smaller.
     pub fn new(items: usize, training: &Training, shuffle: bool, seed: u64, stage: u64) -> Self {
         let per_step = (training.batch_size * training.accumulate).max(1);

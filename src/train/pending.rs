@@ -4,27 +4,27 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
 
-use super::{NonFinite, Observer, TrainError, Unread};
+use super::{NonFinite, PendingMetrics, TrainError, TrainerCallback};
 use crate::device::is_cpu;
 use crate::model::ModelError;
 
 /// A step whose numbers are still on the device.
-pub(super) struct StepUnread {
+pub(super) struct PendingStep {
     /// Counted from 1.
     pub(super) step: u64,
     pub(super) begun: Instant,
     /// Tokens computed in it.
     pub(super) tokens: usize,
-    pub(super) unread: Unread,
+    pub(super) unread: PendingMetrics,
 }
 
-/// Reads steps and tells an observer of them, in their order.
-pub(super) struct Teller {
+/// Reads steps and tells a callback of them, in their order.
+pub(super) struct PendingQueue {
     total: u64,
     /// Whether a step waits until the next one is queued, so that the device has work while its
     /// numbers are read. The CPU backend computes at once, and has no queue.
     late: bool,
-    waiting: Option<StepUnread>,
+    waiting: Option<PendingStep>,
     /// When the step before was read.
     read: Instant,
     /// Steps that were skipped, and how many may be.
@@ -34,7 +34,7 @@ pub(super) struct Teller {
     diverged: Option<NonFinite>,
 }
 
-impl Teller {
+impl PendingQueue {
     /// Of a training that skipped so many steps already.
     pub(super) fn new(device: &Device, total: u64, skipped: u64, allowed: u64) -> Self {
         let late = !is_cpu(device);
@@ -50,32 +50,32 @@ impl Teller {
     /// A step has been queued.
     pub(super) fn put(
         &mut self,
-        step: StepUnread,
-        observer: &mut dyn Observer,
+        step: PendingStep,
+        callback: &mut dyn TrainerCallback,
     ) -> Result<(), TrainError> {
         let before = self.waiting.replace(step);
-        if self.late { self.tell(before, observer) } else { self.rest(observer) }
+        if self.late { self.tell(before, callback) } else { self.rest(callback) }
     }
 
     /// Tell all that is left.
-    pub(super) fn rest(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+    pub(super) fn rest(&mut self, callback: &mut dyn TrainerCallback) -> Result<(), TrainError> {
         let last = self.waiting.take();
-        self.tell(last, observer)
+        self.tell(last, callback)
     }
 
     fn tell(
         &mut self,
-        step: Option<StepUnread>,
-        observer: &mut dyn Observer,
+        step: Option<PendingStep>,
+        callback: &mut dyn TrainerCallback,
     ) -> Result<(), TrainError> {
-        let Some(StepUnread { step, begun, tokens, unread }) = step else { return Ok(()) };
-        let Unread { mut metrics, numbers, finish } = unread;
+        let Some(PendingStep { step, begun, tokens, unread }) = step else { return Ok(()) };
+        let PendingMetrics { mut metrics, numbers, finish } = unread;
         finish(&read(Tensor::cat(numbers, 0))?, &mut metrics);
         // A queued step begins when the one before it ends.
         let seconds = begun.max(self.read).elapsed().as_secs_f64();
         self.read = Instant::now();
         metrics.set("tokens_per_second", tokens as f64 / seconds);
-        observer.after_step(step, self.total, &metrics);
+        callback.after_step(step, self.total, &metrics);
         let broken = |name: &&str| !metrics.get(name).is_some_and(f64::is_finite);
         let Some(name) = ["loss", "grad_norm"].into_iter().find(broken) else { return Ok(()) };
         let found = NonFinite {
@@ -87,7 +87,7 @@ impl Teller {
             self.diverged.get_or_insert(found);
         } else {
             self.skipped += 1;
-            observer.skipped(found, self.allowed);
+            callback.skipped(found, self.allowed);
         }
         Ok(())
     }
