@@ -23,6 +23,24 @@ pub struct Field {
     pub words: Words,
     /// Whether it is for those who look for it.
     pub advanced: bool,
+    /// What its value stands for.
+    pub holds: Holds,
+}
+
+/// What a setting's value stands for, so that whoever shows it knows what to offer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Holds {
+    /// A number, a word, a switch, a text.
+    #[default]
+    Value,
+    /// Files to read.
+    Files,
+    /// Texts that may hold commas of their own.
+    List,
+    /// A model: a folder, a name on the hub, or one that is built in.
+    Model,
+    /// The rank of an adapter; 0 for none.
+    Rank,
 }
 
 impl Field {
@@ -37,6 +55,7 @@ impl Field {
         limits: Limits::ANY,
         words: Words::Any,
         advanced: false,
+        holds: Holds::Value,
     };
 
     /// What the window calls it.

@@ -50,7 +50,7 @@ impl App {
         // Events come faster than a person reads; frames at this pace leave the processor to the run.
         let pace = Duration::from_millis(40);
         let run = spawn(job, Control::caching_in(self.cache.clone()), move || {
-            ctx.request_repaint_after(pace)
+            ctx.request_repaint_after(pace);
         });
         self.reached.set(run.control());
         self.run = Some(run);

@@ -8,13 +8,18 @@ use fancy_regex::{Regex, RegexBuilder};
 
 use super::{Family, ModelError, Parameter, ParameterKind};
 use crate::legible::quoted;
-use crate::settings::settings;
+use crate::settings::{Holds, settings};
 
 settings! {
     /// A low-rank adapter (LoRA) that is trained in place of the weights.
     pub struct LoraSettings {
         /// Rank of the adapter; 0 trains all weights instead.
-        pub rank: usize = 0 => { aliases: &["r", "lora_r"], title: "Train", zero: "all weights" },
+        pub rank: usize = 0 => {
+            aliases: &["r", "lora_r"],
+            title: "Train",
+            zero: "all weights",
+            holds: Holds::Rank,
+        },
         /// Strength: the adapter is scaled by alpha / rank.
         pub alpha: f64 = 16.0 => { aliases: &["lora_alpha"], title: "α" },
         /// Share of the adapter's inputs that are dropped in training; in the policy's alignment only with policy.disable_dropout = false.
@@ -27,9 +32,9 @@ settings! {
             title: "Modules",
         },
         /// Other ranks for some modules: "pattern=rank", the pattern a regular expression for the end of the name.
-        pub rank_pattern: Vec<String> = Vec::new() => { advanced: true },
+        pub rank_pattern: Vec<String> = Vec::new() => { advanced: true, holds: Holds::List },
         /// Other alphas for some modules: "pattern=alpha".
-        pub alpha_pattern: Vec<String> = Vec::new() => { advanced: true },
+        pub alpha_pattern: Vec<String> = Vec::new() => { advanced: true, holds: Holds::List },
         /// Also write the model with the adapter merged into its weights.
         pub merge: bool = false => { title: "Also export merged" },
     }

@@ -4,11 +4,13 @@
 mod bradley_terry;
 mod calibration;
 mod confidence;
+mod divergence;
 mod objectives;
 mod weightings;
 
 pub use bradley_terry::bradley_terry;
 pub use calibration::{BINS, Bin, Calibration, SelectivePoint, calibration, selective_curve};
 pub use confidence::{Weighting, confidence, effective_sample_size};
+pub use divergence::Divergence;
 pub use objectives::{Needs, OBJECTIVES, Objective, PairLogProbs, Preference, ResponseLogProb};
 pub use weightings::{SCHEMES, Scheme};

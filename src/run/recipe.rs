@@ -8,9 +8,9 @@ use crate::annotate::{Annotating, Annotator};
 use crate::data::{ColumnMap, Limits as ReadLimits, Media, Pairing, ReadSettings};
 use crate::device::{Candidate, Memory};
 use crate::model::{LoraSettings, Precision};
-use crate::preference::{Objective, Preference, Weighting};
+use crate::preference::{Divergence, Objective, Preference, Weighting};
 use crate::registry::{self, Choice, Constants};
-use crate::settings::{Field, Limits, Settings, Words, settings};
+use crate::settings::{Field, Holds, Limits, Settings, Words, settings};
 use crate::text::{ChatStyle, ControlWords};
 use crate::train::{PairSampling, Schedule, Training};
 
@@ -29,11 +29,11 @@ settings! {
     /// Which pairs, and how they are split.
     pub struct DataSettings {
         /// Preference files with human labels (HH-RLHF, prompt/chosen/rejected, …; JSON, JSON lines, gzip, CSV, Parquet), or "builtin:demo".
-        pub files: Vec<String> = Vec::new(),
+        pub files: Vec<String> = Vec::new() => { holds: Holds::Files },
         /// More pairs for the unlabelled split; labels in them, if any, are used for evaluation only.
-        pub unlabelled: Vec<String> = Vec::new() => { title: "More unlabelled" },
+        pub unlabelled: Vec<String> = Vec::new() => { title: "More unlabelled", holds: Holds::List },
         /// Files kept for evaluation, in place of or beside the held-out share.
-        pub held_out_files: Vec<String> = Vec::new() => { title: "More held out" },
+        pub held_out_files: Vec<String> = Vec::new() => { title: "More held out", holds: Holds::List },
         /// Share of the training pairs whose human labels train the annotator.
         pub labelled: f64 = 0.3 => { title: "Labelled share", limits: Limits::SHARE },
         /// Share of all prompts kept for evaluation.
@@ -133,7 +133,10 @@ settings! {
             words: Words::Listed(registry::words::<dyn Annotator>),
         },
         /// Folder of a Hugging Face checkpoint, a name on the hub (org/name), or builtin:weak.
-        pub model: String = String::new() => { aliases: &["model_name_or_path"] },
+        pub model: String = String::new() => {
+            aliases: &["model_name_or_path"],
+            holds: Holds::Model,
+        },
         /// How weights that are not trained are stored: f32, f16, bf16, int8 or int4; all but f32 need an adapter (lora.rank above 0).
         pub precision: Precision = Precision::F32 => { title: "Other weights", words: PRECISIONS },
         /// How it is trained.
@@ -171,7 +174,10 @@ settings! {
     /// The policy and its objective.
     pub struct PolicySettings {
         /// Folder of a Hugging Face checkpoint, a name on the hub (org/name), or builtin:strong.
-        pub model: String = String::new() => { aliases: &["model_name_or_path"] },
+        pub model: String = String::new() => {
+            aliases: &["model_name_or_path"],
+            holds: Holds::Model,
+        },
         /// How weights that are not trained are stored: f32, f16, bf16, int8 or int4; all but f32 need an adapter (lora.rank above 0).
         pub precision: Precision = Precision::F32 => { title: "Other weights", words: PRECISIONS },
         /// The preference loss.
@@ -181,6 +187,23 @@ settings! {
         },
         /// Strength of the pull towards the reference.
         pub beta: f64 = 0.5 => { title: "β", limits: Limits::POSITIVE },
+        /// The distance from the reference that alignment keeps small, for objectives that are built on the difference of two log-ratios. reverse_kl: that of DPO.
+        pub f_divergence_type: Divergence = Divergence::ReverseKl => {
+            title: "Divergence",
+            words: Words::Of(&[
+                ("reverse_kl", "reverse KL (DPO)"),
+                ("forward_kl", "forward KL"),
+                ("js_divergence", "Jensen–Shannon"),
+                ("alpha_divergence", "α-divergence"),
+            ]),
+            advanced: true,
+        },
+        /// The α of f_divergence_type = "alpha_divergence"; at 1 it is the reverse KL.
+        pub f_alpha_divergence_coef: f64 = 0.5 => {
+            title: "α of the α-divergence",
+            limits: Limits::NOT_NEGATIVE,
+            advanced: true,
+        },
         /// pairs: divide the weighted losses by the number of pairs (the paper's form). weights: by the sum of weights.
         pub normalisation: Normalisation = Normalisation::Pairs => {
             title: "Divide by",
@@ -212,7 +235,13 @@ settings! {
 impl PolicySettings {
     /// The objective with its settings.
     pub fn preference(&self) -> Preference {
-        Preference { objective: self.objective, beta: self.beta, constants: self.constants.clone() }
+        Preference {
+            objective: self.objective,
+            beta: self.beta,
+            divergence: self.f_divergence_type,
+            divergence_alpha: self.f_alpha_divergence_coef,
+            constants: self.constants.clone(),
+        }
     }
 }
 

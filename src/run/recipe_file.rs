@@ -13,6 +13,8 @@ use crate::annotate::without_model;
 use crate::hub::HubName;
 use crate::legible::quoted;
 use crate::model::{LoraSettings, Precision, base_of};
+use crate::preference::{Divergence, Objective};
+use crate::registry::Choice;
 
 /// Why a recipe cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -176,6 +178,18 @@ impl Recipe {
                 format!(
                     "data.chat_template = \"{}\": there is no such file; expected a chat template in Jinja, or \"\" for each model's own",
                     d.chat_template
+                ),
+            ));
+        }
+        if p.f_divergence_type != Divergence::ReverseKl && !p.objective.admits_divergence() {
+            let admit = Choice::<dyn Objective>::all().filter(|o| o.admits_divergence());
+            return Err(invalid(
+                "policy.f_divergence_type",
+                format!(
+                    "policy.f_divergence_type = {} has no meaning for the objective {}, which is not built on the difference of two log-ratios; set it to \"reverse_kl\", or take one of {}",
+                    serde_json::to_string(&p.f_divergence_type).unwrap_or_default(),
+                    p.objective.name(),
+                    admit.map(|o| o.name()).collect::<Vec<_>>().join(", ")
                 ),
             ));
         }

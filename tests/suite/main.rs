@@ -23,6 +23,7 @@ mod lengths;
 mod limits;
 mod memory;
 mod models;
+mod objectives;
 mod packing;
 mod passes;
 mod preference;

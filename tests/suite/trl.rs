@@ -39,18 +39,38 @@ fn compare(steps: &[(Stage, confide::run::Metrics)], stage: Stage, trace: &Value
 
 fn policy_trace(name: &str, settings: &str) {
     let Some(model) = shared("data/models/stories260K-hf") else { return };
-    policy_trace_from(&model, name, settings, |_, _| ());
+    policy_trace_from(&model, name, settings, &REWARDS, |_, _| ());
 }
 
+/// What an objective that is compared with a reference tells of a step.
+const REWARDS: [&str; 9] = [
+    "loss",
+    "grad_norm",
+    "rewards/chosen",
+    "rewards/rejected",
+    "rewards/margins",
+    "rewards/accuracies",
+    "logps/chosen",
+    "logps/rejected",
+    "num_tokens",
+];
+
 /// `look` is given the trace and the run's folder.
-fn policy_trace_from(model: &Path, name: &str, settings: &str, look: impl FnOnce(&Value, &Path)) {
+fn policy_trace_from(
+    model: &Path,
+    name: &str,
+    settings: &str,
+    names: &[&str],
+    look: impl FnOnce(&Value, &Path),
+) {
     let Some(pairs) = shared("data/hh-harmless-base/test.jsonl.gz") else { return };
     let trace = fixture(&format!("trl/{name}.json"));
     let out = tempfile::tempdir().unwrap();
+    let wanted = trace["steps"].as_array().unwrap().len();
     let text = format!(
         "device = 'cpu'\ndata = {{ files = ['{}'], labelled = 1.0, held_out = 0.0, shuffle = false, limit = {} }}\n\
          annotator = {{ kind = 'human' }}\nsft = {{ epochs = 0 }}\n\
-         [policy]\nmodel = '{}'\nsteps = 20\nlearning_rate = {:?}\nbatch_size = 4\naccumulate = 1\n\
+         [policy]\nmodel = '{}'\nsteps = {wanted}\nlearning_rate = {:?}\nbatch_size = 4\naccumulate = 1\n\
          schedule = 'constant'\nwarmup_steps = 0\nweight_decay = 0.0\nmax_grad_norm = 0.0\n{settings}",
         pairs.display(),
         trace["settings"]["limit"],
@@ -58,25 +78,49 @@ fn policy_trace_from(model: &Path, name: &str, settings: &str, look: impl FnOnce
         trace["settings"]["lr"].as_f64().unwrap(),
     );
     let steps = run(&text, out.path().join("run").as_path());
-    assert_eq!(steps.len(), 20);
-    let names = [
-        "loss",
-        "grad_norm",
-        "rewards/chosen",
-        "rewards/rejected",
-        "rewards/margins",
-        "rewards/accuracies",
-        "logps/chosen",
-        "logps/rejected",
-        "num_tokens",
-    ];
-    compare(&steps, Stage::POLICY, &trace, &names);
+    assert_eq!(steps.len(), wanted);
+    compare(&steps, Stage::POLICY, &trace, names);
     look(&trace, &out.path().join("run"));
 }
 
 #[test]
 fn dpo_follows_trl_for_20_steps() {
     policy_trace("dpo_sigmoid_beta0.1", "beta = 0.1");
+}
+
+/// Every other loss of its trainer, over some steps.
+#[test]
+fn all_losses_follow_trl() {
+    for (name, settings) in [
+        ("hinge", "beta = 0.1"),
+        ("sigmoid_norm", "beta = 2.0"),
+        ("exo_pair", "beta = 0.1\nexo_smoothing = 0.001"),
+        ("nca_pair", "beta = 0.1"),
+        ("bco_pair", "beta = 0.1"),
+        ("sppo_hard", "beta = 0.1"),
+        ("aot", "beta = 0.1"),
+        ("aot_unpaired", "beta = 0.1"),
+        ("apo_zero", "beta = 0.1"),
+        ("apo_down", "beta = 0.1"),
+        ("discopop", "beta = 0.05"),
+    ] {
+        policy_trace(&format!("dpo_{name}"), &format!("{settings}\nobjective = '{name}'"));
+    }
+}
+
+/// Its loss looks at no reference, and none is computed for it: rewards are no log-ratios here.
+#[test]
+fn sft_follows_trl() {
+    let Some(model) = shared("data/models/stories260K-hf") else { return };
+    let names = ["loss", "grad_norm", "logps/chosen", "logps/rejected", "num_tokens"];
+    policy_trace_from(&model, "dpo_sft", "beta = 0.1\nobjective = 'sft'", &names, |_, _| ());
+}
+
+#[test]
+fn divergences_follow_trl() {
+    for name in ["forward_kl", "js_divergence", "alpha_divergence"] {
+        policy_trace(&format!("dpo_{name}"), &format!("beta = 0.1\nf_divergence_type = '{name}'"));
+    }
 }
 
 #[test]
@@ -110,7 +154,7 @@ fn dpo_of_an_adapter_follows_trl_for_20_steps() {
     }
     let adapter = crate::common::repository("tests/fixtures/trl/dpo_lora");
     let settings = "beta = 0.1\nrecompute = 'always'";
-    policy_trace_from(&adapter, "dpo_lora", settings, compare_adapters);
+    policy_trace_from(&adapter, "dpo_lora", settings, &REWARDS, compare_adapters);
 }
 
 /// The pretrained model with the scalar head of the trace.

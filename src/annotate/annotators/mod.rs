@@ -6,6 +6,7 @@
 mod file;
 mod human;
 mod length;
+mod random;
 mod reward_head;
 
 use crate::batch::{Ranked, Sequence};
@@ -15,7 +16,7 @@ use crate::train::Task;
 
 /// All annotators, the default first.
 pub static ANNOTATORS: &[&dyn Annotator] =
-    &[&reward_head::RewardHead, &human::Human, &file::File, &length::Length];
+    &[&reward_head::RewardHead, &human::Human, &file::File, &length::Length, &random::Random];
 
 /// Who labels the unlabelled split.
 pub trait Annotator: Sync + 'static {

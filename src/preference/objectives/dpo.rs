@@ -23,7 +23,11 @@ impl Objective for Dpo {
         &ABOUT
     }
 
+    fn admits_divergence(&self) -> bool {
+        true
+    }
+
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {
-        log_sigmoid(pairs.logits(settings.beta)).neg()
+        log_sigmoid(pairs.logits(settings)).neg()
     }
 }

@@ -23,7 +23,11 @@ impl Objective for Hinge {
         &ABOUT
     }
 
+    fn admits_divergence(&self) -> bool {
+        true
+    }
+
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {
-        relu(pairs.logits(settings.beta).neg().add_scalar(1.0))
+        relu(pairs.logits(settings).neg().add_scalar(1.0))
     }
 }

@@ -23,8 +23,12 @@ impl Objective for Ipo {
         &ABOUT
     }
 
+    fn admits_divergence(&self) -> bool {
+        true
+    }
+
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {
-        let Ranked { chosen, rejected } = pairs.log_ratios();
+        let Ranked { chosen, rejected } = pairs.scores(settings);
         let chosen = chosen / pairs.tokens.chosen.clone();
         let rejected = rejected / pairs.tokens.rejected.clone();
         (chosen - rejected).sub_scalar(1.0 / (2.0 * settings.beta)).square()

@@ -3,18 +3,52 @@
 //! A weight belongs outside: each loss here is one number a pair, and the caller multiplies and averages.
 //! One more objective is a file here and a line in [`OBJECTIVES`].
 
+mod alphapo;
+mod aot;
+mod aot_unpaired;
+mod apo_down;
+mod apo_zero;
+mod bco_pair;
+mod conservative;
+mod discopop;
 mod dpo;
+mod exo_pair;
 mod hinge;
 mod ipo;
+mod nca_pair;
 mod robust;
+mod sft;
+mod sigmoid_norm;
+mod simpo;
+mod sppo_hard;
 
 use burn::tensor::Tensor;
 
+use super::Divergence;
 use crate::batch::Ranked;
 use crate::registry::{About, Choice, Constants, Registry};
 
 /// All objectives, the default first.
-pub static OBJECTIVES: &[&dyn Objective] = &[&dpo::Dpo, &ipo::Ipo, &robust::Robust, &hinge::Hinge];
+pub static OBJECTIVES: &[&dyn Objective] = &[
+    &dpo::Dpo,
+    &ipo::Ipo,
+    &robust::Robust,
+    &conservative::Conservative,
+    &hinge::Hinge,
+    &sigmoid_norm::SigmoidNorm,
+    &simpo::Simpo,
+    &alphapo::AlphaPo,
+    &exo_pair::ExoPair,
+    &nca_pair::NcaPair,
+    &bco_pair::BcoPair,
+    &sppo_hard::SppoHard,
+    &apo_zero::ApoZero,
+    &apo_down::ApoDown,
+    &discopop::Discopop,
+    &aot::Aot,
+    &aot_unpaired::AotUnpaired,
+    &sft::Sft,
+];
 
 /// A preference loss.
 pub trait Objective: Sync + 'static {
@@ -24,6 +58,12 @@ pub trait Objective: Sync + 'static {
     /// What it needs beside the policy's log-probabilities.
     fn needs(&self) -> Needs {
         Needs::default()
+    }
+
+    /// Whether it is built on the difference of two scores, so that other divergences than the reverse KL
+    /// have a meaning ([`PairLogProbs::scores`]).
+    fn admits_divergence(&self) -> bool {
+        false
     }
 
     /// The loss of each pair, `[N]`, in f32.
@@ -71,10 +111,15 @@ impl PairLogProbs {
         }
     }
 
-    /// z = β(Δw − Δl), `[N]`.
-    pub fn logits(&self, beta: f64) -> Tensor<1> {
-        let Ranked { chosen, rejected } = self.log_ratios();
-        (chosen - rejected).mul_scalar(beta)
+    /// The same as the divergence of the settings has them: Δ itself for the reverse KL.
+    pub fn scores(&self, settings: &Preference) -> Ranked<Tensor<1>> {
+        self.log_ratios().map(|ratio| settings.divergence.score(ratio, settings.divergence_alpha))
+    }
+
+    /// z = β(s_w − s_l) of these scores, `[N]`.
+    pub fn logits(&self, settings: &Preference) -> Tensor<1> {
+        let Ranked { chosen, rejected } = self.scores(settings);
+        (chosen - rejected).mul_scalar(settings.beta)
     }
 }
 
@@ -108,6 +153,10 @@ pub struct Preference {
     pub objective: Choice<dyn Objective>,
     /// β, the strength of the pull towards the reference.
     pub beta: f64,
+    /// The distance from the reference.
+    pub divergence: Divergence,
+    /// The α of the α-divergence.
+    pub divergence_alpha: f64,
     /// The constants of all objectives.
     pub constants: Constants<dyn Objective>,
 }
@@ -119,7 +168,7 @@ impl Preference {
     ///
     /// No objective has this name.
     pub fn named(name: &str, beta: f64) -> Result<Self, String> {
-        Ok(Self { objective: Choice::named(name)?, beta, constants: Constants::default() })
+        Ok(Self { objective: Choice::named(name)?, beta, ..Self::default() })
     }
 
     /// The loss of each pair, `[N]`, in f32.

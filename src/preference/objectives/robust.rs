@@ -37,8 +37,12 @@ impl Objective for Robust {
         &ABOUT
     }
 
+    fn admits_divergence(&self) -> bool {
+        true
+    }
+
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {
-        let z = pairs.logits(settings.beta);
+        let z = pairs.logits(settings);
         let noise = settings.constants.get(LABEL_NOISE.field.name);
         let kept = log_sigmoid(z.clone()).mul_scalar(-(1.0 - noise));
         let flipped = log_sigmoid(z.neg()).mul_scalar(noise);

@@ -112,7 +112,7 @@ impl Graph {
 
     fn follow(&self, mut at: Module, mut rest: &[String], depth: usize) -> Module {
         while let Some(next) = rest.first() {
-            let child = [&at[..], &[next.clone()]].concat();
+            let child = [&at[..], std::slice::from_ref(next)].concat();
             if self.files.contains_key(&child) {
                 (at, rest) = (child, &rest[1..]);
                 continue;

@@ -14,6 +14,7 @@ use crate::app::theme::Palette;
 use crate::app::{format, widgets};
 use crate::registry::{Choice, Registry};
 use crate::run::{Recipe, Setting};
+use crate::settings::Holds;
 
 /// All settings of the next run.
 #[derive(Default)]
@@ -129,14 +130,15 @@ impl Form<'_> {
     }
 
     fn setting(&mut self, ui: &mut Ui, setting: &Setting) {
-        match setting.key().as_str() {
-            "data.files" => self.files(ui, setting),
-            "data.unlabelled" | "data.held_out_files" => self.list(ui, setting),
-            "annotator.model" => self.model(ui, setting, Role::Annotator),
-            "policy.model" => self.model(ui, setting, Role::Policy),
-            "annotator.lora.rank" | "policy.lora.rank" => self.rank(ui, setting),
-            _ if setting.field.name.ends_with("_pattern") => self.list(ui, setting),
-            _ => {
+        match setting.field.holds {
+            Holds::Files => self.files(ui, setting),
+            Holds::List => self.list(ui, setting),
+            Holds::Model if setting.section == "annotator" => {
+                self.model(ui, setting, Role::Annotator);
+            }
+            Holds::Model => self.model(ui, setting, Role::Policy),
+            Holds::Rank => self.rank(ui, setting),
+            Holds::Value => {
                 let problem = self.problem;
                 if let Some(value) = value_of(&mut self.table, setting) {
                     row::line(ui, problem, setting, |ui| row::widget(ui, setting, value));
