@@ -13,6 +13,8 @@ impl Report {
             Event::Started { recipe, device, .. } => {
                 self.name.clone_from(&recipe.name);
                 self.device.clone_from(device);
+                recipe.annotator.kind.name().clone_into(&mut self.annotator.kind);
+                recipe.policy.objective.name().clone_into(&mut self.policy.objective);
             }
             Event::Data { summary } => self.data.summary = summary.clone(),
             Event::Lengths { model, lengths } => {

@@ -30,6 +30,9 @@ pub struct DataReport {
 /// Annotator part of a report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AnnotatorReport {
+    /// Who labelled, as the recipe spells it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kind: String,
     /// Share of held-out pairs on which it agrees with the humans; `null` if none.
     #[serde(default, with = "crate::finite")]
     pub accuracy: Option<f64>,
@@ -88,6 +91,9 @@ impl KeptReport {
 /// Policy part of a report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PolicyReport {
+    /// The objective, as the recipe spells it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub objective: String,
     /// Optimiser steps.
     pub steps: u64,
     /// Pairs with weight above 0, step by step, with the threshold in force; `null` where labels are not

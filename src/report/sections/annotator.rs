@@ -6,7 +6,8 @@ use crate::run::Report;
 
 pub(super) fn section(report: &Report) -> Option<Section> {
     let a = &report.annotator;
-    let rows = vec![
+    let who = (!a.kind.is_empty()).then(|| Row::new("Who labels", &a.kind, "annotator.kind"));
+    let numbers = [
         Row::new("Right on held-out pairs", share(a.accuracy), "Agreement with the human labels"),
         Row::new(
             "Always the longer one",
@@ -21,5 +22,6 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         Row::new("Log-loss", number(a.nll), "Mean negative log-likelihood of the human label"),
         Row::new("Steps", count(a.steps as usize), "Optimiser steps"),
     ];
+    let rows = who.into_iter().chain(numbers).collect();
     Some(Section { title: "Annotator", rows, ..Section::default() })
 }

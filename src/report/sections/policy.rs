@@ -6,7 +6,10 @@ use crate::run::Report;
 
 pub(super) fn section(report: &Report) -> Option<Section> {
     let p = &report.policy;
-    let mut rows = vec![
+    let objective = &p.objective;
+    let named = !objective.is_empty();
+    let named = named.then(|| Row::new("Objective", objective, "policy.objective"));
+    let numbers = [
         Row::new(
             "Right on held-out pairs",
             share(p.rewards_accuracy),
@@ -15,6 +18,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         Row::new("Reward margin", number(p.rewards_margin), "Mean, on held-out pairs"),
         Row::new("Steps", count(p.steps as usize), "Optimiser steps"),
     ];
+    let mut rows: Vec<Row> = named.into_iter().chain(numbers).collect();
     rows.extend(p.kept.map(|kept| {
         Row::new(
             "Weight above 0",

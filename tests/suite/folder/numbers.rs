@@ -18,6 +18,7 @@ fn report(x: f64) -> Report {
         data: DataReport::default(),
         prompts: BTreeMap::new(),
         annotator: AnnotatorReport {
+            kind: String::new(),
             accuracy: Some(x),
             ece: Some(x),
             nll: Some(x),
@@ -32,6 +33,7 @@ fn report(x: f64) -> Report {
             agreement_kept: Some(x),
         },
         policy: PolicyReport {
+            objective: String::new(),
             steps: 1,
             kept: Some(KeptReport { mean: x, last: x, steps: 3 }),
             rewards_margin: Some(x),
