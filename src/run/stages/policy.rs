@@ -53,9 +53,13 @@ impl StageDefinition for Policy {
 
     fn plan(&self, recipe: &Recipe) -> String {
         let settings = &recipe.policy;
+        let who = if Stage::SFT.is_skipped(recipe) {
+            format!("The stronger model {}", model(&settings.model))
+        } else {
+            "It then".to_owned()
+        };
         format!(
-            "The stronger model {} learns from the weighted pairs with {}, β = {}: {}.",
-            model(&settings.model),
+            "{who} learns from the weighted pairs with {}, β = {}: {}.",
             settings.objective.about().title,
             settings.beta,
             length(&settings.training)
