@@ -9,13 +9,16 @@ use crate::run::Report;
 pub(super) fn section(report: &Report) -> Option<Section> {
     let found = report.measured.get("dissection").and_then(Value::as_array)?;
     let row = |row: &Value| {
-        let of = |who: &str| share(row.get(who).and_then(Value::as_f64));
+        let of = |who: &str| row.get(who).and_then(Value::as_f64);
+        let (people, annotator) = (of("human"), of("annotator"));
+        // Texts that never differ in it say nothing of it.
+        people.or(annotator)?;
         Some(Row::new(
             format!("More {}", row.get("property")?.as_str()?),
-            format!("people {}, annotator {}", of("human"), of("annotator")),
-            "How often the preferred response has more of it, where the two differ: 50 % is no preference",
+            format!("{}, {}", share(people), share(annotator)),
+            "How often the response that people prefer, and the one that the annotator prefers, has more of it, where the two differ: 50 % is no preference",
         ))
     };
     let rows = found.iter().filter_map(row).collect();
-    Some(Section { title: "What the labels reward", rows, ..Section::default() })
+    Some(Section { title: "Rewarded by people, by the annotator", rows, ..Section::default() })
 }

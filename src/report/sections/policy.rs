@@ -19,12 +19,11 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         Row::new("Steps", count(p.steps as usize), "Optimiser steps"),
     ];
     let mut rows: Vec<Row> = named.into_iter().chain(numbers).collect();
-    rows.extend(p.kept.map(|kept| {
-        Row::new(
-            "Weight above 0",
-            format!("{}, {} in the last step", share(Some(kept.mean)), share(Some(kept.last))),
-            "Pairs of a step that the threshold leaves with a weight, wherever it was then",
-        )
+    let kept = p.kept.map(|kept| [("in a step", kept.mean), ("in the last step", kept.last)]);
+    rows.extend(kept.into_iter().flatten().map(|(which, found)| {
+        let explanation =
+            "Pairs of a step that the threshold leaves with a weight above 0, wherever it was then";
+        Row::new(format!("Kept {which}"), share(Some(found)), explanation)
     }));
     Some(Section { title: "Policy", rows, ..Section::default() })
 }
