@@ -1,6 +1,7 @@
 //! A run: from a recipe to a policy, stage by stage, told in events.
 
 mod cache;
+mod caching;
 mod checkpoint;
 mod checkpoint_folder;
 mod control;
@@ -14,7 +15,7 @@ mod fold;
 mod folder;
 mod folder_error;
 mod job;
-mod known;
+
 mod models;
 mod planning;
 mod recipe;

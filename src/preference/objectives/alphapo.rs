@@ -5,6 +5,7 @@ use burn::tensor::activation::log_sigmoid;
 
 use super::simpo::SIMPO_GAMMA;
 use super::{Needs, Objective, PairLogProbs, Preference, ResponseLogProb};
+use crate::batch::Ranked;
 use crate::registry::{About, Constant};
 use crate::settings::{Field, Limits};
 
@@ -42,15 +43,13 @@ impl Objective for AlphaPo {
 
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {
         let alpha = settings.constants.get(ALPHA.field.name);
-        let reward = |sum: &Tensor<1>, tokens: &Tensor<1>| {
-            let mean = sum.clone() / tokens.clone();
+        let reward = |mean: Tensor<1>| {
             if alpha == 0.0 {
                 return mean;
             }
             mean.mul_scalar(-alpha).exp().neg().add_scalar(1.0).div_scalar(alpha)
         };
-        let chosen = reward(&pairs.policy.chosen, &pairs.tokens.chosen);
-        let rejected = reward(&pairs.policy.rejected, &pairs.tokens.rejected);
+        let Ranked { chosen, rejected } = pairs.per_token(pairs.policy.clone()).map(reward);
         let gamma = settings.constants.get(SIMPO_GAMMA.field.name);
         log_sigmoid((chosen - rejected).mul_scalar(settings.beta).sub_scalar(gamma)).neg()
     }

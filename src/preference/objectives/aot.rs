@@ -1,9 +1,8 @@
 //! Alignment by optimal transport on pairs (arXiv 2406.05882): gaps are compared as distributions.
 
-use burn::tensor::activation::log_sigmoid;
 use burn::tensor::{Int, Tensor};
 
-use super::{Needs, Objective, PairLogProbs, Preference};
+use super::{Needs, Objective, PairLogProbs, Preference, smoothed};
 use crate::registry::{About, Constant};
 use crate::settings::{Field, Limits};
 
@@ -43,7 +42,7 @@ impl Objective for Aot {
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {
         let gaps = pairs.policy.chosen.clone() - pairs.policy.rejected.clone();
         let of_reference = pairs.reference.chosen.clone() - pairs.reference.rejected.clone();
-        smoothed(gaps.clone() - of_the_same_rank(&gaps, of_reference), settings)
+        above(gaps.clone() - of_the_same_rank(&gaps, of_reference), settings)
     }
 }
 
@@ -56,10 +55,7 @@ pub(super) fn of_the_same_rank(values: &Tensor<1>, others: Tensor<1>) -> Tensor<
     sorted.select(0, ranks)
 }
 
-/// −(1 − ε) log σ(βu) − ε log σ(−βu).
-pub(super) fn smoothed(u: Tensor<1>, settings: &Preference) -> Tensor<1> {
-    let u = u.mul_scalar(settings.beta);
-    let smoothing = settings.constants.get(AOT_SMOOTHING.field.name);
-    let kept = log_sigmoid(u.clone()).mul_scalar(-(1.0 - smoothing));
-    kept - log_sigmoid(u.neg()).mul_scalar(smoothing)
+/// The smoothed logistic loss of βu, for gaps u that shall be above 0.
+pub(super) fn above(u: Tensor<1>, settings: &Preference) -> Tensor<1> {
+    smoothed(u.mul_scalar(settings.beta), settings.constants.get(AOT_SMOOTHING.field.name))
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::aot::{AOT_SMOOTHING, of_the_same_rank, smoothed};
+use super::aot::{AOT_SMOOTHING, above, of_the_same_rank};
 use super::{Needs, Objective, PairLogProbs, Preference};
 use crate::batch::Ranked;
 use crate::registry::About;
@@ -30,6 +30,6 @@ impl Objective for AotUnpaired {
 
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {
         let Ranked { chosen, rejected } = pairs.log_ratios();
-        smoothed(chosen.clone() - of_the_same_rank(&chosen, rejected), settings)
+        above(chosen.clone() - of_the_same_rank(&chosen, rejected), settings)
     }
 }

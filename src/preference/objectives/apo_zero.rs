@@ -25,8 +25,7 @@ impl Objective for ApoZero {
     }
 
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {
-        let Ranked { chosen, rejected } =
-            pairs.log_ratios().map(|ratio| ratio.mul_scalar(settings.beta));
+        let Ranked { chosen, rejected } = pairs.rewards(settings.beta);
         sigmoid(chosen).neg().add_scalar(1.0) + sigmoid(rejected)
     }
 }

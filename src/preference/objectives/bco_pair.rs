@@ -25,8 +25,7 @@ impl Objective for BcoPair {
     }
 
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {
-        let Ranked { chosen, rejected } =
-            pairs.log_ratios().map(|ratio| ratio.mul_scalar(settings.beta));
+        let Ranked { chosen, rejected } = pairs.rewards(settings.beta);
         (log_sigmoid(chosen) + log_sigmoid(rejected.neg())).neg()
     }
 }

@@ -1,10 +1,9 @@
 //! Conservative DPO (E. Mitchell, “A note on DPO with noisy preferences”): labels that may be wrong with probability ε.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::log_sigmoid;
 
 use super::robust::LABEL_NOISE;
-use super::{Objective, PairLogProbs, Preference};
+use super::{Objective, PairLogProbs, Preference, smoothed};
 use crate::registry::About;
 
 pub(super) struct Conservative;
@@ -29,9 +28,6 @@ impl Objective for Conservative {
     }
 
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {
-        let z = pairs.logits(settings);
-        let noise = settings.constants.get(LABEL_NOISE.field.name);
-        let kept = log_sigmoid(z.clone()).mul_scalar(-(1.0 - noise));
-        kept - log_sigmoid(z.neg()).mul_scalar(noise)
+        smoothed(pairs.logits(settings), settings.constants.get(LABEL_NOISE.field.name))
     }
 }

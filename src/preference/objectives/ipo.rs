@@ -28,9 +28,7 @@ impl Objective for Ipo {
     }
 
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {
-        let Ranked { chosen, rejected } = pairs.scores(settings);
-        let chosen = chosen / pairs.tokens.chosen.clone();
-        let rejected = rejected / pairs.tokens.rejected.clone();
+        let Ranked { chosen, rejected } = pairs.per_token(pairs.scores(settings));
         (chosen - rejected).sub_scalar(1.0 / (2.0 * settings.beta)).square()
     }
 }

@@ -23,6 +23,7 @@ mod simpo;
 mod sppo_hard;
 
 use burn::tensor::Tensor;
+use burn::tensor::activation::log_sigmoid;
 
 use super::Divergence;
 use crate::batch::Ranked;
@@ -111,6 +112,19 @@ impl PairLogProbs {
         }
     }
 
+    /// β times each, what most objectives call rewards.
+    pub fn rewards(&self, beta: f64) -> Ranked<Tensor<1>> {
+        self.log_ratios().map(|ratio| ratio.mul_scalar(beta))
+    }
+
+    /// Something of each response as a mean over its tokens.
+    pub fn per_token(&self, of: Ranked<Tensor<1>>) -> Ranked<Tensor<1>> {
+        Ranked {
+            chosen: of.chosen / self.tokens.chosen.clone(),
+            rejected: of.rejected / self.tokens.rejected.clone(),
+        }
+    }
+
     /// The same as the divergence of the settings has them: Δ itself for the reverse KL.
     pub fn scores(&self, settings: &Preference) -> Ranked<Tensor<1>> {
         self.log_ratios().map(|ratio| settings.divergence.score(ratio, settings.divergence_alpha))
@@ -121,6 +135,13 @@ impl PairLogProbs {
         let Ranked { chosen, rejected } = self.scores(settings);
         (chosen - rejected).mul_scalar(settings.beta)
     }
+}
+
+/// The logistic loss of logits z whose labels are wrong with probability ε:
+/// −(1 − ε) log σ(z) − ε log σ(−z).
+fn smoothed(z: Tensor<1>, smoothing: f64) -> Tensor<1> {
+    let kept = log_sigmoid(z.clone()).mul_scalar(-(1.0 - smoothing));
+    kept - log_sigmoid(z.neg()).mul_scalar(smoothing)
 }
 
 /// The same of one response, read from the device.

@@ -25,8 +25,7 @@ impl Objective for NcaPair {
     }
 
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {
-        let Ranked { chosen, rejected } =
-            pairs.log_ratios().map(|ratio| ratio.mul_scalar(settings.beta));
+        let Ranked { chosen, rejected } = pairs.rewards(settings.beta);
         let half = |reward: Tensor<1>| log_sigmoid(reward.neg()).mul_scalar(0.5);
         (log_sigmoid(chosen.clone()) + half(chosen) + half(rejected)).neg()
     }

@@ -29,9 +29,7 @@ impl Objective for SigmoidNorm {
     }
 
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {
-        let Ranked { chosen, rejected } = pairs.scores(settings);
-        let chosen = chosen / pairs.tokens.chosen.clone();
-        let rejected = rejected / pairs.tokens.rejected.clone();
+        let Ranked { chosen, rejected } = pairs.per_token(pairs.scores(settings));
         log_sigmoid((chosen - rejected).mul_scalar(settings.beta)).neg()
     }
 }

@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::log_sigmoid;
 
 use super::{Needs, Objective, PairLogProbs, Preference, ResponseLogProb};
+use crate::batch::Ranked;
 use crate::registry::{About, Constant};
 use crate::settings::{Field, Limits};
 
@@ -40,9 +41,7 @@ impl Objective for Simpo {
     }
 
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {
-        let policy = &pairs.policy;
-        let chosen = policy.chosen.clone() / pairs.tokens.chosen.clone();
-        let rejected = policy.rejected.clone() / pairs.tokens.rejected.clone();
+        let Ranked { chosen, rejected } = pairs.per_token(pairs.policy.clone());
         let gamma = settings.constants.get(SIMPO_GAMMA.field.name);
         log_sigmoid((chosen - rejected).mul_scalar(settings.beta).sub_scalar(gamma)).neg()
     }

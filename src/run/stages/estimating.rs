@@ -19,7 +19,7 @@ use crate::model::{
     Adapter, DecoderConfig, Family, Footprint, LoraSettings, ModelError, ModelFiles, Precision,
     parameters,
 };
-use crate::text::{Encoder, Fit, encode_pairs};
+use crate::text::{Encoded, Encoder, Fit, encode_pairs};
 use crate::train::{ExecutionPlan, OutputKind, Sampler, Task, Training};
 
 /// What the stages of one recipe look at; what several of them need is made once.
@@ -119,7 +119,7 @@ impl<'a> Estimating<'a> {
     ) -> Result<Vec<[Sequence; 2]>, RunError> {
         let encoded = encode_pairs(&reader.encoder, &self.prepared.pairs, indexes)?;
         none_is_left(&encoded, self.prepared, indexes.len(), names)?;
-        self.fitting(reader, indexes, fit)
+        self.those_that_fit(reader, &encoded, fit)
     }
 
     /// Pairs that fit, in a model's tokens.
@@ -129,8 +129,17 @@ impl<'a> Estimating<'a> {
         indexes: &[usize],
         fit: Fit,
     ) -> Result<Vec<[Sequence; 2]>, RunError> {
-        let max_length = max_length(self.recipe, &reader.files)?;
         let encoded = encode_pairs(&reader.encoder, &self.prepared.pairs, indexes)?;
+        self.those_that_fit(reader, &encoded, fit)
+    }
+
+    fn those_that_fit(
+        &self,
+        reader: &Reader,
+        encoded: &Encoded,
+        fit: Fit,
+    ) -> Result<Vec<[Sequence; 2]>, RunError> {
+        let max_length = max_length(self.recipe, &reader.files)?;
         Ok(encoded.pairs.iter().filter_map(|pair| pair.fit(fit, max_length)).collect())
     }
 
