@@ -66,7 +66,7 @@ fn material(run: &Path, device: &Device) -> Material {
     for pair in &annotated {
         let of = |second, margin| {
             let sides = sides(&encoder, pair, second, recipe.data.max_length)?;
-            Some(PolicyPair { sides, reference: Ranked::default(), margin })
+            Some(PolicyPair { sides, reference: Ranked::default(), margin, mismatched: None })
         };
         if pair.split == "held_out" {
             held_out.extend(pair.human.and_then(|side| of(side.index() == 1, 0.0)));

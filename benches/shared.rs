@@ -63,7 +63,7 @@ pub(crate) fn pair(seed: usize, length: usize, vocabulary: usize) -> PolicyPair 
     let rest = length - length / 4;
     let sides = [side(tokens(rest)), side(tokens(rest))];
     let reference = Ranked { chosen: -4000.0, rejected: -4000.0 };
-    PolicyPair { sides: Ranked::of(sides, false), reference, margin: 1.0 }
+    PolicyPair { sides: Ranked::of(sides, false), reference, margin: 1.0, mismatched: None }
 }
 
 /// Peak of memory in MiB, of the device's pools where it has some, else of this process.

@@ -41,6 +41,12 @@ pub enum Holds {
     Model,
     /// The rank of an adapter; 0 for none.
     Rank,
+    /// A word, or several.
+    Several,
+    /// Numbers.
+    Numbers,
+    /// Several models.
+    Models,
 }
 
 impl Field {

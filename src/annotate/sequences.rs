@@ -5,8 +5,8 @@ use burn::tensor::Tensor;
 use crate::batch::{Batch, Sequence};
 use crate::device::{is_cpu, read};
 use crate::model::{
-    BatchShape, Decoder, Footprint, MemoryEstimate, ModelError, PassKind, sequence_log_probs,
-    sequence_scores,
+    BatchShape, Decoder, Footprint, MemoryEstimate, ModelError, PassKind, Reading, read_sequences,
+    sequence_log_probs, sequence_scores,
 };
 
 /// Scores of sequences, in their order, each read at the last token that is not `pad`.
@@ -26,7 +26,7 @@ pub fn score_sequences<E: From<ModelError>>(
     over_batches(decoder, sequence_scores, sequences, pad.into(), batch_size, progress)
 }
 
-/// Summed log-probabilities of responses in one batch, in their order.
+/// Log-probabilities of responses in one batch, summed as a reading has it, in their order.
 ///
 /// # Errors
 ///
@@ -35,8 +35,9 @@ pub fn response_log_probs(
     decoder: &Decoder,
     sequences: &[&Sequence],
     pad: u32,
+    reading: &Reading,
 ) -> Result<Vec<f32>, ModelError> {
-    numbers(sequence_log_probs(decoder, &Batch::packed(sequences, pad)))
+    numbers(read_sequences(decoder, &Batch::packed(sequences, pad), reading))
 }
 
 /// Summed log-probabilities of any number of responses, in their order.

@@ -5,5 +5,5 @@ mod rows;
 mod sequence;
 
 pub use ranked::Ranked;
-pub use rows::{Batch, Segment, SegmentKind, Span, bucket};
+pub use rows::{Batch, Segment, SegmentKind, Span, Target, bucket};
 pub use sequence::Sequence;

@@ -43,6 +43,8 @@ pub struct Target {
     pub token: u32,
     /// The sequence that it belongs to.
     pub sequence: usize,
+    /// Its place in the response, or in the prompt.
+    pub index: usize,
 }
 
 /// Rows of equal, bucketed length, padded on the right.
@@ -216,7 +218,34 @@ impl Batch {
             for i in segment.start..segment.end {
                 let from = if i == segment.start { before } else { Some(base + i - 1) };
                 let Some(from) = from else { continue };
-                targets.push(Target { from, token: self.tokens[base + i], sequence });
+                let (token, index) = (self.tokens[base + i], i - segment.start);
+                targets.push(Target { from, token, sequence, index });
+            }
+        }
+        targets
+    }
+
+    /// Every prompt token but the first with the position that predicts it, and the sequences that continue
+    /// its prompt, the first of which it is said to belong to.
+    pub fn prompt_targets(&self) -> Vec<(Target, Vec<usize>)> {
+        let mut targets = Vec::new();
+        for (place, segment) in self.segments.iter().enumerate() {
+            if segment.kind != SegmentKind::Prompt {
+                continue;
+            }
+            let own = self.segments.iter().filter(|other| other.after == Some(place));
+            let sequences: Vec<usize> = own
+                .filter_map(|other| match other.kind {
+                    SegmentKind::Response(sequence) => Some(sequence),
+                    SegmentKind::Prompt => None,
+                })
+                .collect();
+            let Some(&sequence) = sequences.first() else { continue };
+            let base = segment.row * self.length;
+            for i in segment.start + 1..segment.end {
+                let (token, index) = (self.tokens[base + i], i - segment.start);
+                let target = Target { from: base + i - 1, token, sequence, index };
+                targets.push((target, sequences.clone()));
             }
         }
         targets

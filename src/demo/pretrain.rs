@@ -19,8 +19,8 @@ use crate::model::{Checkpoint, Decoder, ModelFiles, Storage, build, read_config,
 use crate::run::{RunError, normal};
 use crate::text::Tokenizer;
 use crate::train::{
-    AdamW, Ended, ExecutionPlan, Flow, Metrics, Sampler, Schedule, SftTask, Start, TrainError,
-    TrainerCallback, Training, train,
+    AdamW, Ended, ExecutionPlan, Flow, Metrics, Sampler, Schedule, SftTask, Start, Task,
+    TrainError, TrainerCallback, Training, train,
 };
 
 /// Steps of each model in the compiled-in assets.
@@ -172,7 +172,13 @@ impl TrainerCallback for Printer<'_> {
         false
     }
 
-    fn checkpoint(&mut self, _: u64, _: &Decoder, _: &AdamW) -> Result<(), TrainError> {
+    fn checkpoint(
+        &mut self,
+        _: u64,
+        _: &Decoder,
+        _: &AdamW,
+        _: &dyn Task,
+    ) -> Result<(), TrainError> {
         Ok(())
     }
 

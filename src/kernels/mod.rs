@@ -25,5 +25,5 @@ pub(crate) use attention::{has_attention_kernel, segment_attention};
 pub(crate) use dropout::dropped_matmul;
 pub(crate) use frozen_linear::frozen_matmul;
 pub(crate) use norm::{layer_norm, rms_norm};
-pub(crate) use readout::{head_gradient, read_targets};
+pub(crate) use readout::{Beside, head_gradient, read_targets};
 pub(crate) use rotary::rotate;

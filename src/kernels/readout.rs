@@ -8,6 +8,8 @@ use burn_flex::FlexTensor;
 
 use super::cpu::{self, Floats, ints, tensor};
 
+pub(crate) use cpu::Beside;
+
 /// What was read of targets.
 pub(crate) struct TargetsRead {
     /// Log-probabilities, `[M]`.
@@ -16,6 +18,8 @@ pub(crate) struct TargetsRead {
     pub(crate) log_sum_exps: Tensor<1>,
     /// ∂value/∂hidden, `[M, E]`, if it was asked for.
     pub(crate) jacobian: Option<Tensor<2>>,
+    /// log Σ_v π(v)², `[M]`, if it was asked for.
+    pub(crate) log_sum_sq_probs: Option<Tensor<1>>,
 }
 
 /// Log-probabilities of one target for each hidden state `[M, E]` under a head `[V, E]` in f32.
@@ -23,18 +27,21 @@ pub(crate) fn read_targets(
     hidden: Tensor<2>,
     head: Tensor<2>,
     targets: Tensor<1, Int>,
-    jacobian: bool,
+    beside: Beside,
 ) -> TargetsRead {
-    let (values, log_sum_exps, score_grads) = Dispatch::fused_targets(
+    let Beside { jacobian, sum_sq } = beside;
+    let (values, log_sum_exps, score_grads, squares) = Dispatch::fused_targets(
         hidden.into_dispatch(),
         head.into_dispatch(),
         targets.into_dispatch(),
         jacobian,
+        sum_sq,
     );
     TargetsRead {
         values: Tensor::from_dispatch(values),
         log_sum_exps: Tensor::from_dispatch(log_sum_exps),
         jacobian: jacobian.then(|| Tensor::from_dispatch(score_grads)),
+        log_sum_sq_probs: sum_sq.then(|| Tensor::from_dispatch(squares)),
     }
 }
 
@@ -57,13 +64,14 @@ pub(crate) fn head_gradient(
 /// Both on the CPU backend.
 #[backend_extension(Flex)]
 pub(crate) trait FusedReadout: Backend {
-    /// Values, log-sum-exps, and ∂value/∂hidden (empty unless asked for).
+    /// Values, log-sum-exps, ∂value/∂hidden and log Σ_v π(v)² (both empty unless asked for).
     fn fused_targets(
         hidden: FloatTensor<Self>,
         head: FloatTensor<Self>,
         targets: IntTensor<Self>,
         jacobian: bool,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+        sum_sq: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     /// See [`head_gradient`].
     fn fused_head_gradient(
@@ -81,17 +89,20 @@ impl FusedReadout for Flex {
         head: FlexTensor,
         targets: FlexTensor,
         jacobian: bool,
-    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        sum_sq: bool,
+    ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
         let width = hidden.layout().shape()[1];
         let [hidden, head] = [&hidden, &head].map(Floats::of);
         let targets = ints(&targets);
         let m = targets.len();
-        let read = cpu::read_targets(hidden.get(), head.get(), &targets, width, jacobian);
+        let beside = Beside { jacobian, sum_sq };
+        let read = cpu::read_targets(hidden.get(), head.get(), &targets, width, beside);
         let score_grads = if jacobian { [m, width] } else { [0, width] };
         (
             tensor(read.values, [m]),
             tensor(read.log_sum_exps, [m]),
             tensor(read.jacobian, score_grads),
+            tensor(read.log_sum_sq_probs, [if sum_sq { m } else { 0 }]),
         )
     }
 

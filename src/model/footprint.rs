@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::parameters::{ParameterKind, parameters};
 use super::readout::chunk_numbers;
-use super::{Activation, Adapter, Checkpoint, DecoderConfig, Family, Precision};
+use super::{Activation, Adapter, Checkpoint, DecoderConfig, Family, Precision, Reading};
 use crate::batch::{Sequence, bucket};
 use crate::device::is_cpu;
 use crate::kernels::has_attention_kernel;
@@ -46,10 +46,16 @@ impl BatchShape {
     ///
     /// [`Batch::packed`]: crate::batch::Batch::packed
     pub fn of(sequences: &[&Sequence]) -> Self {
+        Self::read(sequences, &Reading::default())
+    }
+
+    /// The same where more than the sum of log-probabilities is read.
+    pub fn read(sequences: &[&Sequence], reading: &Reading) -> Self {
         let prompts: HashSet<&[u32]> = sequences.iter().map(|s| &s.prompt[..]).collect();
         let shared: usize = prompts.into_iter().map(<[u32]>::len).sum();
         let responses: usize = sequences.iter().map(|s| s.response.len()).sum();
-        Self { tokens: bucket(shared + responses), targets: bucket(responses) }
+        let of_prompts = if reading.prompts { shared } else { 0 };
+        Self { tokens: bucket(shared + responses), targets: bucket(responses + of_prompts) }
     }
 }
 

@@ -6,7 +6,8 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use super::numbers::ints;
 use super::readout::{Head, TargetLogProbs};
 use super::{Decoder, DecoderInput};
-use crate::batch::{Batch, Span, bucket};
+use crate::batch::{Batch, Span, Target, bucket};
+use crate::kernels::Beside;
 
 /// Token ids and positions of a batch on a device.
 pub fn input(batch: &Batch, device: &Device) -> DecoderInput {
@@ -31,15 +32,56 @@ pub fn sequence_scores(decoder: &Decoder, batch: &Batch) -> Tensor<1> {
     decoder.scores(rows_at(hidden, &ends(batch)))
 }
 
+/// What is read of the sequences of a batch: the summed log-probability of each response, and what else is
+/// asked for, one number of each sequence behind those of all before.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reading {
+    /// Tokens that count less than others in the sum.
+    pub tails: Option<Tails>,
+    /// Also the summed log-probability of each prompt, its first token left out: nothing predicts it.
+    pub prompts: bool,
+    /// Also Σ_t log π(y_t) − log Σ_v π(v)² of each response, all tokens alike: how far it is what the model
+    /// would have written (WPO, arXiv 2406.11827). No gradient goes through it.
+    pub alignment: bool,
+}
+
+/// The ends of responses, which count less (LD-DPO, arXiv 2409.06411).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tails {
+    /// The first token of each response's end, for each sequence; its length or more for none.
+    pub from: Vec<usize>,
+    /// How much a token of an end counts.
+    pub weight: f32,
+}
+
+impl Reading {
+    /// Numbers that are read of each sequence.
+    pub fn numbers(&self) -> usize {
+        1 + usize::from(self.prompts) + usize::from(self.alignment)
+    }
+
+    fn weight(&self, target: &Target) -> f32 {
+        match &self.tails {
+            Some(tails) if target.index >= tails.from[target.sequence] => tails.weight,
+            _ => 1.0,
+        }
+    }
+}
+
 /// Summed log-probability of each response, `[S]`, in f32.
 pub fn sequence_log_probs(decoder: &Decoder, batch: &Batch) -> Tensor<1> {
+    read_sequences(decoder, batch, &Reading::default())
+}
+
+/// What a reading asks for, `[numbers · S]`, in f32.
+pub fn read_sequences(decoder: &Decoder, batch: &Batch, reading: &Reading) -> Tensor<1> {
     let hidden = decoder.hidden(&input(batch, &decoder.device()), None);
-    ResponseTargets::of(batch).read(decoder, hidden, false).sums
+    ResponseTargets::of(batch, reading).read(decoder, hidden, false).outputs
 }
 
 /// Log-probability of every response token, in the order of [`Batch::targets`].
 pub fn token_log_probs(decoder: &Decoder, batch: &Batch) -> Tensor<1> {
-    let targets = ResponseTargets::of(batch);
+    let targets = ResponseTargets::of(batch, &Reading::default());
     let hidden = decoder.hidden(&input(batch, &decoder.device()), None);
     targets.read(decoder, hidden, false).log_probs.values.narrow(0, 0, targets.count)
 }
@@ -56,42 +98,60 @@ pub(crate) fn rows_at(hidden: Tensor<3>, places: &[u32]) -> Tensor<2> {
     hidden.reshape([r * t, width]).select(0, ints(places, [places.len()], &device))
 }
 
-/// The response tokens of a batch, with copies of the first one up to a bucketed count, so that
-/// shapes repeat.
+/// The response tokens of a batch, and those of prompts where they are read; with copies of the first one
+/// up to a bucketed count, so that shapes repeat.
 pub(crate) struct ResponseTargets {
     /// Places of the hidden states that predict them.
     pub(crate) from: Vec<u32>,
     /// The tokens.
     pub(crate) tokens: Vec<u32>,
-    /// How many are no copies.
+    /// How many are of responses.
     count: usize,
-    /// The sequence of each that is no copy.
-    owners: Vec<usize>,
+    /// Which targets each number sums, and by what: number of the sequence, target, weight; those of
+    /// responses, then those of prompts.
+    sums: [Vec<(usize, usize, f32)>; 2],
+    /// The same of what is read without a gradient.
+    alignment: Option<Vec<(usize, usize, f32)>>,
     sequences: usize,
 }
 
 /// What [`ResponseTargets::read`] found.
 pub(crate) struct ResponseLogProbs {
-    /// Of each sequence, `[S]`.
-    pub(crate) sums: Tensor<1>,
+    /// What the reading asks for, `[numbers · S]`.
+    pub(crate) outputs: Tensor<1>,
     /// Of each target.
     pub(crate) log_probs: TargetLogProbs,
     /// The hidden states that predict them, `[M, E]`.
     pub(crate) hidden: Tensor<2>,
-    /// Which targets each sequence sums, `[S, M]`.
+    /// Which targets each number with a gradient sums, `[S or 2 · S, M]`.
     mask: Tensor<2>,
 }
 
 impl ResponseTargets {
-    pub(crate) fn of(batch: &Batch) -> Self {
-        let targets = batch.targets();
+    pub(crate) fn of(batch: &Batch, reading: &Reading) -> Self {
+        let mut targets = batch.targets();
+        let count = targets.len();
+        let response = |by: &dyn Fn(&Target) -> f32| {
+            targets.iter().enumerate().map(|(i, t)| (t.sequence, i, by(t))).collect::<Vec<_>>()
+        };
+        let own = response(&|target| reading.weight(target));
+        let alignment = reading.alignment.then(|| response(&|_| 1.0));
+        let mut of_prompts = Vec::new();
+        if reading.prompts {
+            for (target, sequences) in batch.prompt_targets() {
+                let place = targets.len();
+                of_prompts.extend(sequences.into_iter().map(|sequence| (sequence, place, 1.0)));
+                targets.push(target);
+            }
+        }
         let m = bucket(targets.len());
         let at = |i: usize| targets.get(i).or(targets.first());
         Self {
             from: (0..m).map(|i| at(i).map_or(0, |t| t.from as u32)).collect(),
             tokens: (0..m).map(|i| at(i).map_or(0, |t| t.token)).collect(),
-            count: targets.len(),
-            owners: targets.iter().map(|t| t.sequence).collect(),
+            count,
+            sums: [own, of_prompts],
+            alignment,
             sequences: batch.sequences,
         }
     }
@@ -104,26 +164,49 @@ impl ResponseTargets {
         jacobian: bool,
     ) -> ResponseLogProbs {
         let hidden = rows_at(hidden, &self.from);
-        let log_probs = Head::of(decoder).log_probs(&hidden, &self.tokens, jacobian);
-        let mask = self.mask(&hidden.device());
-        let sums =
-            (mask.clone() * log_probs.values.clone().unsqueeze::<2>()).sum_dim(1).squeeze_dim(1);
-        ResponseLogProbs { sums, log_probs, hidden, mask }
+        let beside = Beside { jacobian, sum_sq: self.alignment.is_some() };
+        let log_probs = Head::of(decoder).log_probs(&hidden, &self.tokens, beside);
+        let device = hidden.device();
+        let mask = self.mask(&self.sums, &device);
+        let mut outputs = summed(&mask, log_probs.values.clone());
+        if let Some((squares, places)) =
+            log_probs.log_sum_sq_probs.clone().zip(self.alignment.as_ref())
+        {
+            let mask = self.mask(std::slice::from_ref(places), &device);
+            outputs =
+                Tensor::cat(vec![outputs, summed(&mask, log_probs.values.clone() - squares)], 0);
+        }
+        ResponseLogProbs { outputs, log_probs, hidden, mask }
     }
 
-    fn mask(&self, device: &Device) -> Tensor<2> {
+    /// `[S, M]` for each list of places that has any, and for the first.
+    fn mask(&self, places: &[Vec<(usize, usize, f32)>], device: &Device) -> Tensor<2> {
         let m = self.from.len();
-        let mut mask = vec![0.0f32; self.sequences * m];
-        for (i, &sequence) in self.owners.iter().enumerate() {
-            mask[sequence * m + i] = 1.0;
+        let lists = places.iter().enumerate().filter(|(i, places)| *i == 0 || !places.is_empty());
+        let mut mask = Vec::new();
+        for (_, places) in lists {
+            let start = mask.len();
+            mask.resize(start + self.sequences * m, 0.0f32);
+            for &(sequence, target, weight) in places {
+                mask[start + sequence * m + target] = weight;
+            }
         }
-        Tensor::from_data(TensorData::new(mask, [self.sequences, m]), device)
+        let rows = mask.len() / m;
+        Tensor::from_data(TensorData::new(mask, [rows, m]), device)
     }
 }
 
+/// Sums of `[M]` by the rows of a mask `[R, M]`: `[R]`.
+fn summed(mask: &Tensor<2>, values: Tensor<1>) -> Tensor<1> {
+    (mask.clone() * values.unsqueeze::<2>()).sum_dim(1).squeeze_dim(1)
+}
+
 impl ResponseLogProbs {
-    /// What each target's log-probability contributes to Σ cotangent·sum, `[M]`.
+    /// What each target's log-probability contributes to Σ cotangent·output, `[M]`; what is read without
+    /// a gradient contributes nothing.
     pub(crate) fn target_cotangent(&self, cotangent: &Tensor<1>) -> Tensor<1> {
-        (self.mask.clone() * cotangent.clone().unsqueeze_dim::<2>(1)).sum_dim(0).squeeze_dim(0)
+        let [rows, _] = self.mask.dims();
+        let own = cotangent.clone().narrow(0, 0, rows);
+        (self.mask.clone() * own.unsqueeze_dim::<2>(1)).sum_dim(0).squeeze_dim(0)
     }
 }

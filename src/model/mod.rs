@@ -47,7 +47,9 @@ pub use generate::{Generated, Sampling, generate};
 pub use layer::LayerStack;
 pub use layers::{Embedding, Linear, Norm};
 pub use load::{load, load_as};
-pub use log_probs::{input, sequence_log_probs, sequence_scores, token_log_probs};
+pub use log_probs::{
+    Reading, Tails, input, read_sequences, sequence_log_probs, sequence_scores, token_log_probs,
+};
 pub use lora::{Dropout, Lora};
 pub use numbers::floats;
 pub use parameters::{Parameter, ParameterKind, parameters};
@@ -60,7 +62,8 @@ pub use save::save;
 pub use settings::read_config;
 pub use survey::{Survey, survey};
 pub use tensors::{
-    SavedTensor, Storage, collect_tensors, collect_trained, load_named, save_tensors, take_tensors,
+    SavedTensor, Storage, blend, collect_tensors, collect_trained, load_named, save_tensors,
+    take_tensors,
 };
 
 pub(crate) use context::Context;

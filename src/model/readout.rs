@@ -11,7 +11,7 @@ use super::Decoder;
 use super::numbers::ints;
 use super::precision::widen;
 use crate::device::is_cpu;
-use crate::kernels::{head_gradient, read_targets};
+use crate::kernels::{Beside, head_gradient, read_targets};
 
 /// Numbers in a chunk of logits on the CPU: what its caches hold.
 const CPU_CHUNK: usize = 1 << 20;
@@ -34,6 +34,8 @@ pub(crate) struct TargetLogProbs {
     pub(crate) values: Tensor<1>,
     /// ∂value/∂hidden of each target, `[M, E]`; only if asked for.
     pub(crate) jacobian: Option<Tensor<2>>,
+    /// log Σ_v π(v)² where each is predicted, `[M]`; only if asked for.
+    pub(crate) log_sum_sq_probs: Option<Tensor<1>>,
     /// Log-sum-exp of each row, `[M]`.
     log_sum_exp: Tensor<1>,
 }
@@ -96,15 +98,16 @@ impl Head {
         &self,
         hidden: &Tensor<2>,
         targets: &[u32],
-        jacobian: bool,
+        beside: Beside,
     ) -> TargetLogProbs {
         let [m, width] = hidden.dims();
         if self.is_fused() {
             let tokens = ints(targets, [m], &hidden.device());
-            let read = read_targets(hidden.clone(), self.weight.clone(), tokens, jacobian);
+            let read = read_targets(hidden.clone(), self.weight.clone(), tokens, beside);
             return TargetLogProbs {
                 values: read.values,
                 jacobian: read.jacobian,
+                log_sum_sq_probs: read.log_sum_sq_probs,
                 log_sum_exp: read.log_sum_exps,
             };
         }
@@ -114,14 +117,17 @@ impl Head {
             let part =
                 if rows == m { hidden.clone() } else { hidden.clone().narrow(0, start, rows) };
             let tokens = ints(&targets[start..start + rows], [rows], &hidden.device());
-            parts.push(self.rows_log_probs(part.reshape([rows, width]), tokens, jacobian));
+            parts.push(self.rows_log_probs(part.reshape([rows, width]), tokens, beside));
         }
+        let squares: Vec<Tensor<1>> =
+            parts.iter().filter_map(|p| p.log_sum_sq_probs.clone()).collect();
         let values = parts.iter().map(|p| p.values.clone()).collect();
         let log_sum_exp = parts.iter().map(|p| p.log_sum_exp.clone()).collect();
         let jacobians: Vec<Tensor<2>> = parts.into_iter().filter_map(|p| p.jacobian).collect();
         TargetLogProbs {
             values: Tensor::cat(values, 0),
-            jacobian: jacobian.then(|| Tensor::cat(jacobians, 0)),
+            jacobian: beside.jacobian.then(|| Tensor::cat(jacobians, 0)),
+            log_sum_sq_probs: beside.sum_sq.then(|| Tensor::cat(squares, 0)),
             log_sum_exp: Tensor::cat(log_sum_exp, 0),
         }
     }
@@ -130,7 +136,7 @@ impl Head {
         &self,
         hidden: Tensor<2>,
         targets: Tensor<1, Int>,
-        jacobian: bool,
+        beside: Beside,
     ) -> TargetLogProbs {
         let [m, _] = hidden.dims();
         let mut walk: Option<Walk> = None;
@@ -144,13 +150,15 @@ impl Head {
             };
             let exponentials = (logits - highest.clone()).exp();
             let sum = exponentials.clone().sum_dim(1);
-            let mean = jacobian.then(|| exponentials.matmul(columns.transpose()));
+            let square = beside.sum_sq.then(|| exponentials.clone().square().sum_dim(1));
+            let mean = beside.jacobian.then(|| exponentials.matmul(columns.transpose()));
+            let here = Walk { highest, sum, square, mean };
             walk = Some(match walk {
-                None => Walk { highest, sum, mean },
-                Some(earlier) => earlier.and(highest, sum, mean),
+                None => here,
+                Some(earlier) => earlier.and(here),
             });
         }
-        let Some(Walk { highest, sum, mean }) = walk else {
+        let Some(Walk { highest, sum, square, mean }) = walk else {
             unreachable!("a vocabulary holds at least one token");
         };
         let own = self.rows(targets);
@@ -158,6 +166,8 @@ impl Head {
         let log_sum_exp = highest + sum.clone().log();
         TargetLogProbs {
             values: (target - log_sum_exp.clone()).squeeze_dim(1),
+            log_sum_sq_probs: square
+                .map(|square| (square.log() - sum.clone().log().mul_scalar(2.0)).squeeze_dim(1)),
             jacobian: mean.map(|mean| own - mean / sum),
             log_sum_exp: log_sum_exp.squeeze_dim(1),
         }
@@ -216,7 +226,7 @@ impl Decoder {
 }
 
 /// What a head says of targets when its chunks hold `chunk` logits: log-probabilities `[M]`, their
-/// gradients `[M, E]`, and that of Σ cotangent·log p with respect to the head, `[V, E]`.
+/// gradients `[M, E]`, that of Σ cotangent·log p with respect to the head, `[V, E]`, and log Σ_v π(v)², `[M]`.
 #[doc(hidden)]
 pub fn readout_in_chunks(
     decoder: &Decoder,
@@ -224,12 +234,13 @@ pub fn readout_in_chunks(
     targets: &[u32],
     cotangent: &Tensor<1>,
     chunk: usize,
-) -> (Tensor<1>, Tensor<2>, Tensor<2>) {
+) -> (Tensor<1>, Tensor<2>, Tensor<2>, Tensor<1>) {
     let head = Head { chunk, ..Head::of(decoder) };
-    let found = head.log_probs(hidden, targets, true);
+    let found = head.log_probs(hidden, targets, Beside { jacobian: true, sum_sq: true });
     let gradient = head.weight_gradient(hidden, targets, &found, cotangent);
     let jacobian = found.jacobian.unwrap_or_else(|| hidden.zeros_like());
-    (found.values, jacobian, gradient)
+    let squares = found.log_sum_sq_probs.unwrap_or_else(|| found.values.zeros_like());
+    (found.values, jacobian, gradient, squares)
 }
 
 /// What a walk over the vocabulary has seen: numerators relative to the highest logit so far.
@@ -238,18 +249,22 @@ struct Walk {
     highest: Tensor<2>,
     /// Σ exp(logit − highest), `[M, 1]`.
     sum: Tensor<2>,
+    /// Σ exp(logit − highest)², `[M, 1]`.
+    square: Option<Tensor<2>>,
     /// Σ exp(logit − highest)·W, `[M, E]`.
     mean: Option<Tensor<2>>,
 }
 
 impl Walk {
-    /// Join a chunk, which is relative to `highest` already.
-    fn and(self, highest: Tensor<2>, sum: Tensor<2>, mean: Option<Tensor<2>>) -> Self {
-        let rescale = (self.highest - highest.clone()).exp();
+    /// Join a chunk, which is relative to its own highest logit, that of all so far.
+    fn and(self, here: Self) -> Self {
+        let rescale = (self.highest - here.highest.clone()).exp();
+        let squares = self.square.zip(here.square);
         Self {
-            sum: self.sum * rescale.clone() + sum,
-            mean: self.mean.zip(mean).map(|(old, new)| old * rescale + new),
-            highest,
+            sum: self.sum * rescale.clone() + here.sum,
+            square: squares.map(|(old, new)| old * rescale.clone().square() + new),
+            mean: self.mean.zip(here.mean).map(|(old, new)| old * rescale + new),
+            highest: here.highest,
         }
     }
 }

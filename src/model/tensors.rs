@@ -186,6 +186,40 @@ pub fn take_tensors<M: Module>(module: M, tensors: BTreeMap<String, SavedTensor>
     module.map(&mut Take { path: Vec::new(), tensors })
 }
 
+/// The trained parameters of a module led towards those of another: a share of the other's, the rest its own.
+pub fn blend<M: Module>(module: M, other: &M, share: f64) -> M {
+    let others = trained_handles(other);
+    module.map(&mut Blend { path: Vec::new(), others, share })
+}
+
+struct Blend {
+    path: Vec<String>,
+    others: BTreeMap<String, Handle>,
+    share: f64,
+}
+
+impl ModuleMapper for Blend {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(other) = self.others.remove(&self.path.join(".")) else { return param };
+        let share = self.share;
+        param.map(|old| {
+            let other: Tensor<D> = match other.value {
+                HandleValue::Vector(vector) => vector.reshape(old.dims()),
+                HandleValue::Matrix(matrix) => matrix.reshape(old.dims()),
+            };
+            old.mul_scalar(1.0 - share) + other.mul_scalar(share)
+        })
+    }
+}
+
 struct Take {
     path: Vec<String>,
     tensors: BTreeMap<String, SavedTensor>,

@@ -12,5 +12,8 @@ pub use bradley_terry::bradley_terry;
 pub use calibration::{BINS, Bin, Calibration, SelectivePoint, calibration, selective_curve};
 pub use confidence::{Weighting, confidence, effective_sample_size};
 pub use divergence::Divergence;
-pub use objectives::{Needs, OBJECTIVES, Objective, PairLogProbs, Preference, ResponseLogProb};
+pub use objectives::{
+    Admits, MismatchedLogProbs, Mixture, Needs, OBJECTIVES, Objective, PairLogProbs, Preference,
+    PromptLogProbs, Recent, ResponseLogProb, joint_reference,
+};
 pub use weightings::{SCHEMES, Scheme};

@@ -5,31 +5,40 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use super::checkpoint_folder::{MOMENTS, WEIGHTS, remove};
+use super::checkpoint_folder::{MOMENTS, TASK, WEIGHTS, remove};
 use super::error::RunError;
 use super::folder::Keeper;
 use super::state::{CHECKPOINTS, CheckpointState, State};
 use crate::files::{Checksums, checksums};
-use crate::model::{Decoder, Handle, ModelError, SavedTensor, save_handles, trained_handles};
-use crate::train::AdamW;
+use crate::model::{
+    Decoder, Handle, ModelError, SavedTensor, Storage, save_handles, save_tensors, trained_handles,
+};
+use crate::train::{AdamW, Task};
 
 /// Trained weights and moments after a step. Nothing is copied to take it: a tensor that is held
 /// here is left as it is, and the next step writes another one.
 pub(super) struct Snapshot {
     weights: BTreeMap<String, Handle>,
     moments: BTreeMap<String, Handle>,
+    /// What the task remembers.
+    task: BTreeMap<String, SavedTensor>,
 }
 
 impl Snapshot {
-    pub(super) fn take(model: &Decoder, optimiser: &AdamW) -> Self {
-        Self { weights: trained_handles(model), moments: optimiser.handles() }
+    pub(super) fn take(model: &Decoder, optimiser: &AdamW, task: &dyn Task) -> Self {
+        let (weights, moments) = (trained_handles(model), optimiser.handles());
+        Self { weights, moments, task: task.state() }
     }
 
     /// Fill a folder; each file's tensors are let go when it is written.
     fn write(self, folder: &Path) -> Result<(), ModelError> {
         save_handles(&folder.join(WEIGHTS), &self.weights)?;
         drop(self.weights);
-        save_handles(&folder.join(MOMENTS), &self.moments)
+        save_handles(&folder.join(MOMENTS), &self.moments)?;
+        if self.task.is_empty() {
+            return Ok(());
+        }
+        save_tensors(&folder.join(TASK), &self.task, Storage::F32)
     }
 }
 
@@ -77,7 +86,8 @@ impl Checkpointing {
         }
         written.map_err(wrap)?;
         let mut files = Checksums::new();
-        for name in [WEIGHTS, MOMENTS] {
+        let present = |name: &&str| folder.join(name).exists();
+        for name in [WEIGHTS, MOMENTS, TASK].into_iter().filter(present) {
             files.extend(checksums(&folder, name).map_err(wrap)?);
         }
         checkpoint.files = files;

@@ -10,6 +10,10 @@ pub(super) const WEIGHTS: &str = "model.safetensors";
 /// File of the optimiser's moments in a checkpoint's folder.
 pub(super) const MOMENTS: &str = "optimizer.safetensors";
 
+/// File of what the task remembers of earlier steps, in the folder of a checkpoint; there only where it
+/// remembers anything.
+pub(super) const TASK: &str = "task.safetensors";
+
 /// The folder of a checkpoint among the others.
 pub(super) fn name(stage: Stage, step: u64) -> String {
     format!("{}-{step}", stage.name())
@@ -33,7 +37,7 @@ pub(super) fn remove(all: &Path, name: &str) {
     if !std::fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir()) {
         return;
     }
-    for file in [WEIGHTS, MOMENTS] {
+    for file in [WEIGHTS, MOMENTS, TASK] {
         let file = folder.join(file);
         for path in [temporary(&file), file] {
             let _ = std::fs::remove_file(path);

@@ -14,7 +14,7 @@ impl Report {
                 self.name.clone_from(&recipe.name);
                 self.device.clone_from(device);
                 recipe.annotator.kind.name().clone_into(&mut self.annotator.kind);
-                recipe.policy.objective.name().clone_into(&mut self.policy.objective);
+                self.policy.objective = recipe.policy.objective.name();
             }
             Event::Data { summary } => self.data.summary = summary.clone(),
             Event::Lengths { model, lengths } => {

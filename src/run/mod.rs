@@ -20,6 +20,7 @@ mod models;
 mod planning;
 mod recipe;
 mod recipe_file;
+mod recipe_objective;
 mod report;
 mod resume;
 mod session;

@@ -104,7 +104,8 @@ pub(super) fn pin_models(
     let needs_annotator = recipe.annotator.kind.reads().model();
     let annotator = needs_annotator.then_some(&mut recipe.annotator.model);
     let gold = Some(&mut recipe.evaluate.gold).filter(|gold| !gold.is_empty());
-    for field in annotator.into_iter().chain([&mut recipe.policy.model]).chain(gold) {
+    let policy = [&mut recipe.policy.model].into_iter().chain(&mut recipe.policy.references);
+    for field in annotator.into_iter().chain(policy).chain(gold) {
         let model = field.clone();
         *field = fetch_model(&model, download, &mut |progress| {
             listener(Event::Fetching {

@@ -8,7 +8,7 @@ use crate::annotate::{Annotating, Annotator};
 use crate::data::{ColumnMap, Limits as ReadLimits, Media, Pairing, ReadSettings};
 use crate::device::{Candidate, Memory};
 use crate::model::{LoraSettings, Precision};
-use crate::preference::{Divergence, Objective, Preference, Weighting};
+use crate::preference::{Divergence, Mixture, Objective, Preference, Weighting};
 use crate::registry::{self, Choice, Constants};
 use crate::settings::{Field, Holds, Limits, Settings, Words, settings};
 use crate::text::{ChatStyle, ControlWords};
@@ -180,10 +180,18 @@ settings! {
         },
         /// How weights that are not trained are stored: f32, f16, bf16, int8 or int4; all but f32 need an adapter (lora.rank above 0).
         pub precision: Precision = Precision::F32 => { title: "Other weights", words: PRECISIONS },
-        /// The preference loss.
-        pub objective: Choice<dyn Objective> = Choice::default() => {
+        /// The preference loss, or a list of several whose losses are added.
+        pub objective: Mixture = Mixture::default() => {
             aliases: &["loss_type"],
             words: Words::Listed(registry::words::<dyn Objective>),
+            holds: Holds::Several,
+        },
+        /// What each of several losses is multiplied by, in their order; empty for 1 each.
+        pub loss_weights: Vec<f64> = Vec::new() => {
+            title: "Weights of the losses",
+            holds: Holds::Numbers,
+            zero: "1 each",
+            advanced: true,
         },
         /// Strength of the pull towards the reference.
         pub beta: f64 = 0.5 => { title: "β", limits: Limits::POSITIVE },
@@ -202,6 +210,41 @@ settings! {
         pub f_alpha_divergence_coef: f64 = 0.5 => {
             title: "α of the α-divergence",
             limits: Limits::NOT_NEGATIVE,
+            advanced: true,
+        },
+        /// ODPO (arXiv 2402.10571), for objectives that are a function of the logit: a pair has to be told apart by α times its margin d, so that what the annotator is surer of has to be learned more firmly. 0: by nothing.
+        pub odpo_alpha: f64 = 0.0 => {
+            title: "Margin as an offset α",
+            zero: "none",
+            limits: Limits::NOT_NEGATIVE,
+            advanced: true,
+        },
+        /// LD-DPO (arXiv 2409.06411): how much the tokens count by which one response of a pair is longer than the other; 1 counts all alike. Rewards are told of what counts.
+        pub ld_alpha: f64 = 1.0 => {
+            title: "Tokens beyond the shorter α",
+            limits: Limits::SHARE,
+            advanced: true,
+        },
+        /// WPO (arXiv 2406.11827): weigh each pair also by how likely the policy itself would write its responses, so that training is nearer to its own texts.
+        pub use_weighting: bool = false => { title: "Weigh by the policy (WPO)", advanced: true },
+        /// TR-DPO (arXiv 2404.09656): lead the reference towards the policy every so many steps, by ref_model_mixup_alpha; 0 leaves it where it is. Not with an adapter, whose factors cannot be mixed.
+        pub ref_model_sync_steps: usize = 0 => {
+            title: "Move the reference every",
+            unit: "steps",
+            zero: "never",
+            advanced: true,
+        },
+        /// The policy's share in a reference that moves: π_ref ← απ + (1 − α)π_ref.
+        pub ref_model_mixup_alpha: f64 = 0.6 => {
+            title: "Its share of the policy α",
+            limits: Limits::SHARE,
+            advanced: true,
+        },
+        /// More references (MRPO, arXiv 2405.16388): folders or hub names of models with the policy's tokenizer; 1/π_ref(y) = Σ_k a_k/π_k(y), the policy's start being one of them.
+        pub references: Vec<String> = Vec::new() => {
+            title: "More references",
+            holds: Holds::Models,
+            zero: "none",
             advanced: true,
         },
         /// pairs: divide the weighted losses by the number of pairs (the paper's form). weights: by the sum of weights.
@@ -236,10 +279,14 @@ impl PolicySettings {
     /// The objective with its settings.
     pub fn preference(&self) -> Preference {
         Preference {
-            objective: self.objective,
+            objective: self.objective.clone(),
+            loss_weights: self.loss_weights.clone(),
             beta: self.beta,
             divergence: self.f_divergence_type,
             divergence_alpha: self.f_alpha_divergence_coef,
+            offset: self.odpo_alpha,
+            use_weighting: self.use_weighting,
+            ld_alpha: (self.ld_alpha < 1.0).then_some(self.ld_alpha),
             constants: self.constants.clone(),
         }
     }

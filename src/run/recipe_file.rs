@@ -13,8 +13,7 @@ use crate::annotate::without_model;
 use crate::hub::HubName;
 use crate::legible::quoted;
 use crate::model::{LoraSettings, Precision, base_of};
-use crate::preference::{Divergence, Objective};
-use crate::registry::Choice;
+use crate::settings::Holds;
 
 /// Why a recipe cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -181,18 +180,7 @@ impl Recipe {
                 ),
             ));
         }
-        if p.f_divergence_type != Divergence::ReverseKl && !p.objective.admits_divergence() {
-            let admit = Choice::<dyn Objective>::all().filter(|o| o.admits_divergence());
-            return Err(invalid(
-                "policy.f_divergence_type",
-                format!(
-                    "policy.f_divergence_type = {} has no meaning for the objective {}, which is not built on the difference of two log-ratios; set it to \"reverse_kl\", or take one of {}",
-                    serde_json::to_string(&p.f_divergence_type).unwrap_or_default(),
-                    p.objective.name(),
-                    admit.map(|o| o.name()).collect::<Vec<_>>().join(", ")
-                ),
-            ));
-        }
+        super::recipe_objective::check(self).map_err(|(key, found)| invalid(&key, found))?;
         let columns = d.columns.check();
         columns.map_err(|e| invalid("data.columns", format!("data.columns: {e}")))?;
         for (section, lora, precision) in [
@@ -263,7 +251,7 @@ impl Recipe {
         d.files.iter_mut().chain(&mut d.unlabelled).chain(&mut d.held_out_files).for_each(resolve);
         resolve(&mut d.chat_template);
         let models = [&mut self.annotator.model, &mut self.policy.model, &mut self.evaluate.gold];
-        for model in models {
+        for model in models.into_iter().chain(&mut self.policy.references) {
             // A name on the hub stays one, unless a folder of that name stands here.
             if folder.join(&*model).exists() || HubName::parse(model).is_none() {
                 resolve(model);
@@ -352,6 +340,7 @@ fn fit(default: &Value, value: Value, key: &str, place: &str) -> Result<Value, R
             Err(wrong(place, key, &n.to_string(), "0 or more"))
         }
         (Value::Array(_), Value::String(one)) => Ok(Value::Array(vec![Value::String(one)])),
+        (Value::String(_), Value::Array(list)) if may_be_several(key) => Ok(Value::Array(list)),
         (default, value) if default.same_type(&value) => Ok(value),
         (default, value) => Err(wrong(
             place,
@@ -360,6 +349,12 @@ fn fit(default: &Value, value: Value, key: &str, place: &str) -> Result<Value, R
             words(default),
         )),
     }
+}
+
+/// Whether a setting takes a word or a list of them.
+fn may_be_several(key: &str) -> bool {
+    let mut settings = Recipe::documentation().iter();
+    settings.any(|setting| setting.field.holds == Holds::Several && setting.key() == key)
 }
 
 fn wrong(place: &str, key: &str, found: &str, expected: &str) -> RecipeError {

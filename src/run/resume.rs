@@ -25,6 +25,7 @@ const MAY_CHANGE: &[&str] = &[
     "data.chat_template",
     "annotator.model",
     "policy.model",
+    "policy.references",
     "evaluate.gold",
 ];
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Event;
 use super::checkpoint::{self, Checkpointing, Snapshot, Writing, Written};
-use super::checkpoint_folder::{self, MOMENTS, WEIGHTS};
+use super::checkpoint_folder::{self, MOMENTS, TASK, WEIGHTS};
 use super::error::RunError;
 use super::session::Session;
 use super::stage::{AboutStage, Stage};
@@ -32,7 +32,7 @@ impl Session<'_> {
         let mut start = Start::fresh(model, optimiser, plan);
         start.skipped = self.state.now.report.skipped_steps.get(&stage).copied().unwrap_or(0);
         if let Some(checkpoint) = self.state.checkpoints(stage).last().cloned() {
-            self.restore(&mut start, &checkpoint)?;
+            self.restore(&mut start, task, &checkpoint)?;
         }
         let mut callback = StageCallback {
             stage,
@@ -65,7 +65,12 @@ impl Session<'_> {
     }
 
     /// Start from a checkpoint.
-    fn restore(&self, start: &mut Start, checkpoint: &CheckpointState) -> Result<(), RunError> {
+    fn restore(
+        &self,
+        start: &mut Start,
+        task: &mut dyn Task,
+        checkpoint: &CheckpointState,
+    ) -> Result<(), RunError> {
         let folder = self.folder.path().join(CHECKPOINTS).join(&checkpoint.folder);
         let (weights, moments) =
             (load_named(&folder.join(WEIGHTS))?, load_named(&folder.join(MOMENTS))?);
@@ -80,6 +85,10 @@ impl Session<'_> {
         start.optimiser.restore(moments, checkpoint.step, &self.device);
         start.step = checkpoint.step;
         start.tokens = checkpoint.tokens;
+        let remembered = folder.join(TASK);
+        if remembered.exists() {
+            task.restore(load_named(&remembered)?);
+        }
         Ok(())
     }
 
@@ -159,6 +168,7 @@ impl StageCallback<'_, '_> {
         step: u64,
         model: &Decoder,
         optimiser: &AdamW,
+        task: &dyn Task,
     ) -> Result<(), RunError> {
         self.finish_checkpoint()?;
         let session = &mut *self.session;
@@ -169,7 +179,7 @@ impl StageCallback<'_, '_> {
         session.emit(Event::Checkpoint { stage: self.stage, step })?;
         let moment = session.moment();
         let job = Checkpointing {
-            snapshot: Snapshot::take(model, optimiser),
+            snapshot: Snapshot::take(model, optimiser, task),
             checkpoint: CheckpointState {
                 step,
                 tokens: self.tokens,
@@ -267,12 +277,13 @@ impl TrainerCallback for StageCallback<'_, '_> {
         step: u64,
         model: &Decoder,
         optimiser: &AdamW,
+        task: &dyn Task,
     ) -> Result<(), TrainError> {
         // Events that could not be written are missing in what a resume would go on from.
         if let Some(error) = &self.error {
             return Err(TrainError::Checkpoint(error.to_string()));
         }
-        self.write_checkpoint(step, model, optimiser).map_err(|error| {
+        self.write_checkpoint(step, model, optimiser, task).map_err(|error| {
             let words = error.to_string();
             self.keep(Err(error));
             TrainError::Checkpoint(words)

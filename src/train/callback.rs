@@ -1,6 +1,6 @@
 //! Who watches a training, and how it can end.
 
-use super::{AdamW, Metrics};
+use super::{AdamW, Metrics, Task};
 use crate::model::{Decoder, ModelError};
 
 /// Why training ended early.
@@ -70,6 +70,7 @@ pub trait TrainerCallback {
         step: u64,
         model: &Decoder,
         optimiser: &AdamW,
+        task: &dyn Task,
     ) -> Result<(), TrainError>;
 
     /// Something worth knowing.

@@ -22,7 +22,9 @@ pub use metrics::{Finish, Metrics, PendingMetrics};
 pub use optimiser::AdamW;
 pub use pass::{OutputKind, Pass, PassSettings};
 pub use plan::ExecutionPlan;
-pub use preference::{PairSampling, PolicyPair, PreferenceTask, Threshold, WeightedMean};
+pub use preference::{
+    MovingReference, PairSampling, PolicyPair, PreferenceTask, Threshold, WeightedMean,
+};
 pub use sampler::Sampler;
 pub use settings::{GradientCheckpointing, Schedule, Training};
 pub use sft::SftTask;

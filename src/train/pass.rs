@@ -12,8 +12,8 @@ use burn::tensor::Tensor;
 use super::Gradients;
 use crate::batch::Batch;
 use crate::model::{
-    Context, Decoder, DecoderInput, Dropout, Head, ResponseLogProbs, ResponseTargets, ends, input,
-    ints, rows_at,
+    Context, Decoder, DecoderInput, Dropout, Head, Reading, ResponseLogProbs, ResponseTargets,
+    ends, input, ints, rows_at,
 };
 
 /// What a task reads from a decoder: one number for each sequence of a batch.
@@ -73,6 +73,17 @@ impl<'a> Pass<'a> {
         readout: OutputKind,
         settings: PassSettings,
     ) -> Self {
+        Self::forward_reading(model, batch, readout, &Reading::default(), settings)
+    }
+
+    /// The same with more that is read of log-probabilities.
+    pub fn forward_reading(
+        model: &'a Decoder,
+        batch: &Batch,
+        readout: OutputKind,
+        reading: &Reading,
+        settings: PassSettings,
+    ) -> Self {
         let active = model.clone().train();
         let input = input(batch, &model.device());
         let context = model.context(&input, Some(Dropout::new(settings.seed)));
@@ -95,7 +106,7 @@ impl<'a> Pass<'a> {
         let shape = hidden.dims();
         let outputs = match readout {
             OutputKind::LogProbs => {
-                let targets = ResponseTargets::of(batch);
+                let targets = ResponseTargets::of(batch, reading);
                 let read = targets.read(model, hidden, true);
                 Outputs::LogProbs(Box::new((targets, read)))
             }
@@ -109,10 +120,10 @@ impl<'a> Pass<'a> {
         Self { model, active, input, context, kept, outputs, shape }
     }
 
-    /// One number for each sequence, `[S]`, without autodiff.
+    /// One number for each sequence, `[S]`, or as many as the reading asks for; without autodiff.
     pub fn outputs(&self) -> Tensor<1> {
         match &self.outputs {
-            Outputs::LogProbs(found) => found.1.sums.clone(),
+            Outputs::LogProbs(found) => found.1.outputs.clone(),
             Outputs::Scores { values, .. } => (**values).clone(),
         }
     }

@@ -47,18 +47,23 @@ impl ExecutionPlan {
     ) -> MemoryEstimate {
         let kind = if self.recompute { PassKind::Recompute } else { PassKind::Keep };
         let scores = task.output_kind().is_scores();
+        let moves = task.moves_reference();
         let mut order = order.clone();
         let mut highest = 0;
         for step in 0..order.total {
             let items = task.items(&mut order, step);
             for (i, part) in self.parts(&items, training.batch_size).enumerate() {
-                let batch = BatchShape::of(&task.sequences(part));
+                let batch = BatchShape::read(&task.sequences(part), &task.reading(part));
                 // Later parts add to gradients that are there already.
                 let waiting = if i > 0 { footprint.gradients() } else { 0 };
-                highest = highest.max(waiting + footprint.pass(&batch, scores, kind));
+                let beside =
+                    if moves { footprint.pass(&batch, scores, PassKind::Infer) } else { 0 };
+                highest = highest.max(waiting + beside + footprint.pass(&batch, scores, kind));
             }
         }
-        let (weights, gradients) = (footprint.weights(), footprint.gradients());
+        let gradients = footprint.gradients();
+        let copy = if moves { gradients } else { 0 };
+        let weights = footprint.weights() + copy;
         let held = highest.max(gradients + footprint.update());
         MemoryEstimate {
             weights,

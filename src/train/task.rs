@@ -1,9 +1,12 @@
 //! What is trained.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::Tensor;
 
 use super::{OutputKind, PendingMetrics, Sampler};
 use crate::batch::Sequence;
+use crate::model::{Decoder, ModelError, Reading, SavedTensor};
 
 /// What is trained: items with a loss.
 pub trait Task {
@@ -47,12 +50,41 @@ pub trait Task {
 
     /// The share of a part of the step's items in the step's loss, `[1]`, from what was read of
     /// its batch, `[S]`; shares add up. `S` is a multiple of the number of items: what was read of
-    /// the first sequence of each, then of the second of each.
+    /// the first sequence of each, then of the second of each, and so on for each number of a
+    /// [`Reading`].
     fn loss(&mut self, items: &[usize], outputs: Tensor<1>) -> Tensor<1>;
 
     /// The step's numbers beside those that the loop adds.
     fn metrics(&mut self) -> PendingMetrics;
 
-    /// Take note of what a person has moved since the last step.
-    fn before_step(&mut self) {}
+    /// What is read of the items' sequences, beside the sum of log-probabilities.
+    fn reading(&self, _items: &[usize]) -> Reading {
+        Reading::default()
+    }
+
+    /// Whether it holds a reference that moves, a copy of what is trained.
+    fn moves_reference(&self) -> bool {
+        false
+    }
+
+    /// Take note of what a person has moved since the last step, and that this one of all begins, counted from
+    /// 0.
+    fn before_step(&mut self, _step: u64, _total: u64) {}
+
+    /// Take note of the model after so many steps.
+    ///
+    /// # Errors
+    ///
+    /// The device fails.
+    fn after_step(&mut self, _step: u64, _model: &Decoder) -> Result<(), ModelError> {
+        Ok(())
+    }
+
+    /// What it remembers of earlier steps, for a checkpoint.
+    fn state(&self) -> BTreeMap<String, SavedTensor> {
+        BTreeMap::new()
+    }
+
+    /// Remember what a checkpoint has kept.
+    fn restore(&mut self, _state: BTreeMap<String, SavedTensor>) {}
 }

@@ -65,16 +65,17 @@ pub fn train(
     for step in first..order.total {
         if callback.before_step() == Flow::Stop {
             queue.rest(callback)?;
-            callback.checkpoint(step, &model, &optimiser)?;
+            callback.checkpoint(step, &model, &optimiser, task)?;
             return Ok(Ended::Stopped);
         }
-        task.before_step();
+        task.before_step(step, order.total);
         let begun = Instant::now();
         let items = task.items(&mut order, step);
         let rate = training.learning_rate * training.schedule.factor(step, warmup, order.total);
         let gradients = backward(&model, task, &items, training, &plan.at(step));
         let (next, mut unread) = update(model, gradients, &mut optimiser, task, rate, training)?;
         model = next;
+        task.after_step(step + 1, &model)?;
         let computed = task.computed(&items);
         let computed = task.sequences(&computed).iter().map(|s| s.len()).sum::<usize>();
         tokens += computed as u64;
@@ -87,13 +88,13 @@ pub fn train(
         if let Some(found) = queue.diverged() {
             let sound = first_not_finite(&model).is_none();
             if sound {
-                callback.checkpoint(step + 1, &model, &optimiser)?;
+                callback.checkpoint(step + 1, &model, &optimiser, task)?;
             }
             return Err(TrainError::Diverged { found, sound });
         }
         if callback.wants_checkpoint(step + 1, order.total) {
             queue.rest(callback)?;
-            callback.checkpoint(step + 1, &model, &optimiser)?;
+            callback.checkpoint(step + 1, &model, &optimiser, task)?;
         }
     }
     Ok(Ended::Done(Box::new(model)))
@@ -150,7 +151,7 @@ fn forward<'a>(
     let batch = Batch::packed(&task.sequences(part), task.pad());
     let seed = plan.seed.wrapping_mul(31).wrapping_add(i as u64);
     let settings = PassSettings { recompute: plan.recompute, seed };
-    Pass::forward(model, &batch, task.output_kind(), settings)
+    Pass::forward_reading(model, &batch, task.output_kind(), &task.reading(part), settings)
 }
 
 /// The loss of items, and its derivative by what was read of them.

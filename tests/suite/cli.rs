@@ -323,7 +323,7 @@ fn settings_are_read_by_the_names_that_they_have_elsewhere() {
     )
     .unwrap();
     let p = &recipe.policy;
-    assert_eq!((p.objective.name(), p.constants.get("label_noise")), ("rdpo", 0.2));
+    assert_eq!((p.objective.name().as_str(), p.constants.get("label_noise")), ("rdpo", 0.2));
     assert_eq!((p.training.accumulate, p.training.epochs), (3, 2.0));
     assert_eq!((p.lora.rank, p.lora.alpha), (4, 8.0));
     let written = recipe.to_toml();

@@ -3,11 +3,12 @@
 use burn::tensor::{Device, Tensor};
 use confide::batch::{Ranked, Sequence};
 use confide::model::{Decoder, ModelFiles, load};
-use confide::preference::{Preference, Weighting};
+use confide::preference::{Objective, Preference, Weighting};
+use confide::registry::Choice;
 use confide::train::{
-    AdamW, Ended, ExecutionPlan, Flow, Metrics, OutputKind, PairSampling, PendingMetrics,
-    PolicyPair, PreferenceTask, Sampler, Schedule, Start, Task, TrainError, TrainerCallback,
-    Training, WeightedMean, train,
+    AdamW, Ended, ExecutionPlan, Flow, Metrics, MovingReference, OutputKind, PairSampling,
+    PendingMetrics, PolicyPair, PreferenceTask, Sampler, Schedule, Start, Task, TrainError,
+    TrainerCallback, Training, WeightedMean, train,
 };
 use proptest::prelude::*;
 
@@ -97,6 +98,7 @@ fn pairs(margins: &[f64]) -> Vec<PolicyPair> {
             sides: Ranked { chosen: side(20 + i as u32), rejected: side(9) },
             reference: Ranked { chosen: -20.0, rejected: -21.0 },
             margin,
+            mismatched: Some((side(31), -19.0)),
         }
     };
     margins.iter().enumerate().map(|(i, margin)| pair(i, *margin)).collect()
@@ -125,7 +127,13 @@ impl TrainerCallback for Watch {
     fn wants_checkpoint(&mut self, _: u64, _: u64) -> bool {
         false
     }
-    fn checkpoint(&mut self, _: u64, _: &Decoder, _: &AdamW) -> Result<(), TrainError> {
+    fn checkpoint(
+        &mut self,
+        _: u64,
+        _: &Decoder,
+        _: &AdamW,
+        _: &dyn Task,
+    ) -> Result<(), TrainError> {
         Ok(())
     }
     fn warn(&mut self, message: String) {
@@ -270,5 +278,58 @@ fn a_loss_over_a_whole_step_is_the_same_in_parts() {
     assert!(whole[0] > 0.0 && whole[0] != whole[1], "{whole:?}");
     for (micro_batch, recompute) in [(3, false), (1, true), (4, true)] {
         assert_close(&steps(micro_batch, recompute), &whole, 1e-5, &format!("{micro_batch}"));
+    }
+}
+
+/// The same of every objective, and of what changes one.
+#[test]
+fn every_objective_is_the_same_in_parts() {
+    let all = pairs(&[3.0, 0.3, 0.9, 2.0, 0.05, 1.0, 0.4]);
+    let steps = |preference: &Preference, moves: bool, micro_batch: usize| {
+        let training = Training { steps: 4, ..training(7) };
+        let order = Sampler::new(all.len(), &training, false, 0, 0);
+        let mean = WeightedMean::Pairs;
+        let mut task = PreferenceTask::new(
+            all.clone(),
+            0,
+            preference.clone(),
+            mean,
+            Some(Weighting::default()),
+        );
+        if moves {
+            task = task.with_moving_reference(MovingReference::new(&model(), 2, 0.6));
+        }
+        let plan = ExecutionPlan { micro_batch, ..ExecutionPlan::default() };
+        let mut watch = Watch::default();
+        let start = Start::fresh(model(), AdamW::new(0.0), plan);
+        train(start, &mut task, order, &training, &mut watch).unwrap();
+        let number = |name: &str| watch.steps.iter().map(|s| s.get(name).unwrap()).collect();
+        let (losses, norms): (Vec<f64>, Vec<f64>) = (number("loss"), number("grad_norm"));
+        [losses, norms].concat()
+    };
+    let named = |name: &str| Preference::named(name, 0.5).unwrap();
+    let mut cases: Vec<(String, Preference, bool)> = Choice::<dyn Objective>::all()
+        .map(|objective| (objective.name().to_owned(), named(objective.name()), false))
+        .collect();
+    let tails = Preference { ld_alpha: Some(0.3), ..named("ipo") };
+    let own = Preference { use_weighting: true, offset: 0.2, ..named("dpo") };
+    let both = Preference {
+        objective: serde_json::from_str("[\"orpo\", \"aot\"]").unwrap(),
+        ..named("dpo")
+    };
+    let all_at_once = Preference { use_weighting: true, ld_alpha: Some(0.5), ..named("hinge") };
+    for (name, preference, moves) in [
+        ("tails", tails, false),
+        ("the policy's own weights", own, false),
+        ("orpo + aot", both, false),
+        ("a reference that moves", all_at_once, true),
+    ] {
+        cases.push((name.to_owned(), preference, moves));
+    }
+    for (name, preference, moves) in cases {
+        let whole = steps(&preference, moves, 0);
+        assert!(whole.iter().all(|number| number.is_finite()), "{name}: {whole:?}");
+        let scale = whole.iter().fold(1.0f64, |most, number| most.max(number.abs()));
+        assert_close(&steps(&preference, moves, 3), &whole, 1e-5 * scale, &name);
     }
 }

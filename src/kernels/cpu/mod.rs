@@ -18,6 +18,6 @@ pub(super) use adamw::adamw;
 pub(super) use attention::{attend, attend_backward};
 pub(super) use dropout::{dropped_input_slope, dropped_product, dropped_weight_slope};
 pub(super) use norm::{normalise, normalise_backward};
-pub(super) use readout::{head_gradient, read_targets};
+pub(crate) use readout::{Beside, head_gradient, read_targets};
 pub(super) use rotary::rotate;
 pub(super) use tensor::{Floats, ints, owned, tensor};

@@ -11,6 +11,15 @@ use super::simd::{exp, highest, sum, sum2};
 const POSITIONS: usize = 512;
 const TOKENS: usize = 1024;
 
+/// What is read of targets beside their log-probabilities.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beside {
+    /// Their gradients by the hidden states.
+    pub(crate) jacobian: bool,
+    /// How far the model has decided: the sum of squared probabilities.
+    pub(crate) sum_sq: bool,
+}
+
 /// Log-probabilities of one target for each position.
 pub(crate) struct Read {
     /// `[M]`.
@@ -19,6 +28,8 @@ pub(crate) struct Read {
     pub(crate) log_sum_exps: Vec<f32>,
     /// ∂value/∂hidden, `[M, E]`; empty unless asked for.
     pub(crate) jacobian: Vec<f32>,
+    /// log Σ_v π(v)², `[M]`; empty unless asked for.
+    pub(crate) log_sum_sq_probs: Vec<f32>,
 }
 
 /// Logits → exponentials relative to the highest so far; returns that, and what earlier sums are
@@ -47,6 +58,11 @@ fn scale(row: &mut [f32], factor: f32) {
 }
 
 #[multiversion(targets = "simd")]
+fn sum_of_squares(row: &[f32]) -> f32 {
+    sum(row, |x| x * x)
+}
+
+#[multiversion(targets = "simd")]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum2(a, b, |x, y| x * y)
 }
@@ -65,13 +81,14 @@ pub(crate) fn read_targets(
     head: &[f32],
     targets: &[usize],
     width: usize,
-    jacobian: bool,
+    beside: Beside,
 ) -> Read {
     let m = targets.len();
     let mut read = Read {
         values: vec![0.0; m],
         log_sum_exps: vec![0.0; m],
-        jacobian: vec![0.0; if jacobian { m * width } else { 0 }],
+        jacobian: vec![0.0; if beside.jacobian { m * width } else { 0 }],
+        log_sum_sq_probs: vec![0.0; if beside.sum_sq { m } else { 0 }],
     };
     for start in (0..m).step_by(POSITIONS) {
         let range = start..m.min(start + POSITIONS);
@@ -79,8 +96,9 @@ pub(crate) fn read_targets(
         let score_grads = read.jacobian.get_mut(of_rows.clone()).unwrap_or(&mut []);
         let values = &mut read.values[range.clone()];
         let log_sum_exps = &mut read.log_sum_exps[range.clone()];
+        let squares = read.log_sum_sq_probs.get_mut(range.clone()).unwrap_or(&mut []);
         read_tile(
-            [values, log_sum_exps, score_grads],
+            [values, log_sum_exps, score_grads, squares],
             &hidden[of_rows],
             head,
             &targets[range],
@@ -91,7 +109,7 @@ pub(crate) fn read_targets(
 }
 
 fn read_tile(
-    [values, log_sum_exps, score_grads]: [&mut [f32]; 3],
+    [values, log_sum_exps, score_grads, squares]: [&mut [f32]; 4],
     hidden: &[f32],
     head: &[f32],
     targets: &[usize],
@@ -109,6 +127,10 @@ fn read_tile(
         let rows = logits.par_chunks_mut(TOKENS).zip(sums.par_iter_mut());
         let rescales: Vec<f32> =
             rows.map(|(row, (most, total))| join(&mut row[..count], most, total)).collect();
+        if !squares.is_empty() {
+            let rows = logits.par_chunks(TOKENS).zip(squares.par_iter_mut()).zip(&rescales);
+            rows.for_each(|((row, sum), by)| *sum = *sum * by * by + sum_of_squares(&row[..count]));
+        }
         if grad_width > 0 {
             let rows = score_grads.par_chunks_mut(width).zip(rescales);
             rows.filter(|(_, rescale)| *rescale != 1.0).for_each(|(row, by)| scale(row, by));
@@ -120,6 +142,9 @@ fn read_tile(
         let own = &head[target * width..][..width];
         log_sum_exps[i] = most + total.ln();
         values[i] = dot(&hidden[i * width..][..width], own) - log_sum_exps[i];
+        if let Some(square) = squares.get_mut(i) {
+            *square = square.ln() - 2.0 * total.ln();
+        }
         if grad_width > 0 {
             finish(&mut score_grads[i * width..][..width], own, 1.0 / total);
         }

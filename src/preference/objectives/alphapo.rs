@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::log_sigmoid;
 
 use super::simpo::SIMPO_GAMMA;
-use super::{Needs, Objective, PairLogProbs, Preference, ResponseLogProb};
+use super::{Admits, Needs, Objective, PairLogProbs, Preference, ResponseLogProb};
 use crate::batch::Ranked;
 use crate::registry::{About, Constant};
 use crate::settings::{Field, Limits};
@@ -35,6 +35,10 @@ static ABOUT: About = About {
 impl Objective for AlphaPo {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn admits(&self) -> Admits {
+        Admits::NOTHING
     }
 
     fn needs(&self) -> Needs {

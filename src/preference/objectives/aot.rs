@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor};
 
-use super::{Needs, Objective, PairLogProbs, Preference, smoothed};
+use super::{Admits, Needs, Objective, PairLogProbs, Preference, smoothed};
 use crate::registry::{About, Constant};
 use crate::settings::{Field, Limits};
 
@@ -33,6 +33,10 @@ static ABOUT: About = About {
 impl Objective for Aot {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn admits(&self) -> Admits {
+        Admits::RANKS
     }
 
     fn needs(&self) -> Needs {

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::aot::{AOT_SMOOTHING, above, of_the_same_rank};
-use super::{Needs, Objective, PairLogProbs, Preference};
+use super::{Admits, Needs, Objective, PairLogProbs, Preference};
 use crate::batch::Ranked;
 use crate::registry::About;
 
@@ -22,6 +22,10 @@ static ABOUT: About = About {
 impl Objective for AotUnpaired {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn admits(&self) -> Admits {
+        Admits::RANKS
     }
 
     fn needs(&self) -> Needs {

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::robust::LABEL_NOISE;
-use super::{Objective, PairLogProbs, Preference, smoothed};
+use super::{Admits, Objective, PairLogProbs, Preference, smoothed};
 use crate::registry::About;
 
 pub(super) struct Conservative;
@@ -23,8 +23,8 @@ impl Objective for Conservative {
         &ABOUT
     }
 
-    fn admits_divergence(&self) -> bool {
-        true
+    fn admits(&self) -> Admits {
+        Admits::LOGIT
     }
 
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {

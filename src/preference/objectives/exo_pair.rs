@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::{log_sigmoid, sigmoid};
 
-use super::{Objective, PairLogProbs, Preference};
+use super::{Admits, Objective, PairLogProbs, Preference};
 use crate::registry::{About, Constant};
 use crate::settings::{Field, Limits};
 
@@ -35,8 +35,8 @@ impl Objective for ExoPair {
         &ABOUT
     }
 
-    fn admits_divergence(&self) -> bool {
-        true
+    fn admits(&self) -> Admits {
+        Admits::LOGIT
     }
 
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {

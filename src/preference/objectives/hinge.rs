@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
-use super::{Objective, PairLogProbs, Preference};
+use super::{Admits, Objective, PairLogProbs, Preference};
 use crate::registry::About;
 
 pub(super) struct Hinge;
@@ -23,8 +23,8 @@ impl Objective for Hinge {
         &ABOUT
     }
 
-    fn admits_divergence(&self) -> bool {
-        true
+    fn admits(&self) -> Admits {
+        Admits::LOGIT
     }
 
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{Objective, PairLogProbs, Preference};
+use super::{Admits, Objective, PairLogProbs, Preference};
 use crate::batch::Ranked;
 use crate::registry::About;
 
@@ -23,8 +23,8 @@ impl Objective for Ipo {
         &ABOUT
     }
 
-    fn admits_divergence(&self) -> bool {
-        true
+    fn admits(&self) -> Admits {
+        Admits::SCORES
     }
 
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {

@@ -10,17 +10,27 @@ mod apo_down;
 mod apo_zero;
 mod bco_pair;
 mod conservative;
+mod cpo;
 mod discopop;
 mod dpo;
 mod exo_pair;
 mod hinge;
 mod ipo;
+mod kto;
+mod mixture;
+mod mrpo;
 mod nca_pair;
+mod orpo;
 mod robust;
 mod sft;
 mod sigmoid_norm;
 mod simpo;
+mod spa;
 mod sppo_hard;
+
+pub use mixture::Mixture;
+pub use mrpo::joint_reference;
+pub use spa::Recent;
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_sigmoid;
@@ -39,6 +49,11 @@ pub static OBJECTIVES: &[&dyn Objective] = &[
     &sigmoid_norm::SigmoidNorm,
     &simpo::Simpo,
     &alphapo::AlphaPo,
+    &cpo::Cpo,
+    &orpo::Orpo,
+    &kto::Kto,
+    &mrpo::Mrpo,
+    &spa::Spa,
     &exo_pair::ExoPair,
     &nca_pair::NcaPair,
     &bco_pair::BcoPair,
@@ -61,10 +76,9 @@ pub trait Objective: Sync + 'static {
         Needs::default()
     }
 
-    /// Whether it is built on the difference of two scores, so that other divergences than the reverse KL
-    /// have a meaning ([`PairLogProbs::scores`]).
-    fn admits_divergence(&self) -> bool {
-        false
+    /// What else has a meaning with it.
+    fn admits(&self) -> Admits {
+        Admits::RATIOS
     }
 
     /// The loss of each pair, `[N]`, in f32.
@@ -83,12 +97,62 @@ pub struct Needs {
     pub reference: bool,
     /// All pairs of a step at once, because the loss of one depends on the others.
     pub whole_batch: bool,
+    /// The log-probabilities of prompts.
+    pub prompts: bool,
+    /// Those of responses to other prompts.
+    pub mismatched: bool,
+    /// The logits of earlier steps.
+    pub recent: bool,
+    /// Log-probabilities under more references than one.
+    pub references: bool,
 }
 
 impl Default for Needs {
     fn default() -> Self {
-        Self { reference: true, whole_batch: false }
+        Self {
+            reference: true,
+            whole_batch: false,
+            prompts: false,
+            mismatched: false,
+            recent: false,
+            references: false,
+        }
     }
+}
+
+/// What changes an objective, for those that it has a meaning for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admits {
+    /// Other divergences than the reverse KL: it is built on the difference of two scores
+    /// ([`PairLogProbs::scores`]), in which what the divergence leaves open cancels.
+    pub divergence: bool,
+    /// An offset of its logit ([`PairLogProbs::logits`]).
+    pub offset: bool,
+    /// Weights of its pairs' losses that come of the policy itself (WPO).
+    pub weighting: bool,
+    /// Tokens that count less than others (LD-DPO).
+    pub tails: bool,
+    /// References that move or are several.
+    pub other_references: bool,
+}
+
+impl Admits {
+    /// One that is a function of the logit z.
+    pub const LOGIT: Self = Self { offset: true, ..Self::SCORES };
+    /// One that is built on the difference of two scores.
+    pub const SCORES: Self = Self { divergence: true, ..Self::RATIOS };
+    /// One that is built on log-ratios in another way.
+    pub const RATIOS: Self = Self { weighting: true, ..Self::RANKS };
+    /// One that compares the log-ratios of a batch, so that no loss is one pair's own.
+    pub const RANKS: Self = Self { tails: true, other_references: true, ..Self::NOTHING };
+    /// One without a reference.
+    pub const NOTHING: Self = Self {
+        divergence: false,
+        offset: false,
+        weighting: false,
+        tails: false,
+        other_references: false,
+    };
 }
 
 /// Log-probabilities of the responses of N pairs, each `[N]`, summed over the response's tokens, EOS
@@ -101,9 +165,55 @@ pub struct PairLogProbs {
     pub reference: Ranked<Tensor<1>>,
     /// Tokens of each response.
     pub tokens: Ranked<Tensor<1>>,
+    /// d ≥ 0 of each pair; without them 0.
+    pub margins: Option<Tensor<1>>,
+    /// Of prompts, for an objective that needs them.
+    pub prompts: Option<PromptLogProbs>,
+    /// Of responses to other prompts, for an objective that needs them.
+    pub mismatched: Option<MismatchedLogProbs>,
+    /// The means over each response of log π(y_t) − log Σ_v π(v)², for weights that come of them.
+    pub alignment: Option<Ranked<Tensor<1>>>,
+    /// The logit below which a label is in doubt, for an objective that needs it; none at first.
+    pub doubtful: Option<f64>,
+}
+
+/// Log-probabilities of prompts, each `[N]`.
+#[derive(Clone, Debug)]
+pub struct PromptLogProbs {
+    /// log π(x), its first token left out.
+    pub policy: Tensor<1>,
+    /// Tokens that are summed.
+    pub tokens: Tensor<1>,
+}
+
+/// Log-probabilities of responses to other prompts, each `[N]`.
+#[derive(Clone, Debug)]
+pub struct MismatchedLogProbs {
+    /// log π(y′|x).
+    pub policy: Tensor<1>,
+    /// log π_ref(y′|x).
+    pub reference: Tensor<1>,
 }
 
 impl PairLogProbs {
+    /// Of responses alone.
+    pub fn new(
+        policy: Ranked<Tensor<1>>,
+        reference: Ranked<Tensor<1>>,
+        tokens: Ranked<Tensor<1>>,
+    ) -> Self {
+        Self {
+            policy,
+            reference,
+            tokens,
+            margins: None,
+            prompts: None,
+            mismatched: None,
+            alignment: None,
+            doubtful: None,
+        }
+    }
+
     /// Δ = log π(y|x) − log π_ref(y|x) of each response, each `[N]`.
     pub fn log_ratios(&self) -> Ranked<Tensor<1>> {
         Ranked {
@@ -130,10 +240,38 @@ impl PairLogProbs {
         self.log_ratios().map(|ratio| settings.divergence.score(ratio, settings.divergence_alpha))
     }
 
-    /// z = β(s_w − s_l) of these scores, `[N]`.
+    /// z = β(s_w − s_l) of these scores, less what a pair of this margin has to be told apart by
+    /// (α·d: ODPO, arXiv 2402.10571); `[N]`.
     pub fn logits(&self, settings: &Preference) -> Tensor<1> {
         let Ranked { chosen, rejected } = self.scores(settings);
-        (chosen - rejected).mul_scalar(settings.beta)
+        let z = (chosen - rejected).mul_scalar(settings.beta);
+        match &self.margins {
+            Some(margins) if settings.offset > 0.0 => {
+                z - margins.clone().mul_scalar(settings.offset)
+            }
+            _ => z,
+        }
+    }
+
+    /// The negative log-likelihood of chosen responses, and of these prompts, as a mean over the tokens of the
+    /// batch; each pair's share of it times N.
+    fn nll(&self, prompts: Option<&PromptLogProbs>) -> Tensor<1> {
+        let n = self.tokens.chosen.dims()[0] as f64;
+        let (policy, tokens) = match prompts {
+            Some(prompts) => (
+                self.policy.chosen.clone() + prompts.policy.clone(),
+                self.tokens.chosen.clone() + prompts.tokens.clone(),
+            ),
+            None => (self.policy.chosen.clone(), self.tokens.chosen.clone()),
+        };
+        policy.neg().mul_scalar(n) / tokens.sum()
+    }
+
+    /// What each pair's loss is weighted by for how far its responses are what the policy would write, without
+    /// a gradient (WPO, arXiv 2406.11827, eq. 2).
+    fn own_weights(&self) -> Option<Tensor<1>> {
+        let Ranked { chosen, rejected } = self.alignment.clone()?;
+        Some((chosen + rejected).detach().exp())
     }
 }
 
@@ -170,14 +308,22 @@ impl Registry for dyn Objective {
 /// An objective with its settings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Preference {
-    /// The loss.
-    pub objective: Choice<dyn Objective>,
+    /// The loss, or several that are added.
+    pub objective: Mixture,
+    /// What each of several is multiplied by; empty for 1 each.
+    pub loss_weights: Vec<f64>,
     /// β, the strength of the pull towards the reference.
     pub beta: f64,
     /// The distance from the reference.
     pub divergence: Divergence,
     /// The α of the α-divergence.
     pub divergence_alpha: f64,
+    /// What a margin of 1 demands of the logit; 0 for nothing.
+    pub offset: f64,
+    /// Whether losses are weighted by how far responses are what the policy would write.
+    pub use_weighting: bool,
+    /// How much tokens past the shorter response of a pair count.
+    pub ld_alpha: Option<f64>,
     /// The constants of all objectives.
     pub constants: Constants<dyn Objective>,
 }
@@ -189,16 +335,27 @@ impl Preference {
     ///
     /// No objective has this name.
     pub fn named(name: &str, beta: f64) -> Result<Self, String> {
-        Ok(Self { objective: Choice::named(name)?, beta, ..Self::default() })
+        let objective = Choice::<dyn Objective>::named(name)?.into();
+        Ok(Self { objective, beta, ..Self::default() })
     }
 
     /// The loss of each pair, `[N]`, in f32.
     pub fn losses(&self, pairs: &PairLogProbs) -> Tensor<1> {
-        self.objective.losses(pairs, self)
+        let weight = |i: usize| self.loss_weights.get(i).copied().unwrap_or(1.0);
+        let parts = self.objective.parts().iter().enumerate().map(|(i, objective)| {
+            let losses = objective.losses(pairs, self);
+            if weight(i) == 1.0 { losses } else { losses.mul_scalar(weight(i)) }
+        });
+        let losses = parts.reduce(|all, more| all + more);
+        let losses = losses.unwrap_or_else(|| pairs.tokens.chosen.zeros_like());
+        match pairs.own_weights().filter(|_| self.use_weighting) {
+            Some(weights) => losses * weights,
+            None => losses,
+        }
     }
 
     /// What the objective takes a response to be worth.
     pub fn reward(&self, response: &ResponseLogProb) -> f64 {
-        self.objective.reward(response, self)
+        self.objective.lead().reward(response, self)
     }
 }

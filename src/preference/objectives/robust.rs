@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_sigmoid;
 
-use super::{Objective, PairLogProbs, Preference};
+use super::{Admits, Objective, PairLogProbs, Preference};
 use crate::registry::{About, Constant};
 use crate::settings::{Field, Limits};
 
@@ -37,8 +37,8 @@ impl Objective for Robust {
         &ABOUT
     }
 
-    fn admits_divergence(&self) -> bool {
-        true
+    fn admits(&self) -> Admits {
+        Admits::LOGIT
     }
 
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {

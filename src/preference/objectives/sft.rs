@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{Needs, Objective, PairLogProbs, Preference};
+use super::{Admits, Needs, Objective, PairLogProbs, Preference};
 use crate::registry::About;
 
 pub(super) struct Sft;
@@ -22,14 +22,17 @@ impl Objective for Sft {
         &ABOUT
     }
 
+    /// Divergences and other references do not touch it, which TRL's mixtures rely on.
+    fn admits(&self) -> Admits {
+        Admits { tails: false, offset: false, ..Admits::SCORES }
+    }
+
     /// The mean is over the tokens of a whole step.
     fn needs(&self) -> Needs {
-        Needs { reference: false, whole_batch: true }
+        Needs { reference: false, whole_batch: true, ..Needs::default() }
     }
 
     fn losses(&self, pairs: &PairLogProbs, _: &Preference) -> Tensor<1> {
-        let n = pairs.tokens.chosen.dims()[0] as f64;
-        let all = pairs.tokens.chosen.clone().sum();
-        pairs.policy.chosen.clone().neg().mul_scalar(n) / all
+        pairs.nll(None)
     }
 }

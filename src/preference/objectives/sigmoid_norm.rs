@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_sigmoid;
 
-use super::{Objective, PairLogProbs, Preference};
+use super::{Admits, Objective, PairLogProbs, Preference};
 use crate::batch::Ranked;
 use crate::registry::About;
 
@@ -24,8 +24,8 @@ impl Objective for SigmoidNorm {
         &ABOUT
     }
 
-    fn admits_divergence(&self) -> bool {
-        true
+    fn admits(&self) -> Admits {
+        Admits::SCORES
     }
 
     fn losses(&self, pairs: &PairLogProbs, settings: &Preference) -> Tensor<1> {

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_sigmoid;
 
-use super::{Needs, Objective, PairLogProbs, Preference, ResponseLogProb};
+use super::{Admits, Needs, Objective, PairLogProbs, Preference, ResponseLogProb};
 use crate::batch::Ranked;
 use crate::registry::{About, Constant};
 use crate::settings::{Field, Limits};
@@ -34,6 +34,10 @@ static ABOUT: About = About {
 impl Objective for Simpo {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn admits(&self) -> Admits {
+        Admits::NOTHING
     }
 
     fn needs(&self) -> Needs {

@@ -4,11 +4,13 @@ use super::super::Normalisation;
 use super::super::error::RunError;
 use super::super::session::Session;
 use super::super::stage::Stage;
-use super::material::{LabelledPair, Material, reference};
+use super::material::{Material, reference};
 use super::random::stream;
-use crate::batch::Ranked;
+use crate::batch::{Ranked, Sequence};
 use crate::model::{Checkpoint, Footprint};
-use crate::train::{ExecutionPlan, PolicyPair, PreferenceTask, Sampler, WeightedMean};
+use crate::train::{
+    ExecutionPlan, MovingReference, PolicyPair, PreferenceTask, Sampler, WeightedMean,
+};
 
 /// The policy with what it will learn.
 pub(super) struct Aligning {
@@ -34,15 +36,22 @@ impl Aligning {
         }
         // The reference is computed in the parts in which the policy will be, so the plan comes first.
         let footprint = Footprint::of(&checkpoint, settings.precision);
-        let task = task(session, material, &kept);
+        let mut task = task(session, material, &kept);
+        if settings.ref_model_sync_steps > 0 {
+            if checkpoint.adapter.is_some() {
+                return Err(RunError::Impossible(format!(
+                    "policy.ref_model_sync_steps mixes weights, but {} is an adapter, whose factors cannot be mixed; name a whole model, or set policy.ref_model_sync_steps = 0",
+                    material.files.name()
+                )));
+            }
+            let every = settings.ref_model_sync_steps as u64;
+            let alpha = settings.ref_model_mixup_alpha;
+            task =
+                task.with_moving_reference(MovingReference::new(&checkpoint.decoder, every, alpha));
+        }
         let plan =
             session.plan(Stage::POLICY.about(), &footprint, &task, &order, &settings.training)?;
         Ok(Self { kept, order, checkpoint, task, plan })
-    }
-
-    /// The pairs that batches are made of.
-    pub(super) fn pairs<'m>(&self, material: &'m Material) -> Vec<&'m LabelledPair> {
-        self.kept.iter().map(|&pair| &material.pairs[pair]).collect()
     }
 }
 
@@ -64,15 +73,33 @@ fn kept(session: &Session<'_>, material: &Material) -> Vec<usize> {
     }
 }
 
+/// Pairs of which nothing is known yet; with `longest`, each also with the chosen response of the pair before it
+/// behind its own prompt, cut to so many tokens (the last one's behind the first prompt).
+pub(super) fn unweighted(sides: Vec<Ranked<Sequence>>, longest: Option<usize>) -> Vec<PolicyPair> {
+    let before = |i: usize| &sides[(i + sides.len() - 1) % sides.len()].chosen;
+    let other = |i: usize, longest: usize| {
+        let (prompt, response) = (sides[i].chosen.prompt.clone(), before(i).response.clone());
+        (Sequence { prompt, response }.cut(longest), 0.0)
+    };
+    let mismatched: Vec<Option<(Sequence, f64)>> =
+        (0..sides.len()).map(|i| longest.map(|longest| other(i, longest))).collect();
+    let pair = |(sides, mismatched)| PolicyPair {
+        sides,
+        reference: Ranked::default(),
+        margin: 0.0,
+        mismatched,
+    };
+    sides.into_iter().zip(mismatched).map(pair).collect()
+}
+
 /// The weighted objective over pairs; what the reference says of them is not known yet.
 fn task(session: &Session<'_>, material: &Material, kept: &[usize]) -> PreferenceTask {
     let pairs = || kept.iter().map(|&pair| &material.pairs[pair]);
     let given = pairs().map(|(_, label)| label.weight).collect();
-    let unknown = pairs().map(|(sides, label)| PolicyPair {
-        sides: sides.clone(),
-        reference: Ranked::default(),
-        margin: label.margin,
-    });
+    let mismatched = session.recipe.policy.objective.needs().mismatched;
+    let longest = mismatched.then_some(material.max_length);
+    let mut unknown = unweighted(pairs().map(|(sides, _)| sides.clone()).collect(), longest);
+    unknown.iter_mut().zip(pairs()).for_each(|(pair, (_, label))| pair.margin = label.margin);
     let mean = match session.recipe.policy.normalisation {
         Normalisation::Pairs => WeightedMean::Pairs,
         Normalisation::Weights => WeightedMean::Weights,
@@ -81,7 +108,7 @@ fn task(session: &Session<'_>, material: &Material, kept: &[usize]) -> Preferenc
     let pad = material.encoder.tokenizer.pad;
     let sampling = session.recipe.policy.sampling;
     let preference = session.recipe.policy.preference();
-    PreferenceTask::new(unknown.collect(), pad, preference, mean, weighting)
+    PreferenceTask::new(unknown, pad, preference, mean, weighting)
         .with_selected_pairs()
         .with_sampling(sampling)
         .with_given_weights(given)

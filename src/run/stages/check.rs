@@ -11,6 +11,7 @@ use super::super::{Disk, Recipe};
 use super::encode::length_of;
 use super::lengths::{lengths, tell};
 use super::prepared::Prepared;
+use super::reference::reference_name;
 use crate::files::hex;
 use crate::model::{DecoderConfig, ModelError, ModelFiles, Position, survey};
 use crate::run::find_model;
@@ -60,6 +61,11 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
         }
         if let Some(found) = lengths(&session.recipe, prepared, who, &files, &encoder)? {
             tell(session, who, &found)?;
+        }
+    }
+    if session.recipe.policy.training.epochs > 0.0 {
+        for (i, field) in session.recipe.policy.references.clone().iter().enumerate() {
+            session.same_input(&reference_name(i), &find_model(field)?.fingerprint()?)?;
         }
     }
     Ok(())

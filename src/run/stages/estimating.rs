@@ -53,6 +53,11 @@ impl Learner {
         &self.reader.footprint
     }
 
+    /// Its files.
+    pub(super) fn files(&self) -> &ModelFiles {
+        &self.reader.files
+    }
+
     /// What fills its rows.
     pub(super) fn pad(&self) -> u32 {
         self.reader.encoder.tokenizer.pad

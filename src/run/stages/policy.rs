@@ -5,14 +5,15 @@ use super::super::error::RunError;
 use super::super::export::Export;
 use super::super::session::Session;
 use super::super::stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
-use super::aligning::Aligning;
+use super::aligning::{Aligning, unweighted};
+use super::encode::max_length;
 use super::estimating::Estimating;
 use super::random::stream;
 use super::words::{length, model};
 use super::work::Work;
 use super::{StageDefinition, Then};
 use crate::batch::Ranked;
-use crate::train::{PolicyPair, PreferenceTask, Training, WeightedMean};
+use crate::train::{PreferenceTask, Training, WeightedMean};
 
 pub(super) struct Policy;
 
@@ -60,7 +61,7 @@ impl StageDefinition for Policy {
         };
         format!(
             "{who} learns from the weighted pairs with {}, β = {}: {}.",
-            settings.objective.about().title,
+            settings.objective.title(),
             settings.beta,
             length(&settings.training)
         )
@@ -74,18 +75,20 @@ impl StageDefinition for Policy {
         let (policy, settings) = (inputs.policy()?, &inputs.recipe.policy);
         let order = inputs.order(policy.pairs.len(), &settings.training, stream::POLICY);
         // Which response is chosen makes no difference here.
-        let unweighted = |sides: &[_; 2]| PolicyPair {
-            sides: Ranked::of(sides.clone(), false),
-            reference: Ranked::default(),
-            margin: 0.0,
-        };
-        let task = PreferenceTask::new(
-            policy.pairs.iter().map(unweighted).collect(),
+        let sides: Vec<_> =
+            policy.pairs.iter().map(|sides| Ranked::of(sides.clone(), false)).collect();
+        let mismatched = settings.objective.needs().mismatched;
+        let longest = max_length(inputs.recipe, policy.files())?;
+        let mut task = PreferenceTask::new(
+            unweighted(sides, mismatched.then_some(longest)),
             policy.pad(),
             settings.preference(),
             WeightedMean::Pairs,
             None,
         );
+        if settings.ref_model_sync_steps > 0 {
+            task = task.about_to_move_its_reference();
+        }
         let (footprint, training) = (policy.footprint(), &settings.training);
         Ok(Some(inputs.trained(Stage::POLICY, footprint, &task, &order, training)))
     }

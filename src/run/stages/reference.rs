@@ -4,22 +4,26 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::super::Recipe;
-use super::super::cache::OutputCache;
 use super::super::error::RunError;
 use super::super::session::Session;
 use super::super::stage::{AboutStage, Stage, StageEstimate, Whose};
+use super::super::{Recipe, find_model};
 use super::aligning::Aligning;
+use super::encode::encoder;
 use super::estimating::Estimating;
-use super::material::{LabelledPair, Material, tuned};
+use super::material::tuned;
 use super::policy::{ALIGN, idle};
 use super::work::Work;
 use super::{StageDefinition, Then};
 use crate::annotate::response_log_probs;
 use crate::batch::{Ranked, Sequence};
 use crate::files::hex;
-use crate::model::{SavedTensor, Storage, load_named, save_tensors};
-use crate::train::OutputKind;
+use crate::model::{
+    Decoder, Reading, SavedTensor, Storage, load_as, load_named, read_config, save_tensors,
+};
+use crate::preference::joint_reference;
+use crate::text::encode_pairs;
+use crate::train::{OutputKind, Task};
 
 pub(super) struct Reference;
 
@@ -64,10 +68,12 @@ impl StageDefinition for Reference {
         if session.is_done(Stage::POLICY) {
             return Ok(Then::Next);
         }
-        let material = work.material(session)?;
         let mut aligning = work.take_aligning(session)?;
-        let known = log_probs(session, material, &aligning)?;
-        aligning.task.set_reference(known);
+        let known = log_probs(session, work, &aligning)?;
+        let side = |pair: &Vec<f64>, i: usize| pair.get(i).copied().unwrap_or_default();
+        aligning.task.set_mismatched(known.iter().map(|pair| side(pair, 2)).collect());
+        let both = |pair| Ranked { chosen: side(pair, 0), rejected: side(pair, 1) };
+        aligning.task.set_reference(known.iter().map(both).collect());
         work.aligning.replace(Some(aligning));
         Ok(Then::Next)
     }
@@ -76,80 +82,174 @@ impl StageDefinition for Reference {
 /// What is read of a reference.
 const LOG_PROBS: &str = "log-probabilities of responses";
 
-/// Log-probabilities of all responses under the reference;
-/// computed once and kept under a key made of everything that they depend on.
+/// Log-probabilities of all sequences of the pairs under the reference, those of each pair together: chosen,
+/// rejected, and what else the objective reads. Computed once and kept under a key made of everything that they
+/// depend on.
 fn log_probs(
     session: &mut Session<'_>,
-    material: &Material,
+    work: &Work,
     aligning: &Aligning,
-) -> Result<Vec<Ranked<f32>>, RunError> {
-    let pairs = &aligning.pairs(material)[..];
-    let name = format!("checkpoints/reference-log-probs-{}.safetensors", key(session, pairs));
+) -> Result<Vec<Vec<f64>>, RunError> {
+    let material = work.material(session)?;
+    let items = aligning.kept.len();
+    let name = format!("checkpoints/reference-log-probs-{}.safetensors", key(session, aligning));
     let path = session.folder.path().join(&name);
-    session.stage(Stage::REFERENCE, pairs.len() as u64, |session| {
+    session.stage(Stage::REFERENCE, items as u64, |session| {
         let pad = material.encoder.tokenizer.pad;
-        let mut cache = session.cached(&aligning.checkpoint.decoder, LOG_PROBS)?;
-        in_training_batches(session, aligning, (pairs, pad), &mut cache)?;
-        let all = pairs.iter().flat_map(|(sides, _)| sides.each());
-        let values = all.map(|side| cache.get(side).unwrap_or(f32::NAN)).collect();
-        session.keep_cache(cache)?;
-        let saved = SavedTensor { shape: vec![pairs.len(), 2], values };
+        let values = of_all(session, work, aligning, pad)?;
+        let sides = values.first().map_or(2, Vec::len);
+        let values = values.into_iter().flatten().map(|value| value as f32).collect();
+        let saved = SavedTensor { shape: vec![items, sides], values };
         save_tensors(&path, &BTreeMap::from([("log_probs".to_owned(), saved)]), Storage::F32)?;
         session.produced(&name)
     })?;
     let saved = load_named(&path)?.remove("log_probs");
     let values = saved.map(|tensor| tensor.values).unwrap_or_default();
-    if values.len() != 2 * pairs.len() {
+    let sides = aligning.task.sequences(&[0]).len();
+    if values.len() != sides * items {
         return Err(RunError::Impossible(format!(
-            "{}: {} log-probabilities; expected two for each of {} pairs; begin the run again",
+            "{}: {} log-probabilities; expected {sides} for each of {items} pairs; begin the run again",
             path.display(),
             values.len(),
-            pairs.len()
         )));
     }
-    let pairs = values.as_chunks::<2>().0.iter();
-    Ok(pairs.map(|&[chosen, rejected]| Ranked { chosen, rejected }).collect())
+    Ok(values.chunks(sides).map(|pair| pair.iter().map(|v| f64::from(*v)).collect()).collect())
 }
 
-/// Learn what is not known yet, computed in the very batches of the first epoch: there the policy
-/// is still the reference, and batches of other shapes may differ from it in the last bits.
-fn in_training_batches(
+/// What all references together say of each pair's sequences.
+fn of_all(
     session: &mut Session<'_>,
+    work: &Work,
     aligning: &Aligning,
-    (pairs, pad): (&[&LabelledPair], u32),
-    cache: &mut OutputCache,
-) -> Result<(), RunError> {
+    pad: u32,
+) -> Result<Vec<Vec<f64>>, RunError> {
+    let others = session.recipe.policy.references.clone();
+    let rounds = 1 + others.len() as u64;
+    let mut found = of_one(session, &aligning.checkpoint.decoder, aligning, pad, [0, rounds])?;
+    let mut all: Vec<Vec<Ranked<f64>>> = Vec::new();
+    for (i, field) in others.iter().enumerate() {
+        let decoder = another(session, work, field)?;
+        let said = of_one(session, &decoder, aligning, pad, [i as u64 + 1, rounds])?;
+        all.push(said.iter().map(|pair| Ranked { chosen: pair[0], rejected: pair[1] }).collect());
+    }
+    if all.is_empty() {
+        return Ok(found);
+    }
+    let preference = session.recipe.policy.preference();
+    for (i, pair) in found.iter_mut().enumerate() {
+        let base = Ranked { chosen: pair[0], rejected: pair[1] };
+        let others: Vec<Ranked<f64>> = all.iter().map(|said| said[i]).collect();
+        let joint = joint_reference(base, &others, &preference);
+        (pair[0], pair[1]) = (joint.chosen, joint.rejected);
+    }
+    Ok(found)
+}
+
+/// A further reference, which has to read the same tokens.
+fn another(session: &mut Session<'_>, work: &Work, field: &str) -> Result<Decoder, RunError> {
+    let files = find_model(field)?;
+    let material = work.material(session)?;
+    let prepared = work.prepared()?;
+    let own = encoder(session, &files)?;
+    let looked_at: Vec<usize> =
+        material.pairs.iter().take(LOOKED_AT).map(|(_, label)| label.pair).collect();
+    let theirs = encode_pairs(&own, &prepared.pairs, &looked_at)?.pairs;
+    let ours = encode_pairs(&material.encoder, &prepared.pairs, &looked_at)?.pairs;
+    let checkpoint = load_as(&files, &session.device, session.recipe.policy.precision)?;
+    let decoder = checkpoint.decoder.without_dropout();
+    let (theirs_known, ours_known) =
+        (decoder.config().vocabulary, read_config(&material.files)?.1.vocabulary);
+    if theirs != ours || theirs_known != ours_known {
+        return Err(RunError::Impossible(format!(
+            "policy.references: {} reads the pairs in other tokens than the policy {} ({theirs_known} and {ours_known} in their vocabularies); a reference needs the policy's tokenizer and its way of writing prompts",
+            files.name(),
+            material.files.name()
+        )));
+    }
+    Ok(decoder)
+}
+
+/// Pairs whose tokens are compared.
+const LOOKED_AT: usize = 64;
+
+/// What one reference says, computed in the very batches of the first epoch: there the policy is still the
+/// reference, and batches of other shapes may differ from it in the last bits. It is one of several `rounds`.
+fn of_one(
+    session: &mut Session<'_>,
+    decoder: &Decoder,
+    aligning: &Aligning,
+    pad: u32,
+    [round, rounds]: [u64; 2],
+) -> Result<Vec<Vec<f64>>, RunError> {
     let batch_size = session.recipe.policy.training.batch_size;
-    let total = pairs.len() as u64;
+    let task = &aligning.task;
+    let mut found = vec![Vec::new(); task.len()];
+    let total = task.len() as u64;
+    // A sum that leaves part of the tokens out depends on the other response, which no cache knows.
+    let mut cache = match session.recipe.policy.preference().ld_alpha {
+        Some(_) => None,
+        None => Some(session.cached(decoder, LOG_PROBS)?),
+    };
     let mut done = 0;
     for items in aligning.order.first_epoch() {
         for part in aligning.plan.parts(&items, batch_size) {
-            let sides = || part.iter().map(|&i| &pairs[i].0);
-            let chosen = sides().map(|sides| &sides.chosen);
-            let all: Vec<&Sequence> = chosen.chain(sides().map(|sides| &sides.rejected)).collect();
-            let new: Vec<&Sequence> =
-                all.into_iter().filter(|side| cache.get(side).is_none()).collect();
-            if !new.is_empty() {
-                let sums = response_log_probs(&aligning.checkpoint.decoder, &new, pad)?;
-                new.into_iter().zip(sums).for_each(|(side, sum)| cache.put(side, sum));
+            let all = task.sequences(part);
+            let known = |side: &Sequence| cache.as_ref().and_then(|cache| cache.get(side));
+            let values: Vec<f32> = if cache.is_some() {
+                let new: Vec<&Sequence> =
+                    all.iter().copied().filter(|side| known(side).is_none()).collect();
+                let sums = match new.is_empty() {
+                    true => Vec::new(),
+                    false => response_log_probs(decoder, &new, pad, &Reading::default())?,
+                };
+                if let Some(cache) = &mut cache {
+                    new.into_iter().zip(sums).for_each(|(side, sum)| cache.put(side, sum));
+                }
+                let known = |side: &Sequence| cache.as_ref().and_then(|cache| cache.get(side));
+                all.iter().map(|side| known(side).unwrap_or(f32::NAN)).collect()
+            } else {
+                let reading = Reading { prompts: false, alignment: false, ..task.reading(part) };
+                response_log_probs(decoder, &all, pad, &reading)?
+            };
+            for (i, value) in values.into_iter().enumerate() {
+                found[part[i % part.len()]].push(f64::from(value));
             }
             done += part.len() as u64;
-            session.progress(Stage::REFERENCE, done, total)?;
+            session.progress(Stage::REFERENCE, (round * total + done) / rounds, total)?;
         }
     }
-    Ok(())
+    if let Some(cache) = cache {
+        session.keep_cache(cache)?;
+    }
+    Ok(found)
 }
 
-/// A hash of the reference's weights and of all token sequences.
-fn key(session: &Session<'_>, pairs: &[&LabelledPair]) -> String {
+/// A hash of the references' weights, of how they are read, and of all token sequences.
+fn key(session: &Session<'_>, aligning: &Aligning) -> String {
+    let settings = &session.recipe.policy;
     let mut hash = Sha256::new();
-    hash.update(session.state.inputs.get("policy.model").map(String::as_bytes).unwrap_or_default());
+    let input = |name: &str| session.state.inputs.get(name).map(String::as_bytes);
+    hash.update(input("policy.model").unwrap_or_default());
     hash.update(tuned(session).and_then(|path| std::fs::read(path).ok()).unwrap_or_default());
-    for sequence in pairs.iter().flat_map(|(sides, _)| sides.each()) {
-        for part in [&sequence.prompt[..], &sequence.response[..]] {
-            hash.update((part.len() as u64).to_le_bytes());
-            part.iter().for_each(|token| hash.update(token.to_le_bytes()));
+    for i in 0..settings.references.len() {
+        hash.update(input(&reference_name(i)).unwrap_or_default());
+    }
+    let preference = settings.preference();
+    if let Some(alpha) = preference.ld_alpha {
+        hash.update(alpha.to_le_bytes());
+    }
+    for item in 0..aligning.task.len() {
+        for sequence in aligning.task.sequences(&[item]) {
+            for part in [&sequence.prompt[..], &sequence.response[..]] {
+                hash.update((part.len() as u64).to_le_bytes());
+                part.iter().for_each(|token| hash.update(token.to_le_bytes()));
+            }
         }
     }
     hex(&hash.finalize()[..8])
+}
+
+/// What the state calls a further reference.
+pub(super) fn reference_name(i: usize) -> String {
+    format!("policy.references.{i}")
 }

@@ -42,13 +42,14 @@ fn head(vocabulary: usize, width: usize, size: f32) -> Decoder {
     build(config, &Device::flex(), &get).unwrap()
 }
 
-/// Log-probabilities, their gradients, and the head's gradient, by plain operations.
+/// Log-probabilities, their gradients, the head's gradient, and the logarithms of summed squares, by plain
+/// operations.
 fn plain(
     weight: Tensor<2>,
     hidden: &Tensor<2>,
     targets: &[u32],
     cotangent: &Tensor<1>,
-) -> [Vec<f64>; 3] {
+) -> [Vec<f64>; 4] {
     let (m, device) = (targets.len(), Device::flex());
     let places: Vec<i32> = targets.iter().map(|t| *t as i32).collect();
     let places = Tensor::<2, Int>::from_data(TensorData::new(places, [m, 1]), &device);
@@ -56,6 +57,11 @@ fn plain(
         let logits = hidden.matmul(weight.transpose());
         activation::log_softmax(logits, 1).gather(1, places.clone())
     };
+    let logits = hidden.clone().matmul(weight.clone().transpose());
+    // Of small probabilities the squares have no f32.
+    let twice = activation::log_softmax(logits, 1).mul_scalar(2.0);
+    let most = twice.clone().max_dim(1);
+    let squares = (twice - most.clone()).exp().sum_dim(1).log() + most;
     let leaf = hidden.clone().autodiff().require_grad();
     let found = values(leaf.clone(), weight.clone().autodiff());
     let jacobian = leaf.grad(&found.clone().sum().backward()).unwrap();
@@ -63,7 +69,7 @@ fn plain(
     let weighted = values(hidden.clone().autodiff(), leaf.clone());
     let weighted = weighted * cotangent.clone().autodiff().reshape([m, 1]);
     let gradient = leaf.grad(&weighted.sum().backward()).unwrap();
-    [vector(found.inner()), vector(jacobian), vector(gradient)]
+    [vector(found.inner()), vector(jacobian), vector(gradient), vector(squares)]
 }
 
 fn compare(m: usize, vocabulary: usize, width: usize, chunk: usize, size: f32) {
@@ -80,10 +86,10 @@ fn compare(m: usize, vocabulary: usize, width: usize, chunk: usize, size: f32) {
     let cotangent = Tensor::<1>::from_floats(random(m, 3, 1.0).as_slice(), &Device::flex());
     let weight = decoder.head.as_ref().unwrap().weight.val();
     let wanted = plain(weight, &hidden, &targets, &cotangent);
-    let (values, jacobian, gradient) =
+    let (values, jacobian, gradient, squares) =
         readout_in_chunks(&decoder, &hidden, &targets, &cotangent, chunk);
-    let found = [vector(values), vector(jacobian), vector(gradient)];
-    let names = ["log-probabilities", "jacobian", "the head's gradient"];
+    let found = [vector(values), vector(jacobian), vector(gradient), vector(squares)];
+    let names = ["log-probabilities", "jacobian", "the head's gradient", "summed squares"];
     // Rounding grows with the size of logits (width·size²), and with the sum over positions.
     let logits = (width as f64 * f64::from(size * size)).max(1.0);
     for ((found, wanted), name) in found.iter().zip(&wanted).zip(names) {
@@ -132,9 +138,9 @@ fn logits_of_a_thousand_do_not_overflow() {
     let hidden = Tensor::<2>::from_floats([[1000.0, -900.0], [-1000.0, 1.0]], &Device::flex());
     let cotangent = Tensor::<1>::from_floats([1.0, 1.0], &Device::flex());
     let of = |chunk: usize| {
-        let (values, jacobian, gradient) =
+        let (values, jacobian, gradient, squares) =
             readout_in_chunks(&decoder, &hidden, &[3, 599], &cotangent, chunk);
-        [vector(values), vector(jacobian), vector(gradient)]
+        [vector(values), vector(jacobian), vector(gradient), vector(squares)]
     };
     let (whole, parts) = (of(1 << 20), of(1));
     for (whole, parts) in whole.iter().zip(&parts) {

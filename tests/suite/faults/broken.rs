@@ -63,7 +63,13 @@ impl TrainerCallback for Watch {
         false
     }
 
-    fn checkpoint(&mut self, _: u64, _: &Decoder, _: &AdamW) -> Result<(), TrainError> {
+    fn checkpoint(
+        &mut self,
+        _: u64,
+        _: &Decoder,
+        _: &AdamW,
+        _: &dyn Task,
+    ) -> Result<(), TrainError> {
         Ok(())
     }
 

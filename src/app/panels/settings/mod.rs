@@ -138,7 +138,7 @@ impl Form<'_> {
             }
             Holds::Model => self.model(ui, setting, Role::Policy),
             Holds::Rank => self.rank(ui, setting),
-            Holds::Value => {
+            Holds::Value | Holds::Several | Holds::Numbers | Holds::Models => {
                 let problem = self.problem;
                 if let Some(value) = value_of(&mut self.table, setting) {
                     row::line(ui, problem, setting, |ui| row::widget(ui, setting, value));
@@ -215,7 +215,11 @@ fn shows(recipe: &Recipe, setting: &Setting) -> bool {
     };
     let constant = match setting.section.as_str() {
         "annotator" => is_of_others(&recipe.annotator.kind, name),
-        "policy" => is_of_others(&recipe.policy.objective, name),
+        "policy" => {
+            let parts = recipe.policy.objective.parts();
+            let several = name == "mrpo_eta" && !recipe.policy.references.is_empty();
+            !several && parts.iter().all(|part| is_of_others(part, name))
+        }
         "confidence" => is_of_others(&recipe.confidence.weight, name),
         _ => false,
     };
@@ -227,6 +231,8 @@ fn shows(recipe: &Recipe, setting: &Setting) -> bool {
         (_, "precision" | "disable_dropout") => adapter,
         ("annotator.lora" | "policy.lora", name) => name == "rank" || adapter,
         ("", "device" | "device_memory") => false,
+        ("policy", "loss_weights") => recipe.policy.objective.parts().len() > 1,
+        ("policy", "ref_model_mixup_alpha") => recipe.policy.ref_model_sync_steps > 0,
         ("evaluate", "gold_precision") => !recipe.evaluate.gold.is_empty(),
         _ => true,
     }

@@ -9,7 +9,7 @@ use crate::app::state::Problem;
 use crate::app::theme::Palette;
 use crate::app::widgets;
 use crate::run::Setting;
-use crate::settings::{Field, Limits, Words};
+use crate::settings::{Field, Holds, Limits, Words};
 
 /// One line of the form.
 pub(super) fn line(
@@ -70,7 +70,10 @@ pub(super) fn widget(ui: &mut Ui, setting: &Setting, value: &mut Value) {
             let edit = TextEdit::singleline(text).hint_text(field.zero);
             ui.add(edit.desired_width(240.0));
         }
-        Value::String(text) => words(ui, setting, text),
+        Value::String(_) | Value::Array(_) if field.holds == Holds::Several => {
+            several(ui, setting, value);
+        }
+        Value::String(text) => words(ui, setting, 0, text),
         Value::Array(list) => texts(ui, setting, list),
         Value::Table(_) | Value::Datetime(_) => {}
     }
@@ -140,32 +143,86 @@ fn share(ui: &mut Ui, limits: &Limits, value: &mut f64) {
 }
 
 /// One of some words.
-fn words(ui: &mut Ui, setting: &Setting, value: &mut String) {
+fn words(ui: &mut Ui, setting: &Setting, place: usize, value: &mut String) {
     let words = setting.field.words.all();
     let now = words.iter().find(|word| word.name == value).map_or("", |word| word.says.as_str());
-    ComboBox::from_id_salt(setting.key()).selected_text(now).width(190.0).show_ui(ui, |ui| {
-        for word in &words {
-            let label = ui.selectable_value(value, word.name.to_owned(), word.says.as_str());
-            if !word.summary.is_empty() {
-                label.on_hover_text(format!("{} ({})", word.summary, word.paper));
+    ComboBox::from_id_salt((setting.key(), place)).selected_text(now).width(190.0).show_ui(
+        ui,
+        |ui| {
+            for word in &words {
+                let label = ui.selectable_value(value, word.name.to_owned(), word.says.as_str());
+                if !word.summary.is_empty() {
+                    label.on_hover_text(format!("{} ({})", word.summary, word.paper));
+                }
             }
+        },
+    );
+}
+
+/// One of some words, or several of them below each other; each but the first can go again.
+fn several(ui: &mut Ui, setting: &Setting, value: &mut Value) {
+    let mut chosen: Vec<String> = match &*value {
+        Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        other => other.as_str().map(str::to_owned).into_iter().collect(),
+    };
+    let before = chosen.clone();
+    let mut gone = None;
+    ui.vertical(|ui| {
+        for (i, word) in chosen.iter_mut().enumerate() {
+            ui.horizontal(|ui| {
+                words(ui, setting, i, word);
+                if i > 0 && ui.small_button("−").on_hover_text("without it").clicked() {
+                    gone = Some(i);
+                }
+            });
+        }
+        let all = setting.field.words.all();
+        let free = all.iter().find(|word| !before.iter().any(|known| known == word.name));
+        if let Some(next) = free
+            && ui.small_button("+").on_hover_text("one more, whose loss is added").clicked()
+        {
+            chosen.push(next.name.to_owned());
         }
     });
+    if let Some(i) = gone {
+        chosen.remove(i);
+    }
+    if chosen != before {
+        *value = match <[String; 1]>::try_from(chosen) {
+            Ok([one]) => Value::String(one),
+            Err(several) => Value::Array(several.into_iter().map(Value::String).collect()),
+        };
+    }
+}
+
+/// What stands between the texts of a list, and what one of them means.
+fn parts(field: &Field, text: &str) -> Vec<Value> {
+    let between: &[char] = if field.holds == Holds::Models { &[','] } else { &[',', ' '] };
+    let words = text.split(between).map(str::trim).filter(|word| !word.is_empty());
+    let number = |word: &str| word.parse().ok().map(Value::Float);
+    match field.holds {
+        Holds::Numbers => words.filter_map(number).collect(),
+        _ => words.map(|word| Value::String(word.to_owned())).collect(),
+    }
 }
 
 /// Texts with commas between them. What was typed stands as long as it means the same, so that a comma
 /// can be typed.
 fn texts(ui: &mut Ui, setting: &Setting, list: &mut Vec<Value>) {
     let id = ui.scope_id().with(setting.key());
-    let parts = |text: &str| -> Vec<Value> {
-        let words = text.split([',', ' ']).filter(|word| !word.is_empty());
-        words.map(|word| Value::String(word.to_owned())).collect()
+    let parts = |text: &str| parts(&setting.field, text);
+    let written = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     };
     let typed = ui.data(|data| data.get_temp::<String>(id));
     let mut text = typed
         .filter(|text| parts(text) == *list)
-        .unwrap_or_else(|| list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "));
-    let edit = TextEdit::singleline(&mut text).hint_text("the usual ones");
+        .unwrap_or_else(|| list.iter().map(written).collect::<Vec<_>>().join(", "));
+    let edit = TextEdit::singleline(&mut text).hint_text(match setting.field.zero {
+        "" => "the usual ones",
+        zero => zero,
+    });
     if ui.add(edit.desired_width(240.0)).changed() {
         *list = parts(&text);
         ui.data_mut(|data| data.insert_temp(id, text));
