@@ -414,8 +414,9 @@ fn apply(table: &mut Table, set: &[(String, String)]) -> Result<(), RecipeError>
             return Err(unknown(&place, key));
         };
         // A bare word that looks like a number may still be a text, a run's name say.
-        let value =
-            if default.is_str() && !value.is_str() { Value::String(text.clone()) } else { value };
+        let text_is_meant = default.is_str() && !value.is_str();
+        let text_is_meant = text_is_meant && !(value.is_array() && may_be_several(key));
+        let value = if text_is_meant { Value::String(text.clone()) } else { value };
         *default = fit(default, value, key, &place)?;
     }
     Ok(())

@@ -307,3 +307,109 @@ proptest! {
         }
     }
 }
+
+fn refusal(settings: &[(&str, &str)]) -> Option<String> {
+    let set: Vec<(String, String)> = settings
+        .iter()
+        .map(|(key, value)| (format!("policy.{key}"), (*value).to_owned()))
+        .collect();
+    confide::demo::recipe().with(&set).err().map(|error| error.to_string())
+}
+
+/// What has no meaning is refused at once, with the setting, the reason, and what would have one.
+#[test]
+fn combinations_without_a_meaning_are_refused() {
+    for (settings, words) in [
+        (&[("objective", "simpo"), ("ld_alpha", "0.5")][..], "policy.ld_alpha has no meaning"),
+        (&[("objective", "aot"), ("use_weighting", "true")], "take one of dpo, ipo"),
+        (&[("objective", "kto"), ("f_divergence_type", "forward_kl")], "objective kto"),
+        (&[("objective", "ipo"), ("odpo_alpha", "0.1")], "policy.odpo_alpha has no meaning"),
+        (&[("objective", "[\"dpo\", \"cpo\"]"), ("ref_model_sync_steps", "4")], "objective cpo"),
+        (&[("objective", "mrpo")], "policy.references is empty"),
+        (&[("objective", "kto"), ("batch_size", "1"), ("accumulate", "1")], "two pairs a step"),
+        (&[("loss_weights", "[1.0, 0.5]")], "2 numbers for 1 objectives (dpo)"),
+        (&[("objective", "[\"dpo\", \"sft\"]"), ("loss_weights", "[1.0, -1.0]")], "holds -1"),
+        (&[("objective", "[\"dpo\", \"sigmoid\"]")], "dpo stands there twice"),
+        (&[("objective", "[]")], "no objective is named"),
+        (&[("objective", "[\"dpo\", \"dopo\"]")], "“dopo” is not an objective"),
+        (&[("ref_model_sync_steps", "4"), ("lora.rank", "4")], "policy.lora.rank = 0"),
+        (
+            &[("ref_model_sync_steps", "4"), ("references", "[\"builtin:strong\"]")],
+            "set one of the two",
+        ),
+    ] {
+        let found = refusal(settings).unwrap_or_else(|| panic!("{settings:?} is not refused"));
+        assert!(found.contains(words), "{settings:?}: {found}");
+    }
+    for settings in [
+        &[("objective", "[\"sigmoid\", \"sft\"]"), ("loss_weights", "[1, 0.5]")][..],
+        &[("objective", "spa"), ("odpo_alpha", "0.1"), ("ld_alpha", "0.5")],
+        &[("objective", "mrpo"), ("references", "[\"builtin:strong\"]")],
+        &[("objective", "aot"), ("ref_model_sync_steps", "4")],
+    ] {
+        assert_eq!(refusal(settings), None, "{settings:?}");
+    }
+}
+
+/// A mixture is written into the recipe of a run as it was read.
+#[test]
+fn mixtures_stay_lists_in_recipes() {
+    let set = |value: &str| [("policy.objective".to_owned(), value.to_owned())];
+    let mixed = confide::demo::recipe().with(&set("[\"sigmoid\", \"sft\"]")).unwrap();
+    let text = mixed.to_toml();
+    let again =
+        confide::run::Recipe::parse(&text, std::path::Path::new("again.toml"), &[]).unwrap();
+    assert_eq!(again, mixed);
+    let one = mixed.with(&set("ipo")).unwrap();
+    assert!(one.to_toml().contains("objective = \"ipo\""), "{}", one.to_toml());
+}
+
+/// The losses and lengths of a short run's steps.
+fn steps(settings: &[(&str, &str)]) -> Vec<f64> {
+    use confide::run::{Control, Event, Job, Stage, execute};
+    let small = [
+        ("data.limit", "60"),
+        ("annotator.kind", "human"),
+        ("sft.epochs", "0"),
+        ("policy.steps", "4"),
+        ("policy.batch_size", "4"),
+        ("policy.accumulate", "1"),
+        ("evaluate.samples", "0"),
+        ("device", "cpu"),
+    ];
+    let own = settings.iter().map(|(key, value)| (format!("policy.{key}"), (*value).to_owned()));
+    let set: Vec<(String, String)> = small
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into_iter()
+        .chain(own)
+        .collect();
+    let recipe = confide::demo::recipe().with(&set).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let job =
+        Job::Fresh { recipe: Box::new(recipe), folder: folder.path().join("run"), download: false };
+    let mut losses = Vec::new();
+    execute(job, Control::default(), &mut |event| {
+        if let Event::Step { stage: Stage::POLICY, metrics, .. } = event {
+            losses.push(metrics.get("loss").unwrap());
+        }
+    })
+    .unwrap();
+    losses
+}
+
+/// Two references that are one and the same are one, and what compares with none of them runs to its end as well.
+#[test]
+fn objectives_with_more_sequences_or_references_run() {
+    let plain = steps(&[("objective", "dpo")]);
+    let twice = steps(&[("objective", "mrpo"), ("references", "[\"builtin:strong\"]")]);
+    assert_eq!(plain.len(), 4);
+    assert_close(&twice, &plain, 1e-4, "the same reference twice");
+    let other = steps(&[("references", "[\"builtin:weak\"]"), ("mrpo_eta", "0.5")]);
+    assert!((other[0] - plain[0]).abs() > 1e-3, "{other:?} {plain:?}");
+    for objective in ["kto", "orpo"] {
+        let losses = steps(&[("objective", objective)]);
+        assert!(losses.len() == 4 && losses.iter().all(|loss| loss.is_finite()), "{losses:?}");
+    }
+    // At the first step nothing has moved: ½ (½ + ½).
+    assert_close(&steps(&[("objective", "kto")])[..1], &[0.5], 1e-5, "kto at its start");
+}

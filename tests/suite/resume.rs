@@ -72,6 +72,28 @@ fn a_run_killed_in_each_stage_and_resumed_has_the_trace_of_an_undisturbed_one() 
     }
 }
 
+/// A reference that has moved, and the logits of earlier steps, are in a checkpoint as weights are.
+#[test]
+fn what_an_objective_remembers_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = |out: &Path| {
+        let mut command = small_demo(out);
+        command.args(["--set", "policy.objective=spa", "--set", "policy.ref_model_sync_steps=2"]);
+        command.args(["--set", "policy.spa_warmup=0", "--set", "policy.spa_window=6"]);
+        quiet(command)
+    };
+    let (calm, killed) = (folder.path().join("calm"), folder.path().join("killed"));
+    assert!(command(&calm).status().unwrap().success());
+    let moment: Moment = |e| e["event"] == "step" && e["stage"] == "policy" && e["step"] == 5;
+    kill_at(&mut command(&killed).spawn().unwrap(), &killed, moment);
+    let mut resume = program();
+    resume.arg("resume").arg(&killed);
+    assert!(quiet(resume).status().unwrap().success());
+    assert_eq!(trace(&killed), trace(&calm));
+    let policy = |out: &Path| std::fs::read(out.join("policy/model.safetensors")).unwrap();
+    assert_eq!(policy(&killed), policy(&calm));
+}
+
 /// A checkpoint that cannot be written ends the run with the file's name, and the one before stays
 /// the one to go on from.
 #[test]
