@@ -218,6 +218,8 @@ macro_rules! settings {
     ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        // What recipes of earlier versions do not have yet is as it was.
+        #[serde(default)]
         pub struct $name {
             $(
                 #[doc = $first] $( #[doc = $more] )*

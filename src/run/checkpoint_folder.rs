@@ -14,16 +14,24 @@ pub(super) const MOMENTS: &str = "optimizer.safetensors";
 /// remembers anything.
 pub(super) const TASK: &str = "task.safetensors";
 
-/// The folder of a checkpoint among the others.
-pub(super) fn name(stage: Stage, step: u64) -> String {
-    format!("{}-{step}", stage.name())
+/// The folder of a checkpoint among the others; `phase` tells trainings of one stage apart.
+pub(super) fn name(stage: Stage, phase: usize, step: u64) -> String {
+    match phase {
+        0 => format!("{}-{step}", stage.name()),
+        later => format!("{}-{later}-{step}", stage.name()),
+    }
 }
 
 /// Whether a name among the checkpoints is that of a checkpoint, or of one that was being written.
 pub(super) fn is_name(found: &str) -> bool {
     let whole = found.strip_suffix(".partial").unwrap_or(found);
-    let parts = whole.rsplit_once('-');
-    parts.is_some_and(|(stage, step)| Stage::named(stage).is_some() && step.parse::<u64>().is_ok())
+    let numbered = |name: &str| {
+        let (before, number) = name.rsplit_once('-')?;
+        number.parse::<u64>().ok().map(|_| before.to_owned())
+    };
+    let is_stage = |name: &str| Stage::named(name).is_some();
+    numbered(whole)
+        .is_some_and(|rest| is_stage(&rest) || numbered(&rest).is_some_and(|s| is_stage(&s)))
 }
 
 /// Remove a checkpoint that is no longer needed, and nothing that no checkpoint holds; that it

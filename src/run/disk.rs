@@ -28,22 +28,23 @@ impl Disk {
     /// A model cannot be read.
     pub(crate) fn of(recipe: &Recipe, device: &Device, folder: &Path) -> Result<Self, RunError> {
         let (mut exports, mut checkpoints) = (0, 0);
-        let mut trained = |footprint: &Footprint, merge: bool| {
+        let mut trained = |footprint: &Footprint, merge: bool, models: usize| {
             // Weights, and two moments of each.
             let checkpoint = 3 * footprint.gradients();
             checkpoints = checkpoints.max((KEPT as u64 + 1) * checkpoint);
-            exports += footprint.gradients();
+            exports += models as u64 * footprint.gradients();
             if merge && footprint.is_adapted() {
-                exports += footprint.whole();
+                exports += models as u64 * footprint.whole();
             }
         };
         let (annotator, policy) = (&recipe.annotator, &recipe.policy);
         if annotator.kind.reads().model() && annotator.training.epochs > 0.0 {
-            trained(&footprint(recipe, "annotator", device)?, annotator.lora.merge);
+            let footprint = footprint(recipe, "annotator", device)?;
+            trained(&footprint, annotator.lora.merge, annotator.ensemble);
         }
         if policy.training.epochs > 0.0 {
             let footprint = footprint(recipe, "policy", device)?;
-            trained(&footprint, policy.lora.merge);
+            trained(&footprint, policy.lora.merge, 1);
             if recipe.sft.training.epochs > 0.0 {
                 exports += footprint.gradients();
             }

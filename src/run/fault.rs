@@ -17,7 +17,7 @@ pub(super) struct Faults {
     /// Losses since the run last came further.
     losses: usize,
     /// How far it was at the last one.
-    reached: Option<(usize, u64)>,
+    reached: Option<(usize, (usize, u64))>,
     /// How it goes on after the last one, until it does.
     pub(super) next: Option<Next>,
 }
@@ -71,8 +71,8 @@ impl Faults {
 
     fn count(&mut self, session: &Session<'_>, error: &RunError) -> Result<(), RunError> {
         let checkpoints = session.state.under_way.iter().flat_map(|u| &u.checkpoints);
-        let step = checkpoints.map(|checkpoint| checkpoint.step).max().unwrap_or(0);
-        let reached = Some((session.state.done.len(), step));
+        let step = checkpoints.map(|checkpoint| (checkpoint.phase, checkpoint.step)).max();
+        let reached = Some((session.state.done.len(), step.unwrap_or_default()));
         self.losses = if self.reached == reached { self.losses + 1 } else { 1 };
         self.reached = reached;
         if self.losses <= MOST_LOSSES {

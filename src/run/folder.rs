@@ -328,9 +328,14 @@ fn own_files(path: &Path) -> Result<(), String> {
         std::fs::symlink_metadata(path.join(name)).map_or(true, |found| right(&found))
     };
     let files = [RECIPE, EVENTS, state::FILE, LOCK, REPORT, "annotations.parquet"];
-    let folders = [CHECKPOINTS, "annotator", "annotator-merged", "policy", "policy-merged"];
+    let folders = [CHECKPOINTS, "annotator", "policy", "policy-merged"];
+    // However many members an annotator has.
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let members = names.filter(|name| name.starts_with("annotator-"));
+    let mut folders = folders.into_iter().map(str::to_owned).chain(members);
     let file = files.into_iter().find(|name| !is(name, std::fs::Metadata::is_file));
-    let folder = folders.into_iter().find(|name| !is(name, std::fs::Metadata::is_dir));
+    let folder = folders.find(|name| !is(name, std::fs::Metadata::is_dir));
     match (file, folder) {
         (Some(name), _) => Err(format!("{name} is no plain file; a run does not follow links")),
         (_, Some(name)) => Err(format!("{name} is no folder; a run does not follow links")),

@@ -139,6 +139,12 @@ settings! {
         },
         /// How weights that are not trained are stored: f32, f16, bf16, int8 or int4; all but f32 need an adapter (lora.rank above 0).
         pub precision: Precision = Precision::F32 => { title: "Other weights", words: PRECISIONS },
+        /// How many members label together, for a scalar head: each learns from a resample (with replacement) of the labelled pairs, from a head and in an order of its own. Their mean margin labels; how far they differ stands in the table as spread (see ensemble_tau). 1 learns from the pairs as they are.
+        pub ensemble: usize = 1 => {
+            title: "Members",
+            limits: Limits::between(1.0, 64.0, "from 1 to 64 members"),
+            advanced: true,
+        },
         /// How it is trained.
         #[serde(flatten)]
         pub training: Training = Training {

@@ -171,6 +171,7 @@ impl Recipe {
             ));
         }
         self.check_numbers().map_err(|(key, found)| invalid(&key, found))?;
+        self.check_annotator().map_err(|(key, found)| invalid(key, found))?;
         if !d.chat_template.is_empty() && !Path::new(&d.chat_template).is_file() {
             return Err(invalid(
                 "data.chat_template",
@@ -201,6 +202,27 @@ impl Recipe {
                     ),
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// Whether the annotator's settings mean something together: the key of the first that does not, and
+    /// what would.
+    fn check_annotator(&self) -> Result<(), (&'static str, String)> {
+        let settings = &self.annotator;
+        let members = settings.ensemble;
+        if members > 1 && !settings.kind.reads().head() {
+            let found = format!(
+                "annotator.ensemble = {members} is for annotators with a scalar head, which \"{}\" has not; set it to 1",
+                settings.kind.name()
+            );
+            return Err(("annotator.ensemble", found));
+        }
+        if members > 1 && settings.training.epochs == 0.0 {
+            let found = format!(
+                "annotator.ensemble = {members}, but annotator.epochs = 0 trains none of them, so that all would say the same; set annotator.epochs (5, say), or annotator.ensemble = 1"
+            );
+            return Err(("annotator.ensemble", found));
         }
         Ok(())
     }

@@ -101,7 +101,8 @@ impl State {
         let mut notes = Vec::new();
         while let Some(newest) = under_way.checkpoints.last() {
             let place = folder.join(CHECKPOINTS).join(&newest.folder);
-            let Some(damage) = damage(&place, &newest.files) else { break };
+            let found = damage(&place, &newest.files);
+            let Some(damage) = found.or_else(|| damage(folder, &newest.left)) else { break };
             let lost = under_way.checkpoints.pop();
             let step = lost.map_or(0, |checkpoint| checkpoint.step);
             match under_way.checkpoints.last() {

@@ -128,7 +128,9 @@ impl Session<'_> {
             self.state.under_way = Some(UnderWay { stage, began, checkpoints: Vec::new() });
             self.emit(Event::StageStarted { stage, total })?;
         }
-        self.produced.clear();
+        // Trainings of this stage that are complete have left theirs.
+        let newest = self.state.checkpoints(stage).last();
+        self.produced = newest.map(|checkpoint| checkpoint.left.clone()).unwrap_or_default();
         work(self)?;
         self.tell_left_out()?;
         self.note_memory();

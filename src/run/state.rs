@@ -96,6 +96,12 @@ pub(crate) struct CheckpointState {
     pub folder: String,
     /// The files in it.
     pub files: Checksums,
+    /// Which of the stage's trainings it is of, where there are several.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub phase: usize,
+    /// What the trainings before that one have left in the run folder.
+    #[serde(default, skip_serializing_if = "Checksums::is_empty")]
+    pub left: Checksums,
     /// What had been told by then.
     pub moment: Moment,
 }
@@ -184,12 +190,17 @@ impl State {
     fn strange_name(&self) -> Option<&str> {
         let checkpoints = self.under_way.iter().flat_map(|u| &u.checkpoints);
         let mut folders = checkpoints.clone().map(|c| c.folder.as_str());
-        let of_checkpoints = checkpoints.flat_map(|c| c.files.keys());
+        let of_checkpoints = checkpoints.flat_map(|c| c.files.keys().chain(c.left.keys()));
         let files = self.done.iter().flat_map(|d| d.files.keys()).chain(of_checkpoints);
         let plain = |name: &&str| !is_plain(name);
         let parts = |name: &&str| !name.split('/').all(is_plain);
         folders.find(plain).or_else(|| files.map(String::as_str).find(parts))
     }
+}
+
+/// Whether a training is the first of its stage.
+fn is_first(phase: &usize) -> bool {
+    *phase == 0
 }
 
 /// Whether this is the name of something in a folder, and nothing else.

@@ -16,6 +16,28 @@ use crate::train::{
     TrainerCallback, Training,
 };
 
+/// The place of one training among those of its stage, which are done one after the other; their steps
+/// are counted on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Phase {
+    /// Its number.
+    pub(crate) number: usize,
+    /// Steps of those before it.
+    pub(crate) before: u64,
+    /// Steps of all.
+    pub(crate) total: u64,
+}
+
+/// How a decoder is trained.
+pub(crate) struct Course<'t> {
+    /// In which order it takes what it learns.
+    pub(crate) order: Sampler,
+    /// How long and how fast.
+    pub(crate) training: &'t Training,
+    /// How steps are computed.
+    pub(crate) plan: ExecutionPlan,
+}
+
 impl Session<'_> {
     /// Train a decoder in a stage, from its checkpoint if there is one.
     pub(crate) fn train(
@@ -27,15 +49,37 @@ impl Session<'_> {
         training: &Training,
         plan: ExecutionPlan,
     ) -> Result<Decoder, RunError> {
+        let only = Phase { number: 0, before: 0, total: order.total };
+        self.train_phase(about, only, model, task, Course { order, training, plan })
+    }
+
+    /// The number of the training at which a stage goes on; those before are complete, and what they
+    /// have left is whole.
+    pub(crate) fn phase(&self, stage: Stage) -> usize {
+        self.state.checkpoints(stage).last().map_or(0, |checkpoint| checkpoint.phase)
+    }
+
+    /// The same for one of several trainings of a stage.
+    pub(crate) fn train_phase(
+        &mut self,
+        about: &AboutStage,
+        phase: Phase,
+        model: Decoder,
+        task: &mut dyn Task,
+        course: Course<'_>,
+    ) -> Result<Decoder, RunError> {
+        let Course { order, training, plan } = course;
         let stage = about.stage;
         let optimiser = AdamW::new(training.weight_decay);
         let mut start = Start::fresh(model, optimiser, plan);
         start.skipped = self.state.now.report.skipped_steps.get(&stage).copied().unwrap_or(0);
-        if let Some(checkpoint) = self.state.checkpoints(stage).last().cloned() {
-            self.restore(&mut start, task, &checkpoint)?;
+        let newest = self.state.checkpoints(stage).last().cloned();
+        if let Some(checkpoint) = newest.filter(|newest| newest.phase == phase.number) {
+            self.restore(&mut start, task, &checkpoint, checkpoint.step.saturating_sub(phase.before))?;
         }
         let mut callback = StageCallback {
             stage,
+            phase,
             tokens: start.tokens,
             last: Instant::now(),
             error: None,
@@ -64,12 +108,13 @@ impl Session<'_> {
         }
     }
 
-    /// Start from a checkpoint.
+    /// Start from a checkpoint, after so many steps of its training.
     fn restore(
         &self,
         start: &mut Start,
         task: &mut dyn Task,
         checkpoint: &CheckpointState,
+        step: u64,
     ) -> Result<(), RunError> {
         let folder = self.folder.path().join(CHECKPOINTS).join(&checkpoint.folder);
         let (weights, moments) =
@@ -82,8 +127,8 @@ impl Session<'_> {
             ))
         })?;
         start.model = take_tensors(start.model.clone(), weights);
-        start.optimiser.restore(moments, checkpoint.step, &self.device);
-        start.step = checkpoint.step;
+        start.optimiser.restore(moments, step, &self.device);
+        start.step = step;
         start.tokens = checkpoint.tokens;
         let remembered = folder.join(TASK);
         if remembered.exists() {
@@ -143,6 +188,7 @@ const COST: f64 = 0.02;
 /// Turns what the training loop tells into events and checkpoints.
 struct StageCallback<'a, 'b> {
     stage: Stage,
+    phase: Phase,
     tokens: u64,
     last: Instant,
     /// The first failure to report; training is then stopped.
@@ -172,8 +218,10 @@ impl StageCallback<'_, '_> {
     ) -> Result<(), RunError> {
         self.finish_checkpoint()?;
         let session = &mut *self.session;
+        let (phase, step) = (self.phase.number, self.phase.before + step);
         // A run that is stopped where it went on has this one already.
-        if session.state.checkpoints(self.stage).last().is_some_and(|last| last.step == step) {
+        let newest = session.state.checkpoints(self.stage).last();
+        if newest.is_some_and(|last| (last.phase, last.step) == (phase, step)) {
             return session.save_state();
         }
         session.emit(Event::Checkpoint { stage: self.stage, step })?;
@@ -183,8 +231,10 @@ impl StageCallback<'_, '_> {
             checkpoint: CheckpointState {
                 step,
                 tokens: self.tokens,
-                folder: checkpoint_folder::name(self.stage, step),
+                folder: checkpoint_folder::name(self.stage, phase, step),
                 files: Checksums::new(),
+                phase,
+                left: session.produced.clone(),
                 moment,
             },
             state: session.state.clone(),
@@ -246,7 +296,8 @@ impl TrainerCallback for StageCallback<'_, '_> {
         Flow::Go
     }
 
-    fn after_step(&mut self, step: u64, total: u64, metrics: &Metrics) {
+    fn after_step(&mut self, step: u64, _: u64, metrics: &Metrics) {
+        let (step, total) = (self.phase.before + step, self.phase.total);
         self.tokens = metrics.get("num_tokens").unwrap_or(0.0) as u64;
         self.session.note_memory();
         let told = self
@@ -263,7 +314,9 @@ impl TrainerCallback for StageCallback<'_, '_> {
         // Of large models on slow disks fewer, so that training has the time; none is asked for
         // more often than that unless after every step.
         let least = if wanted > 0.0 { wanted.max(self.cost / COST) } else { 0.0 };
-        let due = self.last.elapsed().as_secs_f64() >= least;
+        // The first one of a later training holds fast what those before it have left.
+        let first = self.phase.number > 0 && step == 1;
+        let due = first || self.last.elapsed().as_secs_f64() >= least;
         let busy = self.writing.as_ref().is_some_and(|thread| !thread.is_finished());
         let wants = due && step < total && !busy;
         if wants {

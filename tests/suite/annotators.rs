@@ -59,7 +59,8 @@ fn annotators_say_what_they_are() {
             about.name
         );
         let (pairs, _) = confide::builtin::pairs("demo", 1).unwrap();
-        let seen = Seen { pair: &pairs[0], scores: Some([0.5, -1.0]), pool: Default::default() };
+        let (pair, pool) = (&pairs[0], Default::default());
+        let seen = Seen { pair, scores: Some([0.5, -1.0]), spread: 0.0, pool };
         let said = annotator.annotate(&seen, &Default::default());
         assert_eq!(said, annotator.annotate(&seen, &Default::default()));
         if annotator.reads().model() {

@@ -12,6 +12,7 @@ mod cli;
 mod common;
 mod corpus;
 mod data;
+mod ensemble;
 mod faults;
 mod file_annotator;
 mod folder;

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use confide::run::{Control, Event, Job, Recipe, Stage, execute};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::{assert_close, fixture, ids, numbers, shared};
 
@@ -284,11 +284,12 @@ fn with_head(model: &Path, trace: &Value, folder: &Path) {
 }
 
 fn annotator_trace(name: &str, wanted_steps: u64) {
-    let (Some(model), Some(pairs)) =
-        (shared("data/models/stories260K-hf"), shared("data/hh-harmless-base/test.jsonl.gz"))
-    else {
-        return;
-    };
+    let Some(pairs) = shared("data/hh-harmless-base/test.jsonl.gz") else { return };
+    annotator_trace_on(&pairs, name, wanted_steps, "");
+}
+
+fn annotator_trace_on(pairs: &Path, name: &str, wanted_steps: u64, settings: &str) {
+    let Some(model) = shared("data/models/stories260K-hf") else { return };
     let trace = fixture(&format!("trl/{name}.json"));
     let out = tempfile::tempdir().unwrap();
     let folder = out.path().join("model");
@@ -298,7 +299,7 @@ fn annotator_trace(name: &str, wanted_steps: u64) {
         "device = 'cpu'\ndata = {{ files = ['{}'], labelled = 1.0, held_out = 0.0, shuffle = false, limit = {} }}\n\
          policy = {{ model = '{}' }}\n\
          [annotator]\nmodel = '{}'\nsteps = {wanted_steps}\nlearning_rate = 2e-4\nbatch_size = 4\naccumulate = 1\n\
-         schedule = 'constant'\nwarmup_steps = 0\nweight_decay = 0.0\nmax_grad_norm = 0.0\n",
+         schedule = 'constant'\nwarmup_steps = 0\nweight_decay = 0.0\nmax_grad_norm = 0.0\n{settings}",
         pairs.display(),
         trace["settings"]["limit"],
         model.display(),
@@ -323,6 +324,27 @@ fn the_annotator_follows_trl_for_20_steps() {
 #[test]
 fn the_annotator_reads_its_score_at_eos_where_padding_differs_from_it() {
     annotator_trace("reward_pad_unk", 6);
+}
+
+/// Scores that are held near 0, and exceed each other by a margin of each pair.
+#[test]
+fn the_annotator_centres_scores_and_learns_margins_as_trl_does() {
+    let Some(pairs) = shared("data/hh-harmless-base/test.jsonl.gz") else { return };
+    let reading = confide::data::ReadSettings::default();
+    let pool = confide::data::read_files(&[pairs], &reading).unwrap();
+    // The margins of `make_trl_traces.py`.
+    let row = |pair: &confide::data::Pair| {
+        let confide::data::Prompt::Text(prompt) = &pair.prompt else { unreachable!() };
+        let [chosen, rejected] = &pair.responses;
+        let margin = ((prompt.len() + chosen.len()) % 4 + 1) as f64 / 4.0;
+        json!({"prompt": prompt, "chosen": chosen, "rejected": rejected, "margin": margin})
+    };
+    let rows: Vec<String> = pool.pairs.iter().map(|pair| row(pair).to_string()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("margins.jsonl");
+    std::fs::write(&path, rows.join("\n")).unwrap();
+    let settings = "margin = 1\ncenter_rewards_coefficient = 0.05\n";
+    annotator_trace_on(&path, "reward_margin", 10, settings);
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl Annotator for Length {
     }
 
     fn annotate(&self, seen: &Seen<'_>, _: &Annotating) -> Option<Annotation> {
-        let score = |text: &String| (1.0 + text.chars().count() as f64).ln() as f32;
+        let score = |text: &String| f64::from((1.0 + text.chars().count() as f64).ln() as f32);
         Some(Annotation::Scores(seen.pair.responses.each_ref().map(score)))
     }
 }

@@ -29,8 +29,18 @@ pub trait Annotator: Sync + 'static {
     /// What it says of a pair; `None` where it has nothing to say.
     fn annotate(&self, seen: &Seen<'_>, settings: &Annotating) -> Option<Annotation>;
 
+    /// What multiplies the weight that its confidence gives a pair.
+    fn trust(&self, _seen: &Seen<'_>, _settings: &Annotating) -> f64 {
+        1.0
+    }
+
+    /// How much of the margin that a label comes with it wants to learn; 0 for nothing.
+    fn label_margins(&self, _settings: &Annotating) -> f64 {
+        0.0
+    }
+
     /// What it learns from labelled pairs, for one that reads what a trained model says.
-    fn task(&self, _pairs: Vec<Ranked<Sequence>>, _pad: Option<u32>) -> Option<Box<dyn Task>> {
+    fn task(&self, _lessons: Lessons, _settings: &Annotating) -> Option<Box<dyn Task>> {
         None
     }
 
@@ -42,6 +52,17 @@ pub trait Annotator: Sync + 'static {
     fn check(&self, _pool: &Pool) -> Result<(), String> {
         Ok(())
     }
+}
+
+/// What a model learns from.
+#[derive(Clone, Debug, Default)]
+pub struct Lessons {
+    /// Labelled pairs in its tokens.
+    pub pairs: Vec<Ranked<Sequence>>,
+    /// As much of each label's margin as is to be learned; empty for nothing.
+    pub margins: Vec<f32>,
+    /// What fills rows and is no end of a sequence.
+    pub pad: Option<u32>,
 }
 
 /// What an annotator sees of a pair.
@@ -65,6 +86,11 @@ impl Reads {
         self == Self::Scores
     }
 
+    /// Whether that model has a scalar head, which is read.
+    pub fn head(self) -> bool {
+        self == Self::Scores
+    }
+
     /// Whether it repeats labels, so that there are no others to measure it by.
     pub fn labels(self) -> bool {
         matches!(self, Self::Label | Self::Truth)
@@ -81,8 +107,10 @@ impl Reads {
 pub struct Seen<'a> {
     /// The pair.
     pub pair: &'a Pair,
-    /// Scores of its responses, for one that reads them.
-    pub scores: Option<[f32; 2]>,
+    /// Scores of its responses, for one that reads them; of several members their means.
+    pub scores: Option<[f64; 2]>,
+    /// How far members differ: [`Ensemble::spread`](super::Ensemble::spread).
+    pub spread: f64,
     /// The pool that it is of.
     pub pool: Pool,
 }
@@ -111,7 +139,7 @@ impl Pool {
 pub enum Annotation {
     /// Both responses have a score: the higher one is better, by their difference. Between equal ones a
     /// coin decides.
-    Scores([f32; 2]),
+    Scores([f64; 2]),
     /// One of them is better, by this margin.
     Margin(Side, f64),
     /// One of them is better, with this probability.

@@ -39,7 +39,7 @@ impl Annotator for Random {
         let (coin, rest) = drawn.split_first()?;
         let number = rest.iter().take(4).fold(0u32, |all, byte| all << 8 | u32::from(*byte));
         let sure = f64::from(number) / (f64::from(u32::MAX) + 1.0);
-        let score = ((1.0 + sure) / (1.0 - sure)).ln() as f32;
+        let score = f64::from(((1.0 + sure) / (1.0 - sure)).ln() as f32);
         Some(Annotation::Scores(if coin & 1 == 0 { [score, 0.0] } else { [0.0, score] }))
     }
 }

@@ -10,21 +10,24 @@ use super::super::error::RunError;
 use super::super::export::Export;
 use super::super::session::Session;
 use super::super::stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
+use super::super::training::{Course, Phase};
 use super::encode::{encode, encoder, max_length};
 use super::estimating::Estimating;
 use super::labels::by_human;
 use super::load::load_to_train;
 use super::prepared::Prepared;
-use super::random::{normal, stream};
-use super::reader::{pad, scores};
+use super::random::stream::{self, of_member};
+use super::random::{normal, resample};
+use super::reader::{folder, pad, scores};
 use super::words::{length, model};
 use super::work::Work;
 use super::{StageDefinition, Then};
-use crate::batch::{Ranked, Sequence};
+use crate::annotate::Lessons;
+use crate::batch::Ranked;
 use crate::model::{Checkpoint, Footprint, ModelFiles, is_reward_model};
 use crate::run::find_model;
 use crate::text::{Encoder, Fit};
-use crate::train::{Sampler, Task, Training};
+use crate::train::{ExecutionPlan, Sampler, Task, Training};
 
 pub(super) struct Annotator;
 
@@ -68,10 +71,15 @@ impl StageDefinition for Annotator {
         } else if settings.training.epochs == 0.0 {
             format!("The reward model {name} scores responses as it is; it learns nothing here.")
         } else {
-            format!(
-                "The weak model {name} learns to score responses from the human labels: {}.",
-                length(&settings.training)
-            )
+            let length = length(&settings.training);
+            match settings.ensemble {
+                1 => format!(
+                    "The weak model {name} learns to score responses from the human labels: {length}."
+                ),
+                members => format!(
+                    "{members} copies of the weak model {name} learn to score responses, one after another, each from a resample of the human labels: {length} each."
+                ),
+            }
         }
     }
 
@@ -91,7 +99,7 @@ impl StageDefinition for Annotator {
         }
         // Which response is chosen makes no difference here.
         let pairs = pairs.into_iter().map(|sides| Ranked::of(sides, false)).collect();
-        let task = task(inputs.recipe, pairs, None)?;
+        let task = task(inputs.recipe, Lessons { pairs, ..Lessons::default() })?;
         let (footprint, training) = (&reader.footprint, &settings.training);
         Ok(Some(inputs.trained(Stage::ANNOTATOR, footprint, &*task, &order, training)))
     }
@@ -109,59 +117,81 @@ impl StageDefinition for Annotator {
     }
 }
 
+/// Each member of the annotator learns, one after the other.
 fn train(
     session: &mut Session<'_>,
     prepared: &Prepared,
     files: &ModelFiles,
 ) -> Result<(), RunError> {
-    let settings = session.recipe.annotator.clone();
+    let members = session.recipe.annotator.ensemble;
     let encoder = encoder(session, files)?;
-    let max_length = max_length(&session.recipe, files)?;
-    let pairs = labelled_pairs(session, prepared, &encoder, max_length)?;
-    let order = Sampler::new(
-        pairs.len(),
-        &settings.training,
-        session.recipe.data.shuffle,
-        session.recipe.seed,
-        stream::ANNOTATOR,
-    );
-    let total = order.total;
-    let pad = pad(files, &encoder, total)?;
+    let lessons = lessons(session, prepared, files, &encoder)?;
+    let steps = order(&session.recipe, lessons.pairs.len(), 0).total;
+    let pad = pad(files, &encoder, steps)?;
+    let lessons = Lessons { pad, ..lessons };
+    let total = members as u64 * steps;
     session.stage(Stage::ANNOTATOR, total, |session| {
-        let mut checkpoint =
-            load_to_train(session, files, "annotator", settings.precision, &settings.lora)?;
-        if checkpoint.decoder.score.is_none() {
-            if total == 0 {
-                return Err(nothing_to_learn());
-            }
-            checkpoint = with_fresh_head(checkpoint, session);
+        for number in session.phase(Stage::ANNOTATOR)..members {
+            let phase = Phase { number, before: number as u64 * steps, total };
+            train_member(session, files, &lessons, phase)?;
+            // The next one has the device to itself.
+            session.device.memory_cleanup();
         }
-        let mut task = task(&session.recipe, pairs, pad)?;
-        let footprint = Footprint::of(&checkpoint, settings.precision);
-        let plan = session.plan(&ABOUT, &footprint, &*task, &order, &settings.training)?;
-        checkpoint.decoder = session.train(
-            &ABOUT,
-            checkpoint.decoder,
-            &mut *task,
-            order,
-            &settings.training,
-            plan,
-        )?;
-        session.measured("annotator.steps", total as f64)?;
-        let merge = settings.lora.merge;
-        let export = Export { source: files, pad, ends: Vec::new(), merge };
-        session.export("annotator", &checkpoint, &export)
+        session.measured("annotator.steps", total as f64)
     })
 }
 
+/// A member learns, and its model is written.
+fn train_member(
+    session: &mut Session<'_>,
+    files: &ModelFiles,
+    lessons: &Lessons,
+    phase: Phase,
+) -> Result<(), RunError> {
+    let settings = session.recipe.annotator.clone();
+    let member = phase.number;
+    let order = order(&session.recipe, lessons.pairs.len(), member);
+    let mut checkpoint =
+        load_to_train(session, files, "annotator", settings.precision, &settings.lora)?;
+    if checkpoint.decoder.score.is_none() {
+        if order.total == 0 {
+            return Err(nothing_to_learn());
+        }
+        checkpoint = with_fresh_head(checkpoint, session, member);
+    }
+    let mut task = task(&session.recipe, lessons_of(&session.recipe, lessons, member))?;
+    let footprint = Footprint::of(&checkpoint, settings.precision);
+    let plan = session.plan(&ABOUT, &footprint, &*task, &order, &settings.training)?;
+    // No two members drop the same.
+    let plan = ExecutionPlan { seed: plan.seed ^ (member as u64) << 48, ..plan };
+    let course = Course { order, training: &settings.training, plan };
+    checkpoint.decoder =
+        session.train_phase(&ABOUT, phase, checkpoint.decoder, &mut *task, course)?;
+    let merge = settings.lora.merge;
+    let export = Export { source: files, pad: lessons.pad, ends: Vec::new(), merge };
+    session.export(&folder(member), &checkpoint, &export)
+}
+
+/// The order in which a member takes its pairs.
+fn order(recipe: &Recipe, pairs: usize, member: usize) -> Sampler {
+    let (shuffle, stream) = (recipe.data.shuffle, of_member(stream::ANNOTATOR, member));
+    Sampler::new(pairs, &recipe.annotator.training, shuffle, recipe.seed, stream)
+}
+
+/// What a member learns from: all labelled pairs, or a resample where there are several members.
+fn lessons_of(recipe: &Recipe, all: &Lessons, member: usize) -> Lessons {
+    if recipe.annotator.ensemble == 1 {
+        return all.clone();
+    }
+    let drawn = resample(all.pairs.len(), recipe.seed, of_member(stream::RESAMPLE, member));
+    let margins = drawn.iter().filter_map(|&i| all.margins.get(i).copied()).collect();
+    Lessons { pairs: drawn.iter().map(|&i| all.pairs[i].clone()).collect(), margins, pad: all.pad }
+}
+
 /// What the annotator learns of pairs.
-fn task(
-    recipe: &Recipe,
-    pairs: Vec<Ranked<Sequence>>,
-    pad: Option<u32>,
-) -> Result<Box<dyn Task>, RunError> {
-    let kind = recipe.annotator.kind;
-    kind.task(pairs, pad).ok_or_else(|| {
+fn task(recipe: &Recipe, lessons: Lessons) -> Result<Box<dyn Task>, RunError> {
+    let (kind, settings) = (recipe.annotator.kind, &recipe.annotator.constants);
+    kind.task(lessons, settings).ok_or_else(|| {
         RunError::Impossible(format!(
             "annotator.kind = \"{}\" learns nothing; set annotator.epochs = 0",
             kind.name()
@@ -174,31 +204,74 @@ fn nothing_to_learn() -> RunError {
     RunError::Impossible("the annotator has no labelled pairs to learn from and no score.weight of its own; raise data.labelled, or name a trained annotator".to_owned())
 }
 
-/// Labelled pairs that fit, told apart by their human labels.
-fn labelled_pairs(
+/// Labelled pairs that fit, told apart by their human labels, and as much of each label's margin as the
+/// annotator wants.
+fn lessons(
     session: &mut Session<'_>,
     prepared: &Prepared,
+    files: &ModelFiles,
     encoder: &Encoder,
-    max_length: usize,
-) -> Result<Vec<Ranked<Sequence>>, RunError> {
+) -> Result<Lessons, RunError> {
+    let max_length = max_length(&session.recipe, files)?;
     let names = ["annotator", "labelled"];
     let encoded = encode(session, encoder, prepared, &prepared.split.labelled, names)?;
-    let mut pairs = Vec::with_capacity(encoded.len());
+    let (mut pairs, mut indexes) = (Vec::with_capacity(encoded.len()), Vec::new());
     for pair in encoded {
         match pair.fit(Fit::Whole, max_length) {
-            Some(sides) => pairs.push(by_human(&prepared.pairs[pair.pair], sides)),
+            Some(sides) => {
+                pairs.push(by_human(&prepared.pairs[pair.pair], sides));
+                indexes.push(pair.pair);
+            }
             None => {
                 session.too_long.insert(pair.pair);
             }
         }
     }
-    Ok(pairs)
+    let margins = margins(session, prepared, &indexes)?;
+    Ok(Lessons { pairs, margins, pad: None })
 }
 
-fn with_fresh_head(checkpoint: Checkpoint, session: &Session<'_>) -> Checkpoint {
+/// As much of each label's margin as the annotator wants to learn; none where it wants nothing.
+fn margins(
+    session: &mut Session<'_>,
+    prepared: &Prepared,
+    indexes: &[usize],
+) -> Result<Vec<f32>, RunError> {
+    let settings = &session.recipe.annotator;
+    let share = settings.kind.label_margins(&settings.constants);
+    if share == 0.0 || indexes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let of = |&i: &usize| prepared.pairs[i].label.and_then(|label| label.margin);
+    let missing = indexes.iter().filter(|i| of(i).is_none()).count();
+    if missing == indexes.len() {
+        return Err(RunError::Impossible(format!(
+            "annotator.margin = {share}, but no label comes with a margin to learn; expected a column margin, ratings of both responses, or one that data.columns.margin names; or set annotator.margin = 0"
+        )));
+    }
+    if missing > 0 {
+        session.warn(format!(
+            "{missing} of {} labelled pairs come without a margin: for annotator.margin theirs is 0",
+            indexes.len()
+        ))?;
+    }
+    Ok(indexes.iter().map(|i| share as f32 * of(i).unwrap_or(0.0)).collect())
+}
+
+/// What is worth knowing of several members before a run begins.
+pub(super) fn told(recipe: &Recipe) -> Option<String> {
+    let members = recipe.annotator.ensemble;
+    (members > 1).then(|| {
+        format!(
+            "the annotator's {members} members are trained, and asked, one after another: {members} times the time of one, and the memory of one"
+        )
+    })
+}
+
+fn with_fresh_head(checkpoint: Checkpoint, session: &Session<'_>, member: usize) -> Checkpoint {
     let width = checkpoint.decoder.config().embedding;
     let mut rng = ChaCha8Rng::seed_from_u64(session.recipe.seed);
-    rng.set_stream(stream::HEAD);
+    rng.set_stream(of_member(stream::HEAD, member));
     let weights: Vec<f32> = (0..width).map(|_| (HEAD_SD * normal(&mut rng)) as f32).collect();
     let weight = Tensor::from_data(TensorData::new(weights, [width, 1]), &session.device);
     Checkpoint { decoder: checkpoint.decoder.with_score(weight), ..checkpoint }

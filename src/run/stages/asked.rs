@@ -10,14 +10,14 @@ use super::super::error::RunError;
 use super::super::session::Session;
 use super::super::stage::AboutStage;
 use super::encode::{encode, encoder, max_length};
-use super::labels::for_policy;
+use super::labels::{for_policy, mean};
 use super::prepared::Prepared;
 use super::random::stream;
 use super::reader::{pad, trained_files};
-use crate::annotate::{Annotation, Pool, Seen, score_sequences};
+use crate::annotate::{Annotation, Ensemble, Pool, Seen, score_sequences};
 use crate::batch::Sequence;
 use crate::data::{AnnotatedPair, Side, weak_label};
-use crate::model::{Footprint, ModelFiles, load_as};
+use crate::model::{Footprint, load_as};
 use crate::text::{EncodedPair, Fit, prompt_text};
 
 /// A pair that an annotator is asked about.
@@ -47,7 +47,8 @@ impl Asked {
         }
         let all = asked.len();
         asked.retain(|asked| {
-            let seen = Seen { pair: &prepared.pairs[asked.pair], scores: None, pool };
+            let pair = &prepared.pairs[asked.pair];
+            let seen = Seen { pair, scores: None, spread: 0.0, pool };
             settings.kind.annotate(&seen, &settings.constants).is_some()
         });
         if asked.len() < all {
@@ -67,7 +68,6 @@ impl Asked {
 
 /// The same pairs in the tokens of the annotator's model.
 pub(super) struct Texts {
-    files: ModelFiles,
     pad: Option<u32>,
     pairs: Vec<EncodedPair>,
 }
@@ -78,7 +78,7 @@ impl Texts {
         session: &mut Session<'_>,
         prepared: &Prepared,
     ) -> Result<(Vec<Asked>, Self), RunError> {
-        let files = trained_files(session)?;
+        let files = trained_files(session, 0)?;
         let encoder = encoder(session, &files)?;
         let pad = pad(&files, &encoder, session.state.now.report.annotator.steps)?;
         let max_length = max_length(&session.recipe, &files)?;
@@ -96,16 +96,32 @@ impl Texts {
                 }
             }
         }
-        Ok((asked, Self { files, pad, pairs }))
+        Ok((asked, Self { pad, pairs }))
     }
 
-    /// Scores of both responses of each pair.
+    /// Scores of both responses of each pair by each member of the annotator.
     pub(super) fn score(
         self,
         session: &mut Session<'_>,
         stage: &'static AboutStage,
+    ) -> Result<Vec<Vec<[f32; 2]>>, RunError> {
+        let members = 0..session.recipe.annotator.ensemble;
+        let scores = members.map(|member| {
+            // Each has the device to itself.
+            session.device.memory_cleanup();
+            self.score_by(session, stage, member)
+        });
+        scores.collect()
+    }
+
+    fn score_by(
+        &self,
+        session: &mut Session<'_>,
+        stage: &'static AboutStage,
+        member: usize,
     ) -> Result<Vec<[f32; 2]>, RunError> {
-        let Self { files, pad, pairs } = self;
+        let Self { pad, pairs } = self;
+        let files = trained_files(session, member)?;
         let annotator = load_as(&files, &session.device, session.recipe.annotator.precision)?;
         if annotator.decoder.score.is_none() {
             return Err(RunError::Impossible(format!(
@@ -118,13 +134,15 @@ impl Texts {
         let footprint = Footprint::of(&annotator, settings.precision);
         let wanted = 2 * settings.training.batch_size;
         let batch_size = session.scoring_batch(stage, &footprint, true, &sequences, wanted)?;
-        let total = pairs.len() as u64;
+        let (total, members) = (pairs.len() as u64, session.recipe.annotator.ensemble as u64);
+        let before = member as u64 * total;
         let mut cache = session.cached(&annotator.decoder, &format!("scores, padding {pad:?}"))?;
         let new: Vec<&Sequence> =
             sequences.iter().copied().filter(|side| cache.get(side).is_none()).collect();
         let known = (sequences.len() - new.len()) as u64;
-        let scores = score_sequences(&annotator.decoder, &new, pad, batch_size, &mut |done| {
-            session.progress(stage.stage, (known + done as u64) / 2, total)
+        let scores = score_sequences(&annotator.decoder, &new, *pad, batch_size, &mut |done| {
+            let done = before + (known + done as u64) / 2;
+            session.progress(stage.stage, done / members, total)
         })?;
         new.into_iter().zip(scores).for_each(|(side, score)| cache.put(side, score));
         let of = |side: &Sequence| cache.get(side).unwrap_or(f32::NAN);
@@ -137,27 +155,40 @@ impl Texts {
 /// A probability of 1 has no finite margin; this is near enough to it.
 const SUREST: f64 = 0.9999;
 
-/// What the annotator says of pairs, as rows of the table, and how many it scores alike on both sides; scores
-/// stand in the order of the pairs.
+/// The column of what multiplies the weight that its confidence gives a pair, where an annotator says so.
+const TRUST: &str = "trust";
+/// The column of how far members differ.
+const SPREAD: &str = "spread";
+
+/// What multiplies the weight that its confidence gives a pair.
+pub(super) fn trust(annotated: &AnnotatedPair) -> f64 {
+    annotated.columns.get(TRUST).copied().unwrap_or(1.0)
+}
+
+/// What the annotator says of pairs, as rows of the table, and how many it scores alike on both sides; each
+/// member's scores stand in the order of the pairs.
 pub(super) fn annotate(
     recipe: &Recipe,
     prepared: &Prepared,
     asked: &[Asked],
     pool: Pool,
-    scores: Option<&[[f32; 2]]>,
+    scores: Option<&[Vec<[f32; 2]>]>,
 ) -> (Vec<AnnotatedPair>, usize) {
     let (kind, constants) = (recipe.annotator.kind, &recipe.annotator.constants);
     let mut ties = 0;
     let row = |(i, asked): (usize, &Asked)| {
         let pair = &prepared.pairs[asked.pair];
-        let seen = Seen { pair, scores: scores.map(|scores| scores[i]), pool };
+        let members: Option<Vec<[f64; 2]>> =
+            scores.map(|members| members.iter().map(|scores| scores[i].map(f64::from)).collect());
+        let together = members.as_deref().map(Ensemble::of);
+        let spread = together.map_or(0.0, |together| together.spread);
+        let seen = Seen { pair, scores: together.map(|together| together.scores), spread, pool };
         let said = kind.annotate(&seen, constants)?;
         let (label, scores, margin) = match said {
-            Annotation::Scores(scores) => {
-                let [first, second] = scores.map(f64::from);
+            Annotation::Scores([first, second]) => {
                 ties += usize::from(first == second);
-                let label = weak_label(scores, || coin(recipe.seed, asked.pair));
-                (label, scores, (first - second).abs())
+                let label = weak_label([first, second], || coin(recipe.seed, asked.pair));
+                (label, [first as f32, second as f32], (first - second).abs())
             }
             Annotation::Margin(label, margin) => (label, one_sided(label, margin), margin),
             Annotation::Probability(label, p) => {
@@ -177,11 +208,49 @@ pub(super) fn annotate(
             scores,
             label,
             margin,
-            columns: BTreeMap::new(),
+            columns: members.map_or_else(BTreeMap::new, |members| {
+                columns(&members, spread, kind.trust(&seen, constants))
+            }),
         })
     };
     let rows = asked.iter().enumerate().filter_map(row).collect();
     (rows, ties)
+}
+
+/// What several members say beside their means: each one's scores, how far they differ, and what that
+/// leaves of the pair's weight. Of one member nothing.
+fn columns(members: &[[f64; 2]], spread: f64, trust: f64) -> BTreeMap<String, f64> {
+    if members.len() == 1 {
+        return BTreeMap::new();
+    }
+    let name = |side: usize, member: usize| format!("score_{}.member_{}", side + 1, member + 1);
+    let scores = members
+        .iter()
+        .enumerate()
+        .flat_map(|(member, scores)| [0, 1].map(|side| (name(side, member), scores[side])));
+    let all = [(SPREAD.to_owned(), spread), (TRUST.to_owned(), trust)];
+    scores.chain(all).collect()
+}
+
+/// Tell how far members of the annotator differ, and what that costs.
+pub(super) fn tell_members(
+    session: &mut Session<'_>,
+    annotated: &[AnnotatedPair],
+) -> Result<(), RunError> {
+    session.measured("annotator.spread", mean(annotated.iter().filter_map(spread)))?;
+    let left = annotated.iter().filter(|pair| trust(pair) <= 0.0).count();
+    if left > 0 {
+        session.warn(format!(
+            "the annotator's members differ by ensemble_tau or more on {left} of {} pairs, whose weight is 0",
+            annotated.len()
+        ))?;
+    }
+    Ok(())
+}
+
+/// How far members differ on a pair, where there are several.
+fn spread(annotated: &AnnotatedPair) -> Option<f64> {
+    annotated.columns.get(SPREAD).copied()
 }
 
 /// Scores that stand for a margin: the other response has 0.

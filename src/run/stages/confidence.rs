@@ -8,7 +8,7 @@ use super::super::error::RunError;
 use super::super::event::Event;
 use super::super::session::Session;
 use super::super::stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
-use super::asked::{Asked, Texts, annotate};
+use super::asked::{Asked, Texts, annotate, tell_members, trust};
 use super::estimating::Estimating;
 use super::labels::{Labelled, believed, by_human, for_policy, mean};
 use super::prepared::Prepared;
@@ -134,6 +134,7 @@ fn labels(session: &mut Session<'_>, prepared: &Prepared) -> Result<Vec<Labelled
             ))?;
         }
         summarise(session, prepared, &annotated)?;
+        tell_members(session, &annotated)?;
         session.produced(FILE)?;
         session.emit(Event::Annotated { file: PathBuf::from(FILE), pairs: annotated.len() })
     })?;
@@ -168,7 +169,7 @@ fn joined(
             return None;
         }
         if !asked.held_out {
-            let weight = f64::from(pair.weight);
+            let weight = f64::from(pair.weight) * trust(found);
             let (chosen, margin) = (found.label, found.margin);
             labels.push(Labelled { pair: asked.pair, chosen, margin, weight });
         }

@@ -1,6 +1,6 @@
 //! Randomness of stages: a function of the seed and of a stream of its own.
 
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Streams of randomness that belong to stages.
@@ -15,6 +15,20 @@ pub(super) mod stream {
     pub(crate) const HEAD: u64 = 4;
     /// Labels of pairs that the annotator scores alike; 5 are the adapters.
     pub(crate) const TIES: u64 = 6;
+    /// Pairs that a member of an ensemble learns from.
+    pub(crate) const RESAMPLE: u64 = 7;
+
+    /// The stream of one member of an ensemble, counted from 0.
+    pub(crate) fn of_member(stream: u64, member: usize) -> u64 {
+        stream + ((member as u64) << 8)
+    }
+}
+
+/// As many of `n` things, drawn with replacement (a bootstrap resample).
+pub(super) fn resample(n: usize, seed: u64, stream: u64) -> Vec<usize> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
+    (0..n).map(|_| rng.random_range(0..n)).collect()
 }
 
 /// A standard normal number (Box–Muller).

@@ -17,12 +17,20 @@ pub(super) fn pad(
     Ok(own.or((steps > 0).then_some(encoder.tokenizer.pad)))
 }
 
-/// The files that the annotator is read from: those that were trained, or the model as it is.
-pub(super) fn trained_files(session: &Session<'_>) -> Result<ModelFiles, RunError> {
+/// The folder of a member of the annotator in a run's folder, counted from 0.
+pub(super) fn folder(member: usize) -> String {
+    match member {
+        0 => "annotator".to_owned(),
+        later => format!("annotator-{}", later + 1),
+    }
+}
+
+/// The files that a member of the annotator is read from: those that were trained, or the model as it is.
+pub(super) fn trained_files(session: &Session<'_>, member: usize) -> Result<ModelFiles, RunError> {
     if session.recipe.annotator.training.epochs <= 0.0 {
         return find_model(&session.recipe.annotator.model);
     }
-    find_model(&session.folder.path().join("annotator").to_string_lossy())
+    find_model(&session.folder.path().join(folder(member)).to_string_lossy())
 }
 
 /// Whether a model can score without having learnt it here.
