@@ -6,7 +6,8 @@ mod ensemble;
 mod sequences;
 
 pub use annotators::{
-    ANNOTATORS, Annotating, Annotation, Annotator, Lessons, Pool, Reads, Seen, without_model,
+    ANNOTATORS, Annotating, Annotation, Annotator, FineTuning, Lessons, Pool, Reads, Seen,
+    without_model,
 };
 pub use ensemble::{Ensemble, trust};
 pub use sequences::{all_log_probs, response_log_probs, score_sequences, scoring_needs};

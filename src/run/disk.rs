@@ -27,7 +27,7 @@ impl Disk {
     ///
     /// A model cannot be read.
     pub(crate) fn of(recipe: &Recipe, device: &Device, folder: &Path) -> Result<Self, RunError> {
-        let (mut exports, mut checkpoints) = (0, 0);
+        let (mut exports, mut references, mut checkpoints) = (0, 0, 0);
         let mut trained = |footprint: &Footprint, merge: bool, models: usize| {
             // Weights, and two moments of each.
             let checkpoint = 3 * footprint.gradients();
@@ -41,19 +41,22 @@ impl Disk {
         if annotator.kind.reads().model() && annotator.training.epochs > 0.0 {
             let footprint = footprint(recipe, "annotator", device)?;
             trained(&footprint, annotator.lora.merge, annotator.ensemble);
+            if annotator.kind.fine_tuning(&annotator.constants).is_some() {
+                references += footprint.gradients();
+            }
         }
         if policy.training.epochs > 0.0 {
             let footprint = footprint(recipe, "policy", device)?;
             trained(&footprint, policy.lora.merge, 1);
             if recipe.sft.training.epochs > 0.0 {
-                exports += footprint.gradients();
+                references += footprint.gradients();
             }
         }
         let data = &recipe.data;
         let files = data.files.iter().chain(&data.unlabelled).chain(&data.held_out_files);
         let annotations: u64 =
             files.filter_map(|file| Some(std::fs::metadata(file).ok()?.len())).sum();
-        Ok(Self { needed: exports + checkpoints + annotations, free: free(folder) })
+        Ok(Self { needed: exports + references + checkpoints + annotations, free: free(folder) })
     }
 
     /// Whether it fits, where the system tells.

@@ -9,7 +9,7 @@ use toml::{Spanned, Table, Value};
 
 use super::Recipe;
 use super::recipe::Setting;
-use crate::annotate::without_model;
+use crate::annotate::{Reads, without_model};
 use crate::hub::HubName;
 use crate::legible::quoted;
 use crate::model::{LoraSettings, Precision, base_of};
@@ -217,6 +217,13 @@ impl Recipe {
                 settings.kind.name()
             );
             return Err(("annotator.ensemble", found));
+        }
+        if settings.kind.reads() == Reads::LogRatios && settings.training.epochs == 0.0 {
+            let found = format!(
+                "annotator.epochs = 0 with annotator.kind = \"{}\" learns nothing, so that its model and its reference would be one, and every score 0; set annotator.epochs (1, say)",
+                settings.kind.name()
+            );
+            return Err(("annotator.epochs", found));
         }
         if members > 1 && settings.training.epochs == 0.0 {
             let found = format!(

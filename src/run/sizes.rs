@@ -16,7 +16,7 @@ pub(super) fn footprint(
     section: &str,
     device: &Device,
 ) -> Result<Footprint, RunError> {
-    let scored = section == "annotator";
+    let scored = section == "annotator" && recipe.annotator.kind.reads().head();
     let (precision, lora) = recipe.storage(section);
     let files = find_model(recipe.model(section))?;
     let adapter = adapter_of(&files, lora, section)?;

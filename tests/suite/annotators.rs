@@ -64,7 +64,8 @@ fn annotators_say_what_they_are() {
         let said = annotator.annotate(&seen, &Default::default());
         assert_eq!(said, annotator.annotate(&seen, &Default::default()));
         if annotator.reads().model() {
-            assert_eq!(said, Some(Annotation::Scores([0.5, -1.0])), "{}", about.name);
+            let Some(Annotation::Scores([first, second])) = said else { panic!("{said:?}") };
+            assert!(first > second, "{}", about.name);
         }
         let advised = without_model().contains(&format!("\"{}\"", about.name));
         assert_eq!(advised, !annotator.reads().model(), "{}", about.name);

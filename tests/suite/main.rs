@@ -17,6 +17,7 @@ mod faults;
 mod file_annotator;
 mod folder;
 mod hub;
+mod implicit;
 #[cfg(unix)]
 mod interrupts;
 mod layers;

@@ -5,6 +5,7 @@
 
 mod file;
 mod human;
+mod implicit;
 mod length;
 mod random;
 mod reward_head;
@@ -12,11 +13,17 @@ mod reward_head;
 use crate::batch::{Ranked, Sequence};
 use crate::data::{Label, Pair, Side};
 use crate::registry::{About, Choice, Constants, Registry};
-use crate::train::Task;
+use crate::train::{OutputKind, Task};
 
 /// All annotators, the default first.
-pub static ANNOTATORS: &[&dyn Annotator] =
-    &[&reward_head::RewardHead, &human::Human, &file::File, &length::Length, &random::Random];
+pub static ANNOTATORS: &[&dyn Annotator] = &[
+    &reward_head::RewardHead,
+    &implicit::Implicit,
+    &human::Human,
+    &file::File,
+    &length::Length,
+    &random::Random,
+];
 
 /// Who labels the unlabelled split.
 pub trait Annotator: Sync + 'static {
@@ -37,6 +44,12 @@ pub trait Annotator: Sync + 'static {
     /// How much of the margin that a label comes with it wants to learn; 0 for nothing.
     fn label_margins(&self, _settings: &Annotating) -> f64 {
         0.0
+    }
+
+    /// How its model is fine-tuned on the chosen responses before it learns what
+    /// [`Annotator::task`] says; `None` for not at all.
+    fn fine_tuning(&self, _settings: &Annotating) -> Option<FineTuning> {
+        None
     }
 
     /// What it learns from labelled pairs, for one that reads what a trained model says.
@@ -61,16 +74,31 @@ pub struct Lessons {
     pub pairs: Vec<Ranked<Sequence>>,
     /// As much of each label's margin as is to be learned; empty for nothing.
     pub margins: Vec<f32>,
+    /// Log-probabilities of the responses before it learns, for one that is compared with that; empty
+    /// where they are not known yet.
+    pub reference: Vec<Ranked<f32>>,
     /// What fills rows and is no end of a sequence.
     pub pad: Option<u32>,
+}
+
+/// How a model is fine-tuned on responses; all else is as in its other training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FineTuning {
+    /// Passes over them.
+    pub epochs: f64,
+    /// Highest learning rate.
+    pub learning_rate: f64,
 }
 
 /// What an annotator sees of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
-    /// The scores that `annotator.model` gives both responses, once it has learned from the labelled
-    /// split.
+    /// The scores that `annotator.model` gives both responses, once its scalar head has learned from
+    /// the labelled split.
     Scores,
+    /// By how much `annotator.model` finds the log-probabilities of both responses higher, once it has
+    /// learned from the labelled split, than before.
+    LogRatios,
     /// The texts alone.
     Texts,
     /// The label that the pair comes with, and how sure it is.
@@ -83,7 +111,12 @@ pub enum Reads {
 impl Reads {
     /// Whether a model reads the pairs.
     pub fn model(self) -> bool {
-        self == Self::Scores
+        matches!(self, Self::Scores | Self::LogRatios)
+    }
+
+    /// What is read of that model.
+    pub fn output(self) -> OutputKind {
+        if self == Self::LogRatios { OutputKind::LogProbs } else { OutputKind::Scores }
     }
 
     /// Whether that model has a scalar head, which is read.

@@ -80,7 +80,7 @@ impl Annotator for RewardHead {
     }
 
     fn task(&self, lessons: Lessons, settings: &Annotating) -> Option<Box<dyn Task>> {
-        let Lessons { pairs, margins, pad } = lessons;
+        let Lessons { pairs, margins, pad, .. } = lessons;
         let centering = settings.get(CENTERING.field.name);
         let task = BradleyTerryTask::new(pairs, pad).with_margins(margins);
         Some(Box::new(task.with_centering(centering)))

@@ -11,13 +11,14 @@ use super::super::export::Export;
 use super::super::session::Session;
 use super::super::stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
 use super::super::training::{Course, Phase};
-use super::encode::{encode, encoder, max_length};
+use super::encode::encoder;
 use super::estimating::Estimating;
-use super::labels::by_human;
+use super::lessons::{lessons, lessons_of, nothing_to_learn, order, task};
 use super::load::load_to_train;
+use super::log_ratios;
 use super::prepared::Prepared;
+use super::random::normal;
 use super::random::stream::{self, of_member};
-use super::random::{normal, resample};
 use super::reader::{folder, pad, scores};
 use super::words::{length, model};
 use super::work::Work;
@@ -26,8 +27,8 @@ use crate::annotate::Lessons;
 use crate::batch::Ranked;
 use crate::model::{Checkpoint, Footprint, ModelFiles, is_reward_model};
 use crate::run::find_model;
-use crate::text::{Encoder, Fit};
-use crate::train::{ExecutionPlan, Sampler, Task, Training};
+use crate::text::Fit;
+use crate::train::{ExecutionPlan, Training};
 
 pub(super) struct Annotator;
 
@@ -73,6 +74,7 @@ impl StageDefinition for Annotator {
         } else {
             let length = length(&settings.training);
             match settings.ensemble {
+                1 if !settings.kind.reads().head() => log_ratios::plan(settings),
                 1 => format!(
                     "The weak model {name} learns to score responses from the human labels: {length}."
                 ),
@@ -92,14 +94,16 @@ impl StageDefinition for Annotator {
         let labelled = &inputs.prepared.split.labelled;
         let pairs = inputs.training(reader, labelled, Fit::Whole, ["annotator", "labelled"])?;
         let order = inputs.order(pairs.len(), &settings.training, stream::ANNOTATOR);
+        let head = settings.kind.reads().head();
         if settings.training.epochs <= 0.0 {
             scores(&reader.files)?;
-        } else if order.total == 0 && !is_reward_model(&reader.files)? {
+        } else if order.total == 0 && !(head && is_reward_model(&reader.files)?) {
             return Err(nothing_to_learn());
         }
         // Which response is chosen makes no difference here.
         let pairs = pairs.into_iter().map(|sides| Ranked::of(sides, false)).collect();
-        let task = task(inputs.recipe, Lessons { pairs, ..Lessons::default() })?;
+        let pad = Some(reader.encoder.tokenizer.pad);
+        let task = task(inputs.recipe, Lessons { pairs, pad, ..Lessons::default() })?;
         let (footprint, training) = (&reader.footprint, &settings.training);
         Ok(Some(inputs.trained(Stage::ANNOTATOR, footprint, &*task, &order, training)))
     }
@@ -110,8 +114,10 @@ impl StageDefinition for Annotator {
             // Nothing to train: the model must be able to score already.
             scores(&files)?;
             session.stage(Stage::ANNOTATOR, 0, |_| Ok(()))?;
-        } else {
+        } else if session.recipe.annotator.kind.reads().head() {
             train(session, work.prepared()?, &files)?;
+        } else {
+            log_ratios::train(session, work.prepared()?, &files)?;
         }
         Ok(Then::Next)
     }
@@ -170,92 +176,6 @@ fn train_member(
     let merge = settings.lora.merge;
     let export = Export { source: files, pad: lessons.pad, ends: Vec::new(), merge };
     session.export(&folder(member), &checkpoint, &export)
-}
-
-/// The order in which a member takes its pairs.
-fn order(recipe: &Recipe, pairs: usize, member: usize) -> Sampler {
-    let (shuffle, stream) = (recipe.data.shuffle, of_member(stream::ANNOTATOR, member));
-    Sampler::new(pairs, &recipe.annotator.training, shuffle, recipe.seed, stream)
-}
-
-/// What a member learns from: all labelled pairs, or a resample where there are several members.
-fn lessons_of(recipe: &Recipe, all: &Lessons, member: usize) -> Lessons {
-    if recipe.annotator.ensemble == 1 {
-        return all.clone();
-    }
-    let drawn = resample(all.pairs.len(), recipe.seed, of_member(stream::RESAMPLE, member));
-    let margins = drawn.iter().filter_map(|&i| all.margins.get(i).copied()).collect();
-    Lessons { pairs: drawn.iter().map(|&i| all.pairs[i].clone()).collect(), margins, pad: all.pad }
-}
-
-/// What the annotator learns of pairs.
-fn task(recipe: &Recipe, lessons: Lessons) -> Result<Box<dyn Task>, RunError> {
-    let (kind, settings) = (recipe.annotator.kind, &recipe.annotator.constants);
-    kind.task(lessons, settings).ok_or_else(|| {
-        RunError::Impossible(format!(
-            "annotator.kind = \"{}\" learns nothing; set annotator.epochs = 0",
-            kind.name()
-        ))
-    })
-}
-
-/// An annotator without a head and without pairs.
-fn nothing_to_learn() -> RunError {
-    RunError::Impossible("the annotator has no labelled pairs to learn from and no score.weight of its own; raise data.labelled, or name a trained annotator".to_owned())
-}
-
-/// Labelled pairs that fit, told apart by their human labels, and as much of each label's margin as the
-/// annotator wants.
-fn lessons(
-    session: &mut Session<'_>,
-    prepared: &Prepared,
-    files: &ModelFiles,
-    encoder: &Encoder,
-) -> Result<Lessons, RunError> {
-    let max_length = max_length(&session.recipe, files)?;
-    let names = ["annotator", "labelled"];
-    let encoded = encode(session, encoder, prepared, &prepared.split.labelled, names)?;
-    let (mut pairs, mut indexes) = (Vec::with_capacity(encoded.len()), Vec::new());
-    for pair in encoded {
-        match pair.fit(Fit::Whole, max_length) {
-            Some(sides) => {
-                pairs.push(by_human(&prepared.pairs[pair.pair], sides));
-                indexes.push(pair.pair);
-            }
-            None => {
-                session.too_long.insert(pair.pair);
-            }
-        }
-    }
-    let margins = margins(session, prepared, &indexes)?;
-    Ok(Lessons { pairs, margins, pad: None })
-}
-
-/// As much of each label's margin as the annotator wants to learn; none where it wants nothing.
-fn margins(
-    session: &mut Session<'_>,
-    prepared: &Prepared,
-    indexes: &[usize],
-) -> Result<Vec<f32>, RunError> {
-    let settings = &session.recipe.annotator;
-    let share = settings.kind.label_margins(&settings.constants);
-    if share == 0.0 || indexes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let of = |&i: &usize| prepared.pairs[i].label.and_then(|label| label.margin);
-    let missing = indexes.iter().filter(|i| of(i).is_none()).count();
-    if missing == indexes.len() {
-        return Err(RunError::Impossible(format!(
-            "annotator.margin = {share}, but no label comes with a margin to learn; expected a column margin, ratings of both responses, or one that data.columns.margin names; or set annotator.margin = 0"
-        )));
-    }
-    if missing > 0 {
-        session.warn(format!(
-            "{missing} of {} labelled pairs come without a margin: for annotator.margin theirs is 0",
-            indexes.len()
-        ))?;
-    }
-    Ok(indexes.iter().map(|i| share as f32 * of(i).unwrap_or(0.0)).collect())
 }
 
 /// What is worth knowing of several members before a run begins.

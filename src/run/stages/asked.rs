@@ -8,17 +8,12 @@ use rand_chacha::ChaCha8Rng;
 use super::super::Recipe;
 use super::super::error::RunError;
 use super::super::session::Session;
-use super::super::stage::AboutStage;
-use super::encode::{encode, encoder, max_length};
 use super::labels::{for_policy, mean};
 use super::prepared::Prepared;
 use super::random::stream;
-use super::reader::{pad, trained_files};
-use crate::annotate::{Annotation, Ensemble, Pool, Seen, score_sequences};
-use crate::batch::Sequence;
+use crate::annotate::{Annotation, Ensemble, Pool, Seen};
 use crate::data::{AnnotatedPair, Side, weak_label};
-use crate::model::{Footprint, load_as};
-use crate::text::{EncodedPair, Fit, prompt_text};
+use crate::text::prompt_text;
 
 /// A pair that an annotator is asked about.
 #[derive(Clone, Copy, Debug)]
@@ -66,92 +61,6 @@ impl Asked {
     }
 }
 
-/// The same pairs in the tokens of the annotator's model.
-pub(super) struct Texts {
-    pad: Option<u32>,
-    pairs: Vec<EncodedPair>,
-}
-
-impl Texts {
-    /// The unlabelled and the held-out pairs that the annotator's model can read.
-    pub(super) fn of(
-        session: &mut Session<'_>,
-        prepared: &Prepared,
-    ) -> Result<(Vec<Asked>, Self), RunError> {
-        let files = trained_files(session, 0)?;
-        let encoder = encoder(session, &files)?;
-        let pad = pad(&files, &encoder, session.state.now.report.annotator.steps)?;
-        let max_length = max_length(&session.recipe, &files)?;
-        let (mut asked, mut pairs) = (Vec::new(), Vec::new());
-        for (held_out, name, indexes) in [
-            (false, "unlabelled", &prepared.split.unlabelled),
-            (true, "held-out", &prepared.split.held_out),
-        ] {
-            for pair in encode(session, &encoder, prepared, indexes, ["annotator", name])? {
-                if pair.fit(Fit::Whole, max_length).is_some() {
-                    asked.push(Asked { pair: pair.pair, held_out });
-                    pairs.push(pair);
-                } else {
-                    session.too_long.insert(pair.pair);
-                }
-            }
-        }
-        Ok((asked, Self { pad, pairs }))
-    }
-
-    /// Scores of both responses of each pair by each member of the annotator.
-    pub(super) fn score(
-        self,
-        session: &mut Session<'_>,
-        stage: &'static AboutStage,
-    ) -> Result<Vec<Vec<[f32; 2]>>, RunError> {
-        let members = 0..session.recipe.annotator.ensemble;
-        let scores = members.map(|member| {
-            // Each has the device to itself.
-            session.device.memory_cleanup();
-            self.score_by(session, stage, member)
-        });
-        scores.collect()
-    }
-
-    fn score_by(
-        &self,
-        session: &mut Session<'_>,
-        stage: &'static AboutStage,
-        member: usize,
-    ) -> Result<Vec<[f32; 2]>, RunError> {
-        let Self { pad, pairs } = self;
-        let files = trained_files(session, member)?;
-        let annotator = load_as(&files, &session.device, session.recipe.annotator.precision)?;
-        if annotator.decoder.score.is_none() {
-            return Err(RunError::Impossible(format!(
-                "{} has no score.weight, and annotator.epochs = 0; let it learn (annotator.epochs = 5, say)",
-                files.name()
-            )));
-        }
-        let sequences: Vec<&Sequence> = pairs.iter().flat_map(|p| &p.sides).collect();
-        let settings = &session.recipe.annotator;
-        let footprint = Footprint::of(&annotator, settings.precision);
-        let wanted = 2 * settings.training.batch_size;
-        let batch_size = session.scoring_batch(stage, &footprint, true, &sequences, wanted)?;
-        let (total, members) = (pairs.len() as u64, session.recipe.annotator.ensemble as u64);
-        let before = member as u64 * total;
-        let mut cache = session.cached(&annotator.decoder, &format!("scores, padding {pad:?}"))?;
-        let new: Vec<&Sequence> =
-            sequences.iter().copied().filter(|side| cache.get(side).is_none()).collect();
-        let known = (sequences.len() - new.len()) as u64;
-        let scores = score_sequences(&annotator.decoder, &new, *pad, batch_size, &mut |done| {
-            let done = before + (known + done as u64) / 2;
-            session.progress(stage.stage, done / members, total)
-        })?;
-        new.into_iter().zip(scores).for_each(|(side, score)| cache.put(side, score));
-        let of = |side: &Sequence| cache.get(side).unwrap_or(f32::NAN);
-        let scores = pairs.iter().map(|pair| pair.sides.each_ref().map(of)).collect();
-        session.keep_cache(cache)?;
-        Ok(scores)
-    }
-}
-
 /// A probability of 1 has no finite margin; this is near enough to it.
 const SUREST: f64 = 0.9999;
 
@@ -172,14 +81,14 @@ pub(super) fn annotate(
     prepared: &Prepared,
     asked: &[Asked],
     pool: Pool,
-    scores: Option<&[Vec<[f32; 2]>]>,
+    scores: Option<&[Vec<[f64; 2]>]>,
 ) -> (Vec<AnnotatedPair>, usize) {
     let (kind, constants) = (recipe.annotator.kind, &recipe.annotator.constants);
     let mut ties = 0;
     let row = |(i, asked): (usize, &Asked)| {
         let pair = &prepared.pairs[asked.pair];
         let members: Option<Vec<[f64; 2]>> =
-            scores.map(|members| members.iter().map(|scores| scores[i].map(f64::from)).collect());
+            scores.map(|members| members.iter().map(|scores| scores[i]).collect());
         let together = members.as_deref().map(Ensemble::of);
         let spread = together.map_or(0.0, |together| together.spread);
         let seen = Seen { pair, scores: together.map(|together| together.scores), spread, pool };

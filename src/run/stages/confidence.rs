@@ -8,10 +8,11 @@ use super::super::error::RunError;
 use super::super::event::Event;
 use super::super::session::Session;
 use super::super::stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
-use super::asked::{Asked, Texts, annotate, tell_members, trust};
+use super::asked::{Asked, annotate, tell_members, trust};
 use super::estimating::Estimating;
 use super::labels::{Labelled, believed, by_human, for_policy, mean};
 use super::prepared::Prepared;
+use super::texts::Texts;
 use super::work::Work;
 use super::{StageDefinition, Then};
 use crate::annotate::Pool;
@@ -19,7 +20,6 @@ use crate::batch::Ranked;
 use crate::data::{AnnotatedPair, Pair, read_annotations, write_annotations};
 use crate::preference::{calibration, confidence};
 use crate::text::Fit;
-use crate::train::OutputKind;
 
 pub(super) struct Confidence;
 
@@ -80,7 +80,7 @@ impl StageDefinition for Confidence {
         let rest = [&split.unlabelled[..], &split.held_out].concat();
         let pairs = inputs.fitting(reader, &rest, Fit::Whole)?;
         let batch = 2 * settings.training.batch_size;
-        let (footprint, kind) = (&reader.footprint, OutputKind::Scores);
+        let (footprint, kind) = (&reader.footprint, settings.kind.reads().output());
         Ok(Some(inputs.inferred(Stage::CONFIDENCE, footprint, kind, &pairs, batch)))
     }
 

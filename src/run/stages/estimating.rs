@@ -195,7 +195,7 @@ impl<'a> Estimating<'a> {
         let files = find_model(field)?;
         let adapter = adapter_of(&files, lora, section)?;
         let encoder = encoder_at(self.recipe, &files, jiff::Zoned::now())?;
-        let scored = section == "annotator";
+        let scored = section == "annotator" && self.recipe.annotator.kind.reads().head();
         let (family, config) = shape_of(&files)?;
         precision.check(self.device)?;
         fits_device(&config, scored, self.device)?;

@@ -13,7 +13,9 @@ mod evaluate;
 mod gold;
 mod labels;
 mod lengths;
+mod lessons;
 mod load;
+mod log_ratios;
 mod material;
 mod policy;
 mod prepared;
@@ -22,6 +24,7 @@ mod random;
 mod reader;
 mod reference;
 mod sft;
+mod texts;
 mod words;
 mod work;
 

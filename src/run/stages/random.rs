@@ -17,6 +17,8 @@ pub(super) mod stream {
     pub(crate) const TIES: u64 = 6;
     /// Pairs that a member of an ensemble learns from.
     pub(crate) const RESAMPLE: u64 = 7;
+    /// Order of the responses that the annotator is fine-tuned on.
+    pub(crate) const ANNOTATOR_SFT: u64 = 8;
 
     /// The stream of one member of an ensemble, counted from 0.
     pub(crate) fn of_member(stream: u64, member: usize) -> u64 {

@@ -1,0 +1,162 @@
+//! What an annotator's model says of the pairs that it is asked about.
+
+use super::super::error::RunError;
+use super::super::session::Session;
+use super::super::stage::AboutStage;
+use super::asked::Asked;
+use super::encode::{encode, encoder, max_length};
+use super::log_ratios::{LOG_PROBS, reference};
+use super::prepared::Prepared;
+use super::reader::{pad, trained_files};
+use crate::annotate::{all_log_probs, score_sequences};
+use crate::batch::Sequence;
+use crate::model::{Checkpoint, Decoder, Footprint, load_as};
+use crate::run::find_model;
+use crate::text::{EncodedPair, Fit};
+
+/// The same pairs in the tokens of the annotator's model.
+pub(super) struct Texts {
+    pad: Option<u32>,
+    pairs: Vec<EncodedPair>,
+}
+
+impl Texts {
+    /// The unlabelled and the held-out pairs that the annotator's model can read.
+    pub(super) fn of(
+        session: &mut Session<'_>,
+        prepared: &Prepared,
+    ) -> Result<(Vec<Asked>, Self), RunError> {
+        let files = trained_files(session, 0)?;
+        let encoder = encoder(session, &files)?;
+        let pad = if session.recipe.annotator.kind.reads().head() {
+            pad(&files, &encoder, session.state.now.report.annotator.steps)?
+        } else {
+            Some(encoder.tokenizer.pad)
+        };
+        let max_length = max_length(&session.recipe, &files)?;
+        let (mut asked, mut pairs) = (Vec::new(), Vec::new());
+        for (held_out, name, indexes) in [
+            (false, "unlabelled", &prepared.split.unlabelled),
+            (true, "held-out", &prepared.split.held_out),
+        ] {
+            for pair in encode(session, &encoder, prepared, indexes, ["annotator", name])? {
+                if pair.fit(Fit::Whole, max_length).is_some() {
+                    asked.push(Asked { pair: pair.pair, held_out });
+                    pairs.push(pair);
+                } else {
+                    session.too_long.insert(pair.pair);
+                }
+            }
+        }
+        Ok((asked, Self { pad, pairs }))
+    }
+
+    /// What each member of the annotator says of both responses of each pair.
+    pub(super) fn score(
+        self,
+        session: &mut Session<'_>,
+        stage: &'static AboutStage,
+    ) -> Result<Vec<Vec<[f64; 2]>>, RunError> {
+        if !session.recipe.annotator.kind.reads().head() {
+            return Ok(vec![self.log_ratios(session, stage)?]);
+        }
+        let count = session.recipe.annotator.ensemble;
+        let members = (0..count).map(|member| {
+            // Each has the device to itself.
+            session.device.memory_cleanup();
+            let turn = Turn { number: member, of: count };
+            self.scores(session, stage, turn)
+        });
+        members.collect()
+    }
+
+    /// What a member's scalar head says.
+    fn scores(
+        &self,
+        session: &mut Session<'_>,
+        stage: &'static AboutStage,
+        turn: Turn,
+    ) -> Result<Vec<[f64; 2]>, RunError> {
+        let files = trained_files(session, turn.number)?;
+        let annotator = load_as(&files, &session.device, session.recipe.annotator.precision)?;
+        if annotator.decoder.score.is_none() {
+            return Err(RunError::Impossible(format!(
+                "{} has no score.weight, and annotator.epochs = 0; let it learn (annotator.epochs = 5, say)",
+                files.name()
+            )));
+        }
+        let pad = self.pad;
+        let reads = format!("scores, padding {pad:?}");
+        let read: Read<'_> =
+            &|decoder, new, size, told| score_sequences(decoder, new, pad, size, told);
+        self.said(session, stage, &annotator, (&reads, read), turn)
+    }
+
+    /// How much likelier the annotator's model finds responses than its reference does.
+    fn log_ratios(
+        &self,
+        session: &mut Session<'_>,
+        stage: &'static AboutStage,
+    ) -> Result<Vec<[f64; 2]>, RunError> {
+        let pad = self.pad.unwrap_or_default();
+        let read: Read<'_> =
+            &|decoder, new, size, told| all_log_probs(decoder, new, pad, size, told);
+        let before = reference(session, &find_model(&session.recipe.annotator.model)?)?;
+        let turn = Turn { number: 0, of: 2 };
+        let before = self.said(session, stage, &before, (LOG_PROBS, read), turn)?;
+        session.device.memory_cleanup();
+        let files = trained_files(session, 0)?;
+        let learned = load_as(&files, &session.device, session.recipe.annotator.precision)?;
+        let turn = Turn { number: 1, of: 2 };
+        let learned = self.said(session, stage, &learned, (LOG_PROBS, read), turn)?;
+        let ratio = |(learned, before): ([f64; 2], [f64; 2])| {
+            [learned[0] - before[0], learned[1] - before[1]]
+        };
+        Ok(learned.into_iter().zip(before).map(ratio).collect())
+    }
+
+    /// One number for each response by one model; those of earlier runs are not computed again.
+    fn said(
+        &self,
+        session: &mut Session<'_>,
+        stage: &'static AboutStage,
+        model: &Checkpoint,
+        (reads, read): (&str, Read<'_>),
+        turn: Turn,
+    ) -> Result<Vec<[f64; 2]>, RunError> {
+        let sequences: Vec<&Sequence> = self.pairs.iter().flat_map(|p| &p.sides).collect();
+        let settings = &session.recipe.annotator;
+        let footprint = Footprint::of(model, settings.precision);
+        let wanted = 2 * settings.training.batch_size;
+        let scores = settings.kind.reads().output().is_scores();
+        let batch_size = session.scoring_batch(stage, &footprint, scores, &sequences, wanted)?;
+        let total = self.pairs.len() as u64;
+        let before = turn.number as u64 * total;
+        let mut cache = session.cached(&model.decoder, reads)?;
+        let new: Vec<&Sequence> =
+            sequences.iter().copied().filter(|side| cache.get(side).is_none()).collect();
+        let known = (sequences.len() - new.len()) as u64;
+        let found = read(&model.decoder, &new, batch_size, &mut |done| {
+            let done = before + (known + done as u64) / 2;
+            session.progress(stage.stage, done / turn.of as u64, total)
+        })?;
+        new.into_iter().zip(found).for_each(|(side, number)| cache.put(side, number));
+        let of = |side: &Sequence| f64::from(cache.get(side).unwrap_or(f32::NAN));
+        let found = self.pairs.iter().map(|pair| pair.sides.each_ref().map(of)).collect();
+        session.keep_cache(cache)?;
+        Ok(found)
+    }
+}
+
+/// Which of several models speaks.
+#[derive(Clone, Copy)]
+struct Turn {
+    number: usize,
+    of: usize,
+}
+
+/// Tells how many sequences are done.
+type Told<'t> = &'t mut dyn FnMut(usize) -> Result<(), RunError>;
+
+/// Reads one number for each sequence, in batches of this many.
+type Read<'r> = &'r dyn Fn(&Decoder, &[&Sequence], usize, Told<'_>) -> Result<Vec<f32>, RunError>;
