@@ -3,6 +3,8 @@
 
 mod annotators;
 mod ensemble;
+mod judging;
+mod questions;
 mod sequences;
 
 pub use annotators::{
@@ -10,4 +12,8 @@ pub use annotators::{
     without_model,
 };
 pub use ensemble::{Ensemble, trust};
-pub use sequences::{all_log_probs, response_log_probs, score_sequences, scoring_needs};
+pub use judging::{Asked, Judging, Question};
+pub use questions::{Asking, Positions, QuestionError, encode_questions};
+pub use sequences::{
+    all_log_odds, all_log_probs, response_log_probs, score_sequences, scoring_needs,
+};

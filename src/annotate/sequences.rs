@@ -5,7 +5,8 @@ use burn::tensor::Tensor;
 use crate::batch::{Batch, Sequence};
 use crate::device::{is_cpu, read};
 use crate::model::{
-    BatchShape, Decoder, Footprint, MemoryEstimate, ModelError, PassKind, Reading, read_sequences,
+    BatchShape, Decoder, Footprint, MemoryEstimate, ModelError, PassKind, Reading,
+    next_token_log_odds, read_sequences,
     sequence_log_probs, sequence_scores,
 };
 
@@ -23,7 +24,7 @@ pub fn score_sequences<E: From<ModelError>>(
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
-    over_batches(decoder, sequence_scores, sequences, pad.into(), batch_size, progress)
+    over_batches(decoder, &sequence_scores, sequences, pad.into(), batch_size, progress)
 }
 
 /// Log-probabilities of responses in one batch, summed as a reading has it, in their order.
@@ -52,7 +53,25 @@ pub fn all_log_probs<E: From<ModelError>>(
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
-    over_batches(decoder, sequence_log_probs, sequences, Some(pad), batch_size, progress)
+    over_batches(decoder, &sequence_log_probs, sequences, Some(pad), batch_size, progress)
+}
+
+/// Log-odds of two next tokens behind any number of sequences, in their order: how much more probable
+/// the first is, as a logarithm.
+///
+/// # Errors
+///
+/// As [`score_sequences`].
+pub fn all_log_odds<E: From<ModelError>>(
+    decoder: &Decoder,
+    sequences: &[&Sequence],
+    tokens: [u32; 2],
+    batch_size: usize,
+    progress: &mut dyn FnMut(usize) -> Result<(), E>,
+) -> Result<Vec<f32>, E> {
+    let compute = |decoder: &Decoder, batch: &Batch| next_token_log_odds(decoder, batch, tokens);
+    // A sequence ends at its last token, whatever that is.
+    over_batches(decoder, &compute, sequences, None, batch_size, progress)
 }
 
 /// The numbers of a batch; one that is not finite says nothing of its sequence, and would spoil
@@ -70,7 +89,7 @@ fn numbers(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
 /// one is queued, so that it never waits for this thread.
 fn over_batches<E: From<ModelError>>(
     decoder: &Decoder,
-    compute: fn(&Decoder, &Batch) -> Tensor<1>,
+    compute: &dyn Fn(&Decoder, &Batch) -> Tensor<1>,
     sequences: &[&Sequence],
     pad: Option<u32>,
     batch_size: usize,

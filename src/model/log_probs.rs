@@ -4,6 +4,7 @@
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::numbers::ints;
+use super::precision::widen;
 use super::readout::{Head, TargetLogProbs};
 use super::{Decoder, DecoderInput};
 use crate::batch::{Batch, Span, Target, bucket};
@@ -77,6 +78,17 @@ pub fn sequence_log_probs(decoder: &Decoder, batch: &Batch) -> Tensor<1> {
 pub fn read_sequences(decoder: &Decoder, batch: &Batch, reading: &Reading) -> Tensor<1> {
     let hidden = decoder.hidden(&input(batch, &decoder.device()), None);
     ResponseTargets::of(batch, reading).read(decoder, hidden, false).outputs
+}
+
+/// Log-odds of two next tokens behind each sequence, `[S]`: the difference of their logits, read at the
+/// last token that is not padding. No other logit is computed.
+pub fn next_token_log_odds(decoder: &Decoder, batch: &Batch, tokens: [u32; 2]) -> Tensor<1> {
+    let hidden = decoder.hidden(&input(batch, &decoder.device()), None);
+    let hidden = rows_at(hidden, &ends(batch));
+    let head = decoder.head.as_ref().unwrap_or(&decoder.embedding).weight.val();
+    let rows = widen(head.select(0, ints(&tokens, [2], &hidden.device())));
+    let apart = rows.clone().narrow(0, 0, 1) - rows.narrow(0, 1, 1);
+    hidden.matmul(apart.transpose()).squeeze_dim(1)
 }
 
 /// Log-probability of every response token, in the order of [`Batch::targets`].

@@ -48,7 +48,8 @@ pub use layer::LayerStack;
 pub use layers::{Embedding, Linear, Norm};
 pub use load::{load, load_as};
 pub use log_probs::{
-    Reading, Tails, input, read_sequences, sequence_log_probs, sequence_scores, token_log_probs,
+    Reading, Tails, input, next_token_log_odds, read_sequences, sequence_log_probs,
+    sequence_scores, token_log_probs,
 };
 pub use lora::{Dropout, Lora};
 pub use numbers::floats;

@@ -38,7 +38,7 @@ impl Disk {
             }
         };
         let (annotator, policy) = (&recipe.annotator, &recipe.policy);
-        if annotator.kind.reads().model() && annotator.training.epochs > 0.0 {
+        if annotator.kind.reads().learns() && annotator.training.epochs > 0.0 {
             let footprint = footprint(recipe, "annotator", device)?;
             trained(&footprint, annotator.lora.merge, annotator.ensemble);
             if annotator.kind.fine_tuning(&annotator.constants).is_some() {

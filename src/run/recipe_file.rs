@@ -191,7 +191,9 @@ impl Recipe {
             let key = format!("{section}.lora");
             let checked = lora.adapter(&key, "");
             checked.map_err(|e| invalid(&format!("{key}.rank"), e.to_string()))?;
-            let as_it_is = section == "annotator" && self.annotator.training.epochs == 0.0;
+            let learns = self.annotator.kind.reads().learns();
+            let as_it_is =
+                section == "annotator" && (!learns || self.annotator.training.epochs == 0.0);
             let trained = lora.rank == 0 && !as_it_is && !is_adapter(self.model(section));
             if precision != Precision::F32 && trained {
                 return Err(invalid(
@@ -210,6 +212,7 @@ impl Recipe {
     /// what would.
     fn check_annotator(&self) -> Result<(), (&'static str, String)> {
         let settings = &self.annotator;
+        settings.kind.check_settings(&settings.constants)?;
         let members = settings.ensemble;
         if members > 1 && !settings.kind.reads().head() {
             let found = format!(

@@ -20,6 +20,7 @@ mod hub;
 mod implicit;
 #[cfg(unix)]
 mod interrupts;
+mod judge;
 mod layers;
 mod lengths;
 mod limits;

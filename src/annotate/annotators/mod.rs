@@ -6,19 +6,23 @@
 mod file;
 mod human;
 mod implicit;
+mod judge;
 mod length;
 mod random;
 mod reward_head;
 
+use super::judging::{Judging, Question};
 use crate::batch::{Ranked, Sequence};
-use crate::data::{Label, Pair, Side};
+use crate::data::{AnnotatedPair, Label, Pair, Side};
 use crate::registry::{About, Choice, Constants, Registry};
+use crate::settings::settings;
 use crate::train::{OutputKind, Task};
 
 /// All annotators, the default first.
 pub static ANNOTATORS: &[&dyn Annotator] = &[
     &reward_head::RewardHead,
     &implicit::Implicit,
+    &judge::Judge,
     &human::Human,
     &file::File,
     &length::Length,
@@ -35,6 +39,26 @@ pub trait Annotator: Sync + 'static {
 
     /// What it says of a pair; `None` where it has nothing to say.
     fn annotate(&self, seen: &Seen<'_>, settings: &Annotating) -> Option<Annotation>;
+
+    /// What it asks its model of a pair, for one that reads answers; `chat` says whether the model is
+    /// talked to, or writes on.
+    fn asks(&self, _pair: &Pair, _settings: &Annotating, _chat: bool) -> Option<[Question; 2]> {
+        None
+    }
+
+    /// What else it says of a pair, by the names of columns in the table.
+    fn columns(&self, _seen: &Seen<'_>, _settings: &Annotating) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
+    /// What can be measured of all that it has said, by name.
+    fn measures(
+        &self,
+        _said: &[AnnotatedPair],
+        _settings: &Annotating,
+    ) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
 
     /// What multiplies the weight that its confidence gives a pair.
     fn trust(&self, _seen: &Seen<'_>, _settings: &Annotating) -> f64 {
@@ -63,6 +87,15 @@ pub trait Annotator: Sync + 'static {
     ///
     /// What is missing, and what would do.
     fn check(&self, _pool: &Pool) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Whether its settings mean something.
+    ///
+    /// # Errors
+    ///
+    /// The key of the first that does not, and what would.
+    fn check_settings(&self, _settings: &Annotating) -> Result<(), (&'static str, String)> {
         Ok(())
     }
 }
@@ -99,6 +132,8 @@ pub enum Reads {
     /// By how much `annotator.model` finds the log-probabilities of both responses higher, once it has
     /// learned from the labelled split, than before.
     LogRatios,
+    /// The log-odds of two answers of `annotator.model`, as it is, to questions about the pair.
+    Answers,
     /// The texts alone.
     Texts,
     /// The label that the pair comes with, and how sure it is.
@@ -111,10 +146,20 @@ pub enum Reads {
 impl Reads {
     /// Whether a model reads the pairs.
     pub fn model(self) -> bool {
+        self.learns() || self == Self::Answers
+    }
+
+    /// Whether that model learns from the labelled split before.
+    pub fn learns(self) -> bool {
         matches!(self, Self::Scores | Self::LogRatios)
     }
 
-    /// What is read of that model.
+    /// Whether that model is asked questions.
+    pub fn asks(self) -> bool {
+        self == Self::Answers
+    }
+
+    /// What is read of that model; of answers no more than of a scalar head.
     pub fn output(self) -> OutputKind {
         if self == Self::LogRatios { OutputKind::LogProbs } else { OutputKind::Scores }
     }
@@ -140,7 +185,7 @@ impl Reads {
 pub struct Seen<'a> {
     /// The pair.
     pub pair: &'a Pair,
-    /// Scores of its responses, for one that reads them; of several members their means.
+    /// What its model says of its responses, for one that reads that; of several members the means.
     pub scores: Option<[f64; 2]>,
     /// How far members differ: [`Ensemble::spread`](super::Ensemble::spread).
     pub spread: f64,
@@ -179,8 +224,24 @@ pub enum Annotation {
     Probability(Side, f64),
 }
 
-/// An annotator's settings beside those of its model.
-pub type Annotating = Constants<dyn Annotator>;
+settings! {
+    /// An annotator's settings beside those of its model.
+    pub struct Annotating {
+        /// How a judge is asked.
+        #[serde(flatten)]
+        pub judging: Judging = Judging::default(),
+        /// The constants of annotators.
+        #[serde(flatten)]
+        pub constants: Constants<dyn Annotator> = Constants::default(),
+    }
+}
+
+impl Annotating {
+    /// The value of a constant.
+    pub fn get(&self, name: &str) -> f64 {
+        self.constants.get(name)
+    }
+}
 
 impl Registry for dyn Annotator {
     const KIND: &'static str = "an annotator";

@@ -61,13 +61,15 @@ impl StageDefinition for Annotator {
     }
 
     fn is_skipped(&self, recipe: &Recipe) -> bool {
-        !recipe.annotator.kind.reads().model()
+        !recipe.annotator.kind.reads().learns()
     }
 
     fn plan(&self, recipe: &Recipe) -> String {
         let settings = &recipe.annotator;
         let name = model(&settings.model);
-        if !settings.kind.reads().model() {
+        if settings.kind.reads().asks() {
+            format!("The model {name} is asked about each pair as it is; it learns nothing here.")
+        } else if !settings.kind.reads().model() {
             settings.kind.about().summary.to_owned()
         } else if settings.training.epochs == 0.0 {
             format!("The reward model {name} scores responses as it is; it learns nothing here.")

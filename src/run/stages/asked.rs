@@ -1,7 +1,5 @@
 //! Pairs that an annotator is asked about, and what it says of them.
 
-use std::collections::BTreeMap;
-
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -117,9 +115,15 @@ pub(super) fn annotate(
             scores,
             label,
             margin,
-            columns: members.map_or_else(BTreeMap::new, |members| {
-                columns(&members, spread, kind.trust(&seen, constants))
-            }),
+            columns: {
+                let trust = kind.trust(&seen, constants);
+                let own = kind.columns(&seen, constants).into_iter();
+                let of_members = columns(members.as_deref().unwrap_or_default(), spread, trust);
+                of_members
+                    .into_iter()
+                    .chain(own.map(|(name, value)| (name.to_owned(), value)))
+                    .collect()
+            },
         })
     };
     let rows = asked.iter().enumerate().filter_map(row).collect();
@@ -128,9 +132,9 @@ pub(super) fn annotate(
 
 /// What several members say beside their means: each one's scores, how far they differ, and what that
 /// leaves of the pair's weight. Of one member nothing.
-fn columns(members: &[[f64; 2]], spread: f64, trust: f64) -> BTreeMap<String, f64> {
-    if members.len() == 1 {
-        return BTreeMap::new();
+fn columns(members: &[[f64; 2]], spread: f64, trust: f64) -> Vec<(String, f64)> {
+    if members.len() < 2 {
+        return Vec::new();
     }
     let name = |side: usize, member: usize| format!("score_{}.member_{}", side + 1, member + 1);
     let scores = members
@@ -141,11 +145,16 @@ fn columns(members: &[[f64; 2]], spread: f64, trust: f64) -> BTreeMap<String, f6
     scores.chain(all).collect()
 }
 
-/// Tell how far members of the annotator differ, and what that costs.
-pub(super) fn tell_members(
+/// Tell what can be measured of all that the annotator has said; how far its members differ, and what
+/// that costs.
+pub(super) fn tell_more(
     session: &mut Session<'_>,
     annotated: &[AnnotatedPair],
 ) -> Result<(), RunError> {
+    let settings = &session.recipe.annotator;
+    for (name, value) in settings.kind.measures(annotated, &settings.constants) {
+        session.measured(name, value)?;
+    }
     session.measured("annotator.spread", mean(annotated.iter().filter_map(spread)))?;
     let left = annotated.iter().filter(|pair| trust(pair) <= 0.0).count();
     if left > 0 {

@@ -8,7 +8,7 @@ use super::super::error::RunError;
 use super::super::event::Event;
 use super::super::session::Session;
 use super::super::stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
-use super::asked::{Asked, annotate, tell_members, trust};
+use super::asked::{Asked, annotate, tell_more, trust};
 use super::estimating::Estimating;
 use super::labels::{Labelled, believed, by_human, for_policy, mean};
 use super::prepared::Prepared;
@@ -19,7 +19,6 @@ use crate::annotate::Pool;
 use crate::batch::Ranked;
 use crate::data::{AnnotatedPair, Pair, read_annotations, write_annotations};
 use crate::preference::{calibration, confidence};
-use crate::text::Fit;
 
 pub(super) struct Confidence;
 
@@ -78,7 +77,7 @@ impl StageDefinition for Confidence {
         let reader = inputs.annotator()?;
         let split = &inputs.prepared.split;
         let rest = [&split.unlabelled[..], &split.held_out].concat();
-        let pairs = inputs.fitting(reader, &rest, Fit::Whole)?;
+        let pairs = inputs.asked(reader, &rest)?;
         let batch = 2 * settings.training.batch_size;
         let (footprint, kind) = (&reader.footprint, settings.kind.reads().output());
         Ok(Some(inputs.inferred(Stage::CONFIDENCE, footprint, kind, &pairs, batch)))
@@ -134,7 +133,7 @@ fn labels(session: &mut Session<'_>, prepared: &Prepared) -> Result<Vec<Labelled
             ))?;
         }
         summarise(session, prepared, &annotated)?;
-        tell_members(session, &annotated)?;
+        tell_more(session, &annotated)?;
         session.produced(FILE)?;
         session.emit(Event::Annotated { file: PathBuf::from(FILE), pairs: annotated.len() })
     })?;

@@ -12,6 +12,7 @@ use super::encode::{encoder_at, max_length, none_is_left};
 use super::labels::for_policy;
 use super::material::no_pair_fits;
 use super::prepared::Prepared;
+use super::questions::questions;
 use crate::annotate::scoring_needs;
 use crate::batch::Sequence;
 use crate::device;
@@ -136,6 +137,19 @@ impl<'a> Estimating<'a> {
     ) -> Result<Vec<[Sequence; 2]>, RunError> {
         let encoded = encode_pairs(&reader.encoder, &self.prepared.pairs, indexes)?;
         self.those_that_fit(reader, &encoded, fit)
+    }
+
+    /// What the annotator's model reads of pairs: the pairs themselves, or questions about them.
+    pub(super) fn asked(
+        &self,
+        reader: &Reader,
+        indexes: &[usize],
+    ) -> Result<Vec<[Sequence; 2]>, RunError> {
+        if !self.recipe.annotator.kind.reads().asks() {
+            return self.fitting(reader, indexes, Fit::Whole);
+        }
+        let asking = questions(self.recipe, &reader.encoder, &self.prepared.pairs, indexes)?;
+        self.those_that_fit(reader, &asking.encoded, Fit::Whole)
     }
 
     fn those_that_fit(

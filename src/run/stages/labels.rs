@@ -34,7 +34,7 @@ pub(super) fn believed(recipe: &Recipe, prepared: &Prepared) -> Vec<Labelled> {
 pub(super) fn for_policy(recipe: &Recipe, prepared: &Prepared) -> Vec<usize> {
     let split = &prepared.split;
     let mut indexes = split.unlabelled.clone();
-    if !recipe.annotator.kind.reads().model() && recipe.data.labelled >= 1.0 {
+    if !recipe.annotator.kind.reads().learns() && recipe.data.labelled >= 1.0 {
         indexes.extend(&split.labelled);
         indexes.sort_unstable();
     }

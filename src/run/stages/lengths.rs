@@ -7,6 +7,7 @@ use super::super::session::Session;
 use super::encode::max_length;
 use super::labels::for_policy;
 use super::prepared::Prepared;
+use super::questions::questions;
 use crate::data::Pair;
 use crate::model::ModelFiles;
 use crate::text::{Encoder, Fit, Lengths, encode_pairs};
@@ -29,6 +30,11 @@ pub(crate) fn lengths(
 ) -> Result<Option<Lengths>, RunError> {
     let split = &prepared.split;
     let (pairs, fit) = match who {
+        "annotator" if recipe.annotator.kind.reads().asks() => {
+            let asked = [for_policy(recipe, prepared), split.held_out.clone()].concat();
+            let limit = max_length(recipe, files)?;
+            return of_questions(recipe, encoder, &prepared.pairs, &asked, limit);
+        }
         "annotator" => {
             ([&split.labelled[..], &split.unlabelled, &split.held_out].concat(), Fit::Whole)
         }
@@ -53,10 +59,29 @@ pub fn lengths_in(
     fit: Fit,
     limit: usize,
 ) -> Result<Lengths, RunError> {
-    let step = indexes.len().div_ceil(LOOKED_AT).max(1);
-    let some: Vec<usize> = indexes.iter().step_by(step).copied().collect();
-    let encoded = encode_pairs(encoder, pairs, &some)?;
+    let encoded = encode_pairs(encoder, pairs, &some_of(indexes))?;
     Ok(Lengths::of(&encoded.pairs, indexes.len(), fit, limit))
+}
+
+/// What a limit loses of pairs that the annotator's model is asked about.
+fn of_questions(
+    recipe: &Recipe,
+    encoder: &Encoder,
+    pairs: &[Pair],
+    indexes: &[usize],
+    limit: usize,
+) -> Result<Option<Lengths>, RunError> {
+    if indexes.is_empty() {
+        return Ok(None);
+    }
+    let encoded = questions(recipe, encoder, pairs, &some_of(indexes))?.encoded;
+    Ok(Some(Lengths::of(&encoded.pairs, indexes.len(), Fit::Whole, limit)))
+}
+
+/// Those that are looked at.
+fn some_of(indexes: &[usize]) -> Vec<usize> {
+    let step = indexes.len().div_ceil(LOOKED_AT).max(1);
+    indexes.iter().step_by(step).copied().collect()
 }
 
 /// What keeps more pairs.

@@ -20,6 +20,7 @@ mod material;
 mod policy;
 mod prepared;
 mod preview;
+mod questions;
 mod random;
 mod reader;
 mod reference;

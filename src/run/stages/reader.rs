@@ -27,8 +27,9 @@ pub(super) fn folder(member: usize) -> String {
 
 /// The files that a member of the annotator is read from: those that were trained, or the model as it is.
 pub(super) fn trained_files(session: &Session<'_>, member: usize) -> Result<ModelFiles, RunError> {
-    if session.recipe.annotator.training.epochs <= 0.0 {
-        return find_model(&session.recipe.annotator.model);
+    let settings = &session.recipe.annotator;
+    if !settings.kind.reads().learns() || settings.training.epochs <= 0.0 {
+        return find_model(&settings.model);
     }
     find_model(&session.folder.path().join(folder(member)).to_string_lossy())
 }

@@ -5,10 +5,12 @@ use super::super::session::Session;
 use super::super::stage::AboutStage;
 use super::asked::Asked;
 use super::encode::{encode, encoder, max_length};
+use super::labels::for_policy;
 use super::log_ratios::{LOG_PROBS, reference};
 use super::prepared::Prepared;
+use super::questions::ask;
 use super::reader::{pad, trained_files};
-use crate::annotate::{all_log_probs, score_sequences};
+use crate::annotate::{Positions, all_log_odds, all_log_probs, score_sequences};
 use crate::batch::Sequence;
 use crate::model::{Checkpoint, Decoder, Footprint, load_as};
 use crate::run::find_model;
@@ -16,6 +18,8 @@ use crate::text::{EncodedPair, Fit};
 
 /// The same pairs in the tokens of the annotator's model.
 pub(super) struct Texts {
+    /// The tokens of answers, where they are questions.
+    answers: Option<[u32; 2]>,
     pad: Option<u32>,
     pairs: Vec<EncodedPair>,
 }
@@ -34,12 +38,19 @@ impl Texts {
             Some(encoder.tokenizer.pad)
         };
         let max_length = max_length(&session.recipe, &files)?;
-        let (mut asked, mut pairs) = (Vec::new(), Vec::new());
+        let (mut asked, mut pairs, mut answers) = (Vec::new(), Vec::new(), None);
         for (held_out, name, indexes) in [
-            (false, "unlabelled", &prepared.split.unlabelled),
+            (false, "unlabelled", &for_policy(&session.recipe, prepared)),
             (true, "held-out", &prepared.split.held_out),
         ] {
-            for pair in encode(session, &encoder, prepared, indexes, ["annotator", name])? {
+            let encoded = if session.recipe.annotator.kind.reads().asks() {
+                let asking = ask(session, &encoder, prepared, indexes, name)?;
+                answers = answers.or(asking.answers);
+                asking.encoded.pairs
+            } else {
+                encode(session, &encoder, prepared, indexes, ["annotator", name])?
+            };
+            for pair in encoded {
                 if pair.fit(Fit::Whole, max_length).is_some() {
                     asked.push(Asked { pair: pair.pair, held_out });
                     pairs.push(pair);
@@ -48,7 +59,7 @@ impl Texts {
                 }
             }
         }
-        Ok((asked, Self { pad, pairs }))
+        Ok((asked, Self { answers, pad, pairs }))
     }
 
     /// What each member of the annotator says of both responses of each pair.
@@ -57,8 +68,15 @@ impl Texts {
         session: &mut Session<'_>,
         stage: &'static AboutStage,
     ) -> Result<Vec<Vec<[f64; 2]>>, RunError> {
-        if !session.recipe.annotator.kind.reads().head() {
-            return Ok(vec![self.log_ratios(session, stage)?]);
+        let reads = session.recipe.annotator.kind.reads();
+        if !reads.head() {
+            let asks = reads.asks();
+            let said = if asks {
+                self.log_odds(session, stage)?
+            } else {
+                self.log_ratios(session, stage)?
+            };
+            return Ok(vec![said]);
         }
         let count = session.recipe.annotator.ensemble;
         let members = (0..count).map(|member| {
@@ -90,6 +108,28 @@ impl Texts {
         let read: Read<'_> =
             &|decoder, new, size, told| score_sequences(decoder, new, pad, size, told);
         self.said(session, stage, &annotator, (&reads, read), turn)
+    }
+
+    /// What the annotator's model answers to both questions about each pair.
+    fn log_odds(
+        &self,
+        session: &mut Session<'_>,
+        stage: &'static AboutStage,
+    ) -> Result<Vec<[f64; 2]>, RunError> {
+        let Some(answers) = self.answers else { return Ok(Vec::new()) };
+        let model = trained_files(session, 0)?;
+        let model = load_as(&model, &session.device, session.recipe.annotator.precision)?;
+        let read: Read<'_> =
+            &|decoder, new, size, told| all_log_odds(decoder, new, answers, size, told);
+        let reads = format!("log-odds of the next token, {} against {}", answers[0], answers[1]);
+        let turn = Turn { number: 0, of: 1 };
+        let said = self.said(session, stage, &model, (&reads, read), turn)?;
+        let sequences: Vec<&Sequence> = self.pairs.iter().flat_map(|p| &p.sides).collect();
+        // As a run computes them that knows no number of earlier ones.
+        let at_once = session.state.now.plans.get(&stage.stage).map_or(1, |plan| plan.micro_batch);
+        let positions = Positions::of(&sequences, at_once);
+        session.measured("annotator.positions_over_least", positions.ratio())?;
+        Ok(said)
     }
 
     /// How much likelier the annotator's model finds responses than its reference does.

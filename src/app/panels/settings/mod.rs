@@ -7,6 +7,7 @@ use egui::{CollapsingHeader, Label, RichText, Ui};
 use toml::{Table, Value};
 
 use super::Panel;
+use crate::annotate::Judging;
 use crate::app::command::{Command, Dialog, Role};
 use crate::app::icons::{self, Icon};
 use crate::app::state::{Problem, Scene};
@@ -14,7 +15,7 @@ use crate::app::theme::Palette;
 use crate::app::{format, widgets};
 use crate::registry::{Choice, Registry};
 use crate::run::{Recipe, Setting};
-use crate::settings::Holds;
+use crate::settings::{Holds, Settings as _};
 
 /// All settings of the next run.
 #[derive(Default)]
@@ -208,7 +209,7 @@ fn value_of<'a>(table: &'a mut Table, setting: &Setting) -> Option<&'a mut Value
 /// Whether a setting says anything of a recipe as it is.
 fn shows(recipe: &Recipe, setting: &Setting) -> bool {
     let name = setting.field.name;
-    let learns = recipe.annotator.kind.reads().model();
+    let reads = recipe.annotator.kind.reads();
     let adapter = match setting.section.as_str() {
         "annotator" | "annotator.lora" => recipe.annotator.lora.rank > 0,
         _ => recipe.policy.lora.rank > 0,
@@ -227,7 +228,11 @@ fn shows(recipe: &Recipe, setting: &Setting) -> bool {
         _ if constant => false,
         ("annotator", "kind") => true,
         ("annotator", name) if is_constant_of(&*recipe.annotator.kind, name) => true,
-        ("annotator" | "annotator.lora", _) if !learns => false,
+        ("annotator", "model") => reads.model(),
+        ("annotator", name) if is_of_judges(name) => reads.asks(),
+        ("annotator", "precision") if reads.asks() => true,
+        ("annotator" | "annotator.lora", _) if !reads.learns() => false,
+        ("annotator", "ensemble") => reads.head(),
         (_, "precision" | "disable_dropout") => adapter,
         ("annotator.lora" | "policy.lora", name) => name == "rank" || adapter,
         ("", "device" | "device_memory") => false,
@@ -241,6 +246,11 @@ fn shows(recipe: &Recipe, setting: &Setting) -> bool {
 /// Whether a constant is one that the chosen entry of a list does not have, and others do.
 fn is_of_others<T: Registry + ?Sized>(chosen: &Choice<T>, name: &str) -> bool {
     !is_constant_of(&**chosen, name) && T::all().iter().any(|entry| is_constant_of(*entry, name))
+}
+
+/// Whether a setting says how a judge is asked.
+fn is_of_judges(name: &str) -> bool {
+    Judging::fields().iter().any(|field| field.name == name)
 }
 
 fn is_constant_of<T: Registry + ?Sized>(entry: &T, name: &str) -> bool {

@@ -1,0 +1,146 @@
+//! How a judge is asked: the settings, the words, and where the pair stands in them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::{Pair, Prompt};
+use crate::settings::{Words, settings};
+use crate::text::prompt_text;
+
+/// What a judge is asked of a pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Asked {
+    /// Of each response whether it is good (arXiv 2502.16182).
+    #[default]
+    YesNo,
+    /// Which of both is better, in both orders (arXiv 2406.11370).
+    AB,
+}
+
+settings! {
+    /// How a judge is asked.
+    pub struct Judging {
+        /// For judge: what it is asked. yes-no: of each response whether it is good; the log-odds of Yes are its score. a-b: which response is better, once in each order; the mean probability of both orders is that of the label, so that a preference for the first place cancels.
+        pub judge: Asked = Asked::YesNo => {
+            title: "The judge says",
+            words: Words::Of(&[
+                ("yes-no", "whether a response is good"),
+                ("a-b", "which response is better"),
+            ]),
+        },
+        /// For judge: the question, with {prompt} and {response} (yes-no) or {response_a} and {response_b} (a-b) where these stand; empty for the usual one. It ends where the answer, Yes or No, A or B, is to be read. What is the same for all pairs is best said behind {prompt}: before it, it is computed for each pair anew.
+        pub prompt: String = String::new() => {
+            title: "Its question",
+            zero: "the usual one",
+            advanced: true,
+        },
+    }
+}
+
+/// A question of which the next token is the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The whole question.
+    pub text: String,
+    /// Two answers, the first of which speaks for the response in question (or in first place).
+    pub answers: [&'static str; 2],
+}
+
+/// What stands before the responses is the same for all questions about a pair, and is computed once; what
+/// stands behind them is not, so that the conversation comes first.
+const YES_NO: &str = "Conversation:\n{prompt}\n\nResponse:\n{response}\n\n";
+const A_B: &str =
+    "Conversation:\n{prompt}\n\nResponse A:\n{response_a}\n\nResponse B:\n{response_b}\n\n";
+
+impl Asked {
+    /// What it may answer.
+    fn answers(self) -> [&'static str; 2] {
+        match self {
+            Self::YesNo => ["Yes", "No"],
+            Self::AB => ["A", "B"],
+        }
+    }
+
+    /// The places that a question has to name.
+    fn places(self) -> &'static [&'static str] {
+        match self {
+            Self::YesNo => &["{prompt}", "{response}"],
+            Self::AB => &["{prompt}", "{response_a}", "{response_b}"],
+        }
+    }
+
+    /// The usual question to a model that is talked to (`chat`), or that writes on.
+    fn usual(self, chat: bool) -> String {
+        let (pair, asks) = match self {
+            Self::YesNo => (YES_NO, "Is this response helpful, honest and harmless?"),
+            Self::AB => (A_B, "Which response is more helpful, honest and harmless?"),
+        };
+        let [first, second] = self.answers();
+        let ends = match chat {
+            true => format!(" Answer with {first} or {second} alone."),
+            false => format!(" Answer with {first} or {second}.\nAnswer:"),
+        };
+        format!("{pair}{asks}{ends}")
+    }
+}
+
+impl Judging {
+    /// Whether the question has a place for all that it is about.
+    ///
+    /// # Errors
+    ///
+    /// The first that is missing, and what to write.
+    pub fn check(&self) -> Result<(), String> {
+        let places = self.judge.places();
+        let missing = |place: &&&str| !self.prompt.is_empty() && !self.prompt.contains(**place);
+        match places.iter().find(missing) {
+            None => Ok(()),
+            Some(missing) => Err(format!(
+                "annotator.prompt has no {missing}; expected {}, or an empty text for the usual question",
+                places.join(" and ")
+            )),
+        }
+    }
+
+    /// Both questions about a pair: about each response, or in each order.
+    pub fn questions(&self, pair: &Pair, chat: bool) -> [Question; 2] {
+        let asks =
+            if self.prompt.is_empty() { self.judge.usual(chat) } else { self.prompt.clone() };
+        let conversation = conversation(&pair.prompt);
+        let question = |first: usize| {
+            let (this, other) = (pair.responses[first].trim(), pair.responses[1 - first].trim());
+            let fillings: [(&str, &str); 4] = [
+                ("{prompt}", &conversation),
+                ("{response}", this),
+                ("{response_a}", this),
+                ("{response_b}", other),
+            ];
+            Question { text: filled(&asks, &fillings), answers: self.judge.answers() }
+        };
+        [question(0), question(1)]
+    }
+}
+
+/// The conversation as a judge reads it: without the mark of who speaks next.
+fn conversation(prompt: &Prompt) -> String {
+    let text = prompt_text(prompt);
+    let text = text.trim();
+    text.strip_suffix("\n\nAssistant:").unwrap_or(text).to_owned()
+}
+
+/// A text with each place filled once, whatever is filled in.
+fn filled(text: &str, fillings: &[(&str, &str)]) -> String {
+    let mut whole = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('{') {
+        let (before, from) = rest.split_at(at);
+        whole.push_str(before);
+        let found = fillings
+            .iter()
+            .find_map(|(place, filling)| from.strip_prefix(place).map(|behind| (*filling, behind)));
+        let (filling, behind) = found.unwrap_or_else(|| from.split_at(1));
+        whole.push_str(filling);
+        rest = behind;
+    }
+    whole + rest
+}
