@@ -2,7 +2,7 @@
 
 use super::{Annotating, Annotation, Annotator, FineTuning, Lessons, Reads, Seen};
 use crate::preference::Preference;
-use crate::registry::{About, Choice, Constant};
+use crate::registry::{About, Constant};
 use crate::settings::{Field, Limits};
 use crate::train::{PolicyPair, PreferenceTask, Task, WeightedMean};
 
@@ -77,11 +77,16 @@ impl Annotator for Implicit {
     fn task(&self, lessons: Lessons, settings: &Annotating) -> Option<Box<dyn Task>> {
         let Lessons { pairs, reference, pad, .. } = lessons;
         let beta = settings.get(BETA.field.name);
-        let preference = Preference { objective: Choice::default(), beta, ..Preference::default() };
-        let pair = |sides| PolicyPair { sides, reference: Default::default(), margin: 0.0 };
+        let preference = Preference { beta, ..Preference::default() };
+        let pair = |sides| PolicyPair {
+            sides,
+            reference: Default::default(),
+            margin: 0.0,
+            mismatched: None,
+        };
         let pairs = pairs.into_iter().map(pair).collect();
         let mut task = PreferenceTask::new(pairs, pad?, preference, WeightedMean::Pairs, None);
-        task.set_reference(reference);
+        task.set_reference(reference.into_iter().map(|log_probs| log_probs.map(f64::from)).collect());
         Some(Box::new(task))
     }
 }

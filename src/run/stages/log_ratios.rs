@@ -19,7 +19,7 @@ use super::words::{length, model};
 use crate::annotate::{Lessons, response_log_probs};
 use crate::batch::{Ranked, Sequence};
 use crate::model::{
-    Checkpoint, Decoder, Footprint, ModelFiles, Storage, collect_trained, load_named, save_tensors,
+    Checkpoint, Decoder, Footprint, ModelFiles, Reading, Storage, collect_trained, load_named, save_tensors,
     take_tensors,
 };
 use crate::train::{ExecutionPlan, Sampler, SftTask, Training};
@@ -164,7 +164,7 @@ fn log_probs(
             let new: Vec<&Sequence> =
                 all.into_iter().filter(|side| cache.get(side).is_none()).collect();
             if !new.is_empty() {
-                let sums = response_log_probs(reference, &new, pad)?;
+                let sums = response_log_probs(reference, &new, pad, &Reading::default())?;
                 new.into_iter().zip(sums).for_each(|(side, sum)| cache.put(side, sum));
             }
             session.poll()?;
