@@ -14,6 +14,7 @@ pub mod cli;
 pub mod data;
 pub mod demo;
 pub mod device;
+pub mod dissect;
 pub mod evaluate;
 mod files;
 mod finite;

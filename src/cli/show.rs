@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{DONE, FAILED, InspectArgs, RUNS, print, say, say_short, tell};
 use crate::data::{Pair, inspect as inspect_files};
 use crate::device;
-use crate::report::as_text;
+use crate::report::{as_text, in_full};
 use crate::run::{Recipe, Report, lengths_in};
 use crate::text::{Chat, Encoder, Fit, Lengths};
 
@@ -214,12 +214,12 @@ pub(super) fn report(folder: &Path, as_json: bool) -> anyhow::Result<u8> {
     if as_json {
         print(&text);
     } else {
-        say(&report_text(&report, folder));
+        say(&in_full(&report, &path.display().to_string()));
     }
     Ok(DONE)
 }
 
-/// A report for a person.
+/// What a person wants to know of a report first.
 pub(super) fn report_text(report: &Report, folder: &Path) -> String {
     as_text(report, &folder.join("report.json").display().to_string())
 }

@@ -6,7 +6,7 @@ mod sections;
 mod text;
 mod words;
 
-pub use section::{Headline, Passages, Row, Section};
+pub use section::{Headline, Line, Passages, Row, Section, Table};
 pub use sections::{Describe, SECTIONS, sections};
-pub use text::as_text;
+pub use text::{as_text, in_full};
 pub(crate) use words::count;

@@ -9,8 +9,30 @@ pub struct Section {
     pub headline: Option<Headline>,
     /// Its numbers.
     pub rows: Vec<Row>,
+    /// Numbers in columns, where there are too many for a glance.
+    pub table: Option<Table>,
     /// Texts to be read beside each other.
     pub passages: Vec<Passages>,
+}
+
+/// Numbers in columns.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// What the columns are.
+    pub columns: Vec<&'static str>,
+    /// Its lines.
+    pub lines: Vec<Line>,
+}
+
+/// A line of a table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Line {
+    /// What it is of.
+    pub name: String,
+    /// What that means.
+    pub explanation: String,
+    /// A number for each column, as a person reads it.
+    pub values: Vec<String>,
 }
 
 /// The number that a run was made for.

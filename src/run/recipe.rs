@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::annotate::{Annotating, Annotator};
 use crate::data::{ColumnMap, Limits as ReadLimits, Media, Pairing, ReadSettings};
 use crate::device::{Candidate, Memory};
+use crate::dissect::DissectSettings;
 use crate::model::{LoraSettings, Precision};
 use crate::preference::{Divergence, Mixture, Objective, Preference, Weighting};
 use crate::registry::{self, Choice, Constants};
@@ -357,6 +358,9 @@ settings! {
         /// From margins to weights.
         #[section(confidence)]
         pub confidence: Weighting = Weighting::default(),
+        /// What labels reward.
+        #[section(dissect)]
+        pub dissect: DissectSettings = DissectSettings::default(),
         /// Fine-tuning before alignment.
         #[section(sft)]
         pub sft: SftSettings = SftSettings::default(),

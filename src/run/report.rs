@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::stage::Stage;
 use super::summary::{DataSummary, PromptsReport};
+use crate::dissect::Dissection;
 use crate::evaluate::GoldReport;
 use crate::preference::Calibration;
 use crate::text::Lengths;
@@ -122,6 +123,9 @@ pub struct Report {
     pub annotator: AnnotatorReport,
     /// Its confidence.
     pub confidence: ConfidenceReport,
+    /// What its labels and people's reward.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dissection: Option<Dissection>,
     /// The policy.
     pub policy: PolicyReport,
     /// Samples against the gold reward; only in the built-in demonstration.

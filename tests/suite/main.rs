@@ -13,6 +13,7 @@ mod common;
 mod corpus;
 mod data;
 mod ensemble;
+mod dissection;
 mod faults;
 mod file_annotator;
 mod folder;

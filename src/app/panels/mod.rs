@@ -14,6 +14,7 @@ mod overview;
 mod pairs;
 mod report;
 mod settings;
+mod why;
 
 use super::state::Scene;
 
@@ -50,6 +51,7 @@ pub(crate) fn all() -> Vec<Box<dyn Panel>> {
         Box::new(pairs::Pairs::default()),
         Box::new(settings::Settings::default()),
         Box::new(report::Report::default()),
+        Box::new(why::Why),
         Box::new(curves::Curves),
         Box::new(numbers::Numbers),
         Box::new(device::Device),

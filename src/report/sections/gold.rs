@@ -44,6 +44,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         headline: Some(headline),
         rows,
         passages: passages.collect(),
+        ..Section::default()
     })
 }
 

@@ -1,22 +1,29 @@
-//! What labels reward that can be counted in a text, people's and the annotator's side by side
+//! What labels reward that can be counted in a response, people's and the annotator's side by side
 //! (arXiv 2402.11296).
 
-use serde::Serialize;
+use std::collections::HashMap;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use super::super::Recipe;
 use super::super::error::RunError;
 use super::super::session::Session;
 use super::super::stage::{AboutStage, Stage, Whose};
 use super::confidence::PART;
-use super::labels::by_human;
+use super::labels::Labelled;
+use super::prepared::Prepared;
+use super::random::stream;
 use super::work::Work;
 use super::{StageDefinition, Then};
-use crate::batch::Ranked;
+use crate::data::{PromptKey, Side};
+use crate::dissect::{Both, Compared, Rows, differences, dissect};
 
 pub(super) struct Dissect;
 
 impl Stage {
-    /// Compare what people and the annotator reward.
+    /// Find out what people and the annotator reward.
     pub const DISSECT: Self = Self("dissect");
 }
 
@@ -29,71 +36,148 @@ static ABOUT: AboutStage = AboutStage {
     seed: 7,
 };
 
-/// A property of a text: its name, and how much the text has of it.
-type Property = (&'static str, fn(&str) -> usize);
+/// Of fewer pairs nothing can be said.
+const FEWEST: usize = 20;
 
-const PROPERTIES: &[Property] = &[
-    ("characters", |text| text.chars().count()),
-    ("lines", |text| text.lines().count()),
-    ("list items", |text| {
-        text.lines().filter(|line| line.trim_start().starts_with(['-', '*', '•'])).count()
-    }),
-    ("digits", |text| text.chars().filter(char::is_ascii_digit).count()),
-    ("questions", |text| text.matches('?').count()),
-    ("exclamations", |text| text.matches('!').count()),
-    ("capitals", |text| text.chars().filter(|c| c.is_uppercase()).count()),
-];
-
-/// How often the preferred response has more of a property than the other, where they differ in it.
-#[derive(Debug, PartialEq, Serialize)]
-struct Reward {
-    property: &'static str,
-    /// By human labels of the labelled split; none where no two responses differ.
-    human: Option<f64>,
-    /// By the annotator's labels of the unlabelled split.
-    annotator: Option<f64>,
-}
+/// Pairs that are read between two looks at whether the run was stopped.
+const AT_ONCE: usize = 256;
 
 impl StageDefinition for Dissect {
     fn about(&self) -> &'static AboutStage {
         &ABOUT
     }
 
-    /// Labels that are people's own are not compared with themselves.
     fn is_skipped(&self, recipe: &Recipe) -> bool {
-        recipe.annotator.kind.reads().labels()
+        recipe.dissect.pairs == 0
     }
 
     fn run(&self, session: &mut Session<'_>, work: &Work) -> Result<Then, RunError> {
+        if self.is_skipped(&session.recipe) {
+            return Ok(Then::Next);
+        }
         let (prepared, labels) = (work.prepared()?, work.labels()?);
-        session.stage(Stage::DISSECT, PROPERTIES.len() as u64, |session| {
-            let responses = |pair: usize| prepared.pairs[pair].responses.each_ref();
-            let known = prepared.split.labelled.iter().map(|&pair| &prepared.pairs[pair]);
-            let human = known.filter(|pair| pair.label.is_some());
-            let human: Vec<Ranked<&String>> =
-                human.map(|pair| by_human(pair, pair.responses.each_ref())).collect();
-            let weak = labels
-                .iter()
-                .map(|label| Ranked::of(responses(label.pair), label.chosen.index() == 1));
-            let weak: Vec<Ranked<&String>> = weak.collect();
-            let found: Vec<Reward> = PROPERTIES
-                .iter()
-                .map(|&(property, count)| Reward {
-                    property,
-                    human: more(&human, count),
-                    annotator: more(&weak, count),
-                })
-                .collect();
+        let settings = session.recipe.dissect.clone();
+        session.stage(Stage::DISSECT, settings.resamples as u64, |session| {
+            let mut rng = ChaCha8Rng::seed_from_u64(session.recipe.seed);
+            rng.set_stream(stream::DISSECT);
+            let judged = Judged::of(session, prepared, labels)?.at_most(session, &mut rng)?;
+            if judged.labels.len() < FEWEST {
+                let found = judged.labels.len();
+                return session.warn(format!(
+                    "what the labels reward is not looked for: {found} pairs have one, and fewer than {FEWEST} tell nothing"
+                ));
+            }
+            let compared = judged.compare(session, prepared)?;
+            let total = settings.resamples as u64;
+            let found = dissect(compared, &settings, rng.random(), &mut |done| {
+                session.progress(Stage::DISSECT, done as u64, total)
+            })?;
+            if found.inexact > 0 {
+                session.warn(format!(
+                    "what the labels reward: {} of the fits are not exact; a smaller dissect.prior_scale makes them easier",
+                    found.inexact
+                ))?;
+            }
             session.tabulated("dissection", &found)
         })?;
         Ok(Then::Next)
     }
 }
 
-/// The share of pairs whose preferred response has more, among those whose responses differ.
-fn more(pairs: &[Ranked<&String>], count: fn(&str) -> usize) -> Option<f64> {
-    let counts = pairs.iter().map(|pair| (count(pair.chosen), count(pair.rejected)));
-    let differing: Vec<bool> = counts.filter(|(a, b)| a != b).map(|(a, b)| a > b).collect();
-    let right = differing.iter().filter(|more| **more).count();
-    (!differing.is_empty()).then(|| right as f64 / differing.len() as f64)
+/// Labelled pairs that are compared, and who labelled them.
+struct Judged {
+    labels: Vec<Labelled>,
+    human: bool,
+    weak: bool,
+}
+
+impl Judged {
+    /// Pairs that people and the annotator labelled; where there are too few, the annotator's alone; where the
+    /// labels are those that the pairs came with, these.
+    fn of(
+        session: &mut Session<'_>,
+        prepared: &Prepared,
+        labels: &[Labelled],
+    ) -> Result<Self, RunError> {
+        if session.recipe.annotator.kind.reads().labels() {
+            return Ok(Self { labels: labels.to_vec(), human: true, weak: false });
+        }
+        let by_both = labels.iter().filter(|label| prepared.pairs[label.pair].label.is_some());
+        let by_both: Vec<Labelled> = by_both.copied().collect();
+        let (both, all) = (by_both.len(), labels.len());
+        if both >= FEWEST {
+            if both < all {
+                session.warn(format!(
+                    "what the labels reward is compared on the {both} of {all} pairs that people labelled, too"
+                ))?;
+            }
+            return Ok(Self { labels: by_both, human: true, weak: true });
+        }
+        if both > 0 {
+            session.warn(format!(
+                "what people reward is not looked for: they labelled {both} of the annotator's {all} pairs, and fewer than {FEWEST} tell nothing"
+            ))?;
+        }
+        Ok(Self { labels: labels.to_vec(), human: false, weak: true })
+    }
+
+    /// No more of them than the recipe asks for.
+    fn at_most(
+        mut self,
+        session: &mut Session<'_>,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Self, RunError> {
+        let (most, all) = (session.recipe.dissect.pairs, self.labels.len());
+        if all > most {
+            session.warn(format!(
+                "what the labels reward is looked for in {most} of {all} pairs, drawn by the seed; dissect.pairs = {all} takes all"
+            ))?;
+            let mut drawn = rand::seq::index::sample(rng, all, most).into_vec();
+            drawn.sort_unstable();
+            self.labels = drawn.into_iter().map(|at| self.labels[at]).collect();
+        }
+        Ok(self)
+    }
+
+    /// What their responses differ by.
+    fn compare(
+        &self,
+        session: &mut Session<'_>,
+        prepared: &Prepared,
+    ) -> Result<Compared, RunError> {
+        let mut rows = Vec::with_capacity(self.labels.len());
+        let mut cut = 0;
+        for part in self.labels.chunks(AT_ONCE) {
+            session.poll()?;
+            let read = |label: &Labelled| {
+                let pair = &prepared.pairs[label.pair];
+                let responses = pair.responses.each_ref().map(String::as_str);
+                differences(&pair.prompt.display(), responses)
+            };
+            let found: Vec<(Vec<f64>, bool)> = part.par_iter().map(read).collect();
+            cut += found.iter().filter(|(_, cut)| *cut).count();
+            rows.extend(found.into_iter().map(|(row, _)| row));
+        }
+        if cut > 0 {
+            session.warn(format!(
+                "what the labels reward: responses of {cut} pairs are longer than 100,000 bytes, and only their beginnings are counted in"
+            ))?;
+        }
+        let sign = |side: Side| if side == Side::First { 1.0 } else { -1.0 };
+        let human = self.labels.iter().filter_map(|label| prepared.pairs[label.pair].label);
+        let human = self.human.then(|| human.map(|label| sign(label.preferred)).collect());
+        let weak = self.labels.iter().map(|label| sign(label.chosen));
+        let labels = Both { human, weak: self.weak.then(|| weak.collect()) };
+        Ok(Compared { rows: Rows::new(rows), labels, groups: self.prompts(prepared) })
+    }
+
+    /// The number of each pair's prompt.
+    fn prompts(&self, prepared: &Prepared) -> Vec<usize> {
+        let mut known: HashMap<PromptKey, usize> = HashMap::new();
+        let mut number = |label: &Labelled| {
+            let next = known.len();
+            *known.entry(prepared.pairs[label.pair].prompt.key()).or_insert(next)
+        };
+        self.labels.iter().map(&mut number).collect()
+    }
 }

@@ -19,6 +19,8 @@ pub(super) mod stream {
     pub(crate) const RESAMPLE: u64 = 7;
     /// Order of the responses that the annotator is fine-tuned on.
     pub(crate) const ANNOTATOR_SFT: u64 = 8;
+    /// Pairs that are dissected, and their draws.
+    pub(crate) const DISSECT: u64 = 9;
 
     /// The stream of one member of an ensemble, counted from 0.
     pub(crate) fn of_member(stream: u64, member: usize) -> u64 {

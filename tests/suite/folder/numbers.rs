@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use confide::dissect::{Dissection, Effect, Found};
 use confide::preference::{Bin, Calibration};
 use confide::run::{
     AnnotatorReport, ConfidenceReport, DataReport, Event, GoldReport, GoldSample, KeptReport,
@@ -32,6 +33,24 @@ fn report(x: f64) -> Report {
             agreement: Some(x),
             agreement_kept: Some(x),
         },
+        dissection: Some(Dissection {
+            pairs: 1,
+            human_explained: Some(x),
+            weak_explained: Some(x),
+            resamples: 200,
+            prior_scale: x,
+            inexact: 0,
+            properties: vec![Found {
+                property: "p".to_owned(),
+                title: "t".to_owned(),
+                summary: "s".to_owned(),
+                scale: x,
+                differing: x,
+                human: Some(Effect { value: x, interval: [x, x] }),
+                weak: Some(Effect { value: x, interval: [x, x] }),
+                difference: Some(Effect { value: x, interval: [x, x] }),
+            }],
+        }),
         policy: PolicyReport {
             objective: String::new(),
             steps: 1,

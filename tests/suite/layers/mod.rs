@@ -33,6 +33,7 @@ const ROOMS: &[&str] = &[
     "train",
     "annotate",
     "evaluate",
+    "dissect",
     "run",
     "report",
     "demo",

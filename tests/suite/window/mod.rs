@@ -339,12 +339,13 @@ fn an_impossible_setting_is_shown_in_place_and_stops_the_button() {
 /// Every panel, in both themes and at two sizes: no missing glyph, no input without a name.
 #[test]
 fn every_panel_draws_empty_and_full() {
-    const PANELS: [&str; 12] = [
+    const PANELS: [&str; 13] = [
         "Overview",
         "Data",
         "Pairs",
         "Settings",
         "Report",
+        "Why",
         "Curves",
         "Numbers",
         "Device",

@@ -32,7 +32,7 @@ const GROUPS: [(&str, &[&str], bool); 7] = [
     ("Confidence", &["confidence"], true),
     ("Fine-tuning (SFT)", &["sft"], false),
     ("Policy", &["policy", "policy.lora"], true),
-    ("Evaluation", &["evaluate"], false),
+    ("Evaluation", &["evaluate", "dissect"], false),
 ];
 
 impl Panel for Settings {
