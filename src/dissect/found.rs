@@ -1,6 +1,7 @@
 //! What was found of labels.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,15 @@ impl Effect {
     pub fn is_sure(&self) -> bool {
         let [low, high] = self.interval;
         low > 0.0 || high < 0.0
+    }
+}
+
+impl fmt::Display for Effect {
+    /// As in `+0.41 [0, +0.60]`; 0 is exactly that.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signed = |x: f64| if x == 0.0 { "0".to_owned() } else { format!("{x:+.2}") };
+        let [low, high] = self.interval.map(signed);
+        write!(f, "{} [{low}, {high}]", signed(self.value))
     }
 }
 

@@ -103,8 +103,8 @@ pub fn fit(rows: &Rows, signs: &[f64], times: &[f64], lambda: f64, start: &[f64]
         if local.residual(&weights, lambda) <= tolerance {
             break;
         }
-        let step = local.newton(&weights, lambda, 0.1 * tolerance);
-        let Some(better) = problem.descend(&weights, &step, &local) else { break };
+        let target = local.newton(&weights, lambda, 0.1 * tolerance);
+        let Some(better) = problem.descend(&weights, target, &local) else { break };
         weights = better;
     }
     let residual = problem.at(&weights).residual(&weights, lambda);
@@ -155,26 +155,26 @@ impl Problem<'_> {
         local
     }
 
-    /// The first of the whole step, its half, its quarter, … that lowers the value by enough; `None` where
-    /// rounding alone is left.
-    fn descend(&self, weights: &[f64], step: &[f64], local: &Local) -> Option<Vec<f64>> {
-        let moved = |share: f64| -> Vec<f64> {
-            weights.iter().zip(step).map(|(w, d)| w + share * d).collect()
-        };
-        let (before, whole) = (self.value(weights), moved(1.0));
-        let slope = dot(&local.gradient, step) + self.lambda * (norm(&whole) - norm(weights));
+    /// The first of the whole way to the target, half of it, a quarter, … that lowers the value by enough; `None`
+    /// where rounding alone is left.
+    fn descend(&self, weights: &[f64], target: Vec<f64>, local: &Local) -> Option<Vec<f64>> {
+        let step: Vec<f64> = target.iter().zip(weights).map(|(to, from)| to - from).collect();
+        let before = self.value(weights);
+        let slope = dot(&local.gradient, &step) + self.lambda * (norm(&target) - norm(weights));
         let mut share = 1.0;
+        // The target itself, and not what rounding makes of it: its zeros are zeros.
+        let mut next = target.clone();
         for _ in 0..HALVINGS {
-            let next = moved(share);
             let value = self.value(&next);
             if value <= before + 1e-4 * share * slope && value < before {
                 return Some(next);
             }
             share /= 2.0;
+            next = weights.iter().zip(&step).map(|(from, by)| from + share * by).collect();
         }
         // So near to the minimum that the value does not tell any more; the gradient still does.
         let residual = |at: &[f64]| self.at(at).residual(at, self.lambda);
-        (residual(&whole) < local.residual(weights, self.lambda)).then_some(whole)
+        (residual(&target) < local.residual(weights, self.lambda)).then_some(target)
     }
 }
 
@@ -197,24 +197,26 @@ impl Local {
         missed.fold(0.0, f64::max)
     }
 
-    /// The step to the minimum of the quadratic approximation with the penalty.
+    /// The minimum of the quadratic approximation with the penalty.
     fn newton(&self, weights: &[f64], lambda: f64, tolerance: f64) -> Vec<f64> {
         let width = weights.len();
-        let mut step = vec![0.0; width];
-        // The gradient of the approximation at the step.
+        let mut target = weights.to_vec();
+        // The gradient of the approximation at the target.
         let mut gradient = self.gradient.clone();
         for _ in 0..WALKS {
             let mut farthest = 0.0_f64;
             for j in 0..width {
                 let line = &self.hessian[j * width..][..width];
-                if line[j] <= 0.0 {
-                    continue;
-                }
-                let now = weights[j] + step[j];
-                let next = shrunk(line[j] * now - gradient[j], lambda) / line[j];
+                let now = target[j];
+                // What no pair differs in is nothing but its penalty.
+                let next = if line[j] > 0.0 {
+                    shrunk(line[j] * now - gradient[j], lambda) / line[j]
+                } else {
+                    0.0
+                };
                 let change = next - now;
                 if change != 0.0 {
-                    step[j] = next - weights[j];
+                    target[j] = next;
                     gradient.iter_mut().zip(line).for_each(|(g, h)| *g += change * h);
                     farthest = farthest.max(change.abs() * line[j]);
                 }
@@ -223,7 +225,7 @@ impl Local {
                 break;
             }
         }
-        step
+        target
     }
 }
 

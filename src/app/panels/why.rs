@@ -9,7 +9,7 @@ use crate::app::icons::Icon;
 use crate::app::state::Scene;
 use crate::app::theme::Palette;
 use crate::app::{format, widgets};
-use crate::dissect::{Dissection, Effect, Found};
+use crate::dissect::{Dissection, Effect, Found, quantile};
 
 /// Coefficients with their intervals.
 pub(super) struct Why;
@@ -32,6 +32,7 @@ impl Panel for Why {
         widgets::scroll(ui, "why", |ui| {
             explanation(ui, found);
             let picture = Picture::of(ui, found);
+            ui.spacing_mut().item_spacing.y = 0.0;
             picture.header(ui);
             let ranked = found.ranked();
             let sure = ranked.iter().filter(|found| found.telling().is_sure()).count();
@@ -47,45 +48,34 @@ impl Panel for Why {
 
 fn explanation(ui: &mut Ui, found: &Dissection) {
     let pairs = format::counted(found.pairs, "pair");
-    let (text, what) = match (found.human_explained, found.weak_explained) {
+    let explained = |share: Option<f64>| share.map_or_else(String::new, format::percent);
+    let (human, weak) = (explained(found.human_explained), explained(found.weak_explained));
+    let (text, told, above) = match (found.human_explained, found.weak_explained) {
         (Some(_), Some(_)) => (
-            format!(
-                "What a response is preferred for, by people and by the annotator, in the same {pairs}."
-            ),
-            "Above the line is what the annotator surely rewards more or less than people do.",
+            format!("What people and the annotator prefer a response for, in the same {pairs}"),
+            format!("{human} of people's labels and {weak} of the annotator's"),
+            "what the annotator surely rewards more or less than people do",
         ),
         (None, _) => (
             format!(
-                "What the annotator prefers a response for, in {pairs}; people labelled too few of them to compare."
+                "What the annotator prefers a response for, in {pairs}; people labelled too few"
             ),
-            "Above the line is what it surely rewards or punishes.",
+            format!("{weak} of its labels"),
+            "what it surely rewards or punishes",
         ),
         (_, None) => (
-            format!("What a response is preferred for by the labels that {pairs} came with."),
-            "Above the line is what they surely reward or punish.",
+            format!("What a response is preferred for by the labels that {pairs} came with"),
+            format!("{human} of them"),
+            "what they surely reward or punish",
         ),
     };
     ui.add(Label::new(RichText::new(text).strong()).wrap());
-    widgets::weak(
-        ui,
-        format!(
-            "To the right, more of it wins; to the left, it loses: the change of the log-odds that goes with a typical difference, all else alike, with 95 % intervals of {} draws of the prompts. {what} By chance alone about one in twenty would stand there.",
-            found.resamples
-        ),
+    let text = format!(
+        "More of it wins (right) or loses (left): the change of the log-odds by a typical difference, all else alike, with 95 % intervals of {} draws of the prompts. Above the line: {above}; by chance alone about one in twenty would be. All together tell {told} rightly, on these pairs.",
+        found.resamples
     );
-    let explained = |who: &str, share: Option<f64>| {
-        share.map(|share| format!("{} of {who}", format::percent(share)))
-    };
-    let parts = [
-        explained("people's labels", found.human_explained),
-        explained("the annotator's", found.weak_explained),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    widgets::weak(
-        ui,
-        format!("Together these properties tell {} rightly, on these pairs.", parts.join(" and ")),
-    );
-    ui.add_space(4.0);
+    widgets::weak(ui, text);
+    ui.add_space(2.0);
 }
 
 /// How coefficients are drawn.
@@ -95,8 +85,11 @@ struct Picture {
     width: f32,
     name: f32,
     number: f32,
-    /// The largest number that is drawn.
-    most: f64,
+    /// The least and the greatest number that are drawn.
+    ends: [f64; 2],
+    /// A size that most are below: the scale is straight below it, and logarithmic beyond, so that one large
+    /// number does not hide the others.
+    usual: f64,
     /// Whether each has two whiskers.
     both: bool,
     human: bool,
@@ -104,19 +97,23 @@ struct Picture {
 
 impl Picture {
     fn of(ui: &Ui, found: &Dissection) -> Self {
-        let ends = |found: &Found| {
-            let effects = [found.human, found.weak].into_iter().flatten();
-            effects
-                .flat_map(|e| [e.value.abs(), e.interval[0].abs(), e.interval[1].abs()])
-                .fold(0.0, f64::max)
-        };
-        let width = ui.available_width();
+        let effects = found.properties.iter().flat_map(|found| [found.human, found.weak]);
+        let all: Vec<f64> =
+            effects.flatten().flat_map(|e| [e.value, e.interval[0], e.interval[1]]).collect();
+        let sizes: Vec<f64> = all.iter().map(|number| number.abs()).collect();
+        let usual = quantile(&sizes, 0.9).max(0.05);
+        // A scroll bar has its place at the edge.
+        let width = ui.available_width() - 12.0;
         Self {
             palette: Palette::get(ui),
             width,
             name: (width * 0.28).clamp(110.0, 190.0),
             number: if width > 460.0 { 150.0 } else { 52.0 },
-            most: found.properties.iter().map(ends).fold(0.05, f64::max),
+            ends: [
+                all.iter().copied().fold(-usual, f64::min),
+                all.iter().copied().fold(usual, f64::max),
+            ],
+            usual,
             both: found.human_explained.is_some() && found.weak_explained.is_some(),
             human: found.human_explained.is_some(),
         }
@@ -131,7 +128,10 @@ impl Picture {
     }
 
     fn x(&self, field: Rect, value: f64) -> f32 {
-        field.center().x + (value / self.most) as f32 * (field.width() / 2.0 - 4.0)
+        let place = |value: f64| (value / self.usual).asinh();
+        let [least, most] = self.ends.map(place);
+        let share = (place(value) - least) / (most - least);
+        field.left() + 4.0 + share as f32 * (field.width() - 8.0)
     }
 
     /// Whose colour is whose, and what the numbers are.
@@ -147,19 +147,27 @@ impl Picture {
                 ui.label(RichText::new("annotator").small());
             }
         });
-        let (rect, _) = ui.allocate_exact_size(vec2(self.width, 14.0), Sense::hover());
+        let (rect, _) = ui.allocate_exact_size(vec2(self.width, 16.0), Sense::hover());
         let (field, font) = (self.field(rect), TextStyle::Small.resolve(ui.style()));
         let write = |at: f32, align: Align2, text: &str| {
             ui.painter().text(pos2(at, rect.center().y), align, text, font.clone(), palette.weak);
         };
-        write(field.left(), Align2::LEFT_CENTER, &format!("{:.1} loses", -self.most));
-        write(field.center().x, Align2::CENTER_CENTER, "0");
-        write(field.right(), Align2::RIGHT_CENTER, &format!("wins {:.1}", self.most));
-        write(
-            rect.right(),
-            Align2::RIGHT_CENTER,
-            if self.both { "annotator − people" } else { "coefficient" },
-        );
+        let marks = self.marks();
+        let apart = self.x(field, marks[2]) - self.x(field, marks[1]);
+        for mark in marks.into_iter().filter(|mark| *mark == 0.0 || apart > 26.0) {
+            let text = if mark == 0.0 { "0".to_owned() } else { format!("{mark:+}") };
+            write(self.x(field, mark), Align2::CENTER_CENTER, &text);
+        }
+        let what = if self.both { "annotator − people" } else { "coefficient" };
+        write(rect.right(), Align2::RIGHT_CENTER, what);
+    }
+
+    /// Numbers that lines stand at.
+    fn marks(&self) -> [f64; 3] {
+        let digit = 10_f64.powf(self.usual.log10().floor());
+        let round = (self.usual / digit).floor() * digit;
+        let round = (round * 100.0).round() / 100.0;
+        [-round, 0.0, round]
     }
 
     /// Between what is sure and what is not.
@@ -197,7 +205,10 @@ impl Picture {
         let font = TextStyle::Body.resolve(ui.style());
         let name = painter.with_clip_rect(rect.with_max_x(field.left() - 4.0));
         name.text(pos2(rect.left() + 2.0, middle), Align2::LEFT_CENTER, &found.title, font, color);
-        painter.vline(field.center().x, rect.y_range(), Stroke::new(1.0, palette.line));
+        for mark in self.marks() {
+            let color = if mark == 0.0 { palette.dropped } else { palette.line };
+            painter.vline(self.x(field, mark), rect.y_range(), Stroke::new(1.0, color));
+        }
         let apart = if self.both { 4.0 } else { 0.0 };
         for (effect, color, y) in [
             (found.human, palette.accent, middle - apart),
@@ -207,9 +218,8 @@ impl Picture {
                 self.whisker(ui, field, y, &effect, color);
             }
         }
-        let [low, high] = telling.interval;
         let text = if self.number > 100.0 {
-            format!("{:+.2} [{low:+.2}, {high:+.2}]", telling.value)
+            telling.to_string()
         } else {
             format!("{:+.2}", telling.value)
         };
@@ -226,10 +236,7 @@ impl Picture {
 
 /// All that was found of a property.
 fn words(found: &Found) -> String {
-    let line = |who: &str, effect: Option<Effect>| {
-        let Effect { value, interval: [low, high] } = effect?;
-        Some(format!("\n{who} {value:+.3} [{low:+.3}, {high:+.3}]"))
-    };
+    let line = |who: &str, effect: Option<Effect>| Some(format!("\n{who} {}", effect?));
     let lines = [
         line("people", found.human),
         line("annotator", found.weak),

@@ -9,10 +9,10 @@ pub(super) struct Lexicon {
 }
 
 impl Lexicon {
-    /// Of words and phrases in small letters, a space between two words.
-    pub(super) fn new(phrases: &[&'static str]) -> Self {
+    /// Of words and phrases in small letters, with ", " between two of them.
+    pub(super) fn new(phrases: &'static str) -> Self {
         let mut by_first: HashMap<&'static str, Vec<Vec<&'static str>>> = HashMap::new();
-        for phrase in phrases {
+        for phrase in phrases.split(", ") {
             let mut words = phrase.split(' ');
             if let Some(first) = words.next() {
                 by_first.entry(first).or_default().push(words.collect());

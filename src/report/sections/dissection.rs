@@ -1,6 +1,6 @@
 //! What labels reward, of what can be counted in a response.
 
-use crate::dissect::{Dissection, Effect, Found};
+use crate::dissect::{Dissection, Found};
 use crate::report::words::{count, share};
 use crate::report::{Line, Row, Section, Table};
 use crate::run::Report;
@@ -10,70 +10,64 @@ const NAMED: usize = 3;
 
 pub(super) fn section(report: &Report) -> Option<Section> {
     let found = report.dissection.as_ref()?;
-    let both = found.human_explained.is_some() && found.weak_explained.is_some();
-    let mut rows = vec![Row::new(
-        "Compared",
-        format!("{} pairs, {}", count(found.pairs), whose(found)),
-        "Labels of the same pairs, explained by 35 properties of their responses at once: a logistic regression with few coefficients other than 0",
-    )];
-    let explained = [found.human_explained, found.weak_explained].into_iter().flatten();
-    let explained: Vec<String> = explained.map(|part| share(Some(part))).collect();
-    rows.push(Row::new(
-        "Explained",
-        explained.join(", "),
-        "Share of these labels, people's first, that what can be counted tells rightly, on the pairs that it was fitted to; guessing would reach 50 %",
-    ));
-    let sure: Vec<&Found> =
-        found.ranked().into_iter().filter(|found| found.telling().is_sure()).collect();
-    rows.extend(sure.iter().take(NAMED).map(|found| named(found, both)));
-    if sure.is_empty() {
-        let what = if both {
-            "of no property is it sure that they differ"
-        } else {
-            "nothing that is sure"
-        };
-        rows.push(Row::new("Rewarded", what, "All 95 % intervals have 0 in them"));
+    let [human, weak] = [found.human_explained, found.weak_explained];
+    let both = human.is_some() && weak.is_some();
+    let mut rows = vec![Row::new("Compared", count(found.pairs) + " pairs", whose(found))];
+    for (name, told) in [("People's labels explained", human), ("Its labels explained", weak)] {
+        let explanation = "Labels that what can be counted in the responses tells rightly, on the pairs that it was fitted to; guessing would reach 50 %";
+        rows.extend(told.map(|_| Row::new(name, share(told), explanation)));
+    }
+    let ranked = found.ranked();
+    let sure = || ranked.iter().filter(|found| found.telling().is_sure());
+    rows.extend(sure().take(NAMED).map(|found| named(found, both)));
+    if sure().count() == 0 {
+        let name = if both { "Differs from people" } else { "Rewarded" };
+        rows.push(Row::new(name, "in nothing sure", "All 95 % intervals have 0 in them"));
     }
     Some(Section {
-        title: "Why: what labels reward",
+        title: if weak.is_some() { "What the annotator rewards" } else { "What the labels reward" },
         rows,
         table: Some(table(found)),
         ..Section::default()
     })
 }
 
-/// Whose labels are compared.
-fn whose(found: &Dissection) -> &'static str {
-    match (found.human_explained, found.weak_explained) {
-        (Some(_), Some(_)) => "people's labels and the annotator's",
-        (None, _) => "the annotator's labels alone; people gave too few",
-        (_, None) => "the labels that they came with",
-    }
+/// Whose labels are compared, and how.
+fn whose(found: &Dissection) -> String {
+    let whose = match (found.human_explained, found.weak_explained) {
+        (Some(_), Some(_)) => "People's labels and the annotator's of the same pairs are",
+        (None, _) => {
+            "The annotator's labels are alone, for people gave too few of these pairs one, and"
+        }
+        (_, None) => "The labels that the pairs came with are",
+    };
+    format!(
+        "{whose} explained by {} properties of the responses at once: a logistic regression with few coefficients other than 0",
+        found.properties.len()
+    )
 }
 
 /// A property of which something is sure.
 fn named(found: &Found, both: bool) -> Row {
     let effect = found.telling();
     let name = match (both, effect.value > 0.0) {
-        (true, true) => "Annotator rewards more",
-        (true, false) => "Annotator rewards less",
-        (false, true) => "Counts for a response",
-        (false, false) => "Counts against a response",
+        (true, true) => "More than people do",
+        (true, false) => "Less than people do",
+        (false, true) => "Wins with",
+        (false, false) => "Loses with",
     };
-    Row::new(name, format!("{}  {}", found.title, estimate(&effect)), &found.summary)
-}
-
-/// A coefficient with its interval.
-fn estimate(effect: &Effect) -> String {
-    let [low, high] = effect.interval;
-    format!("{:+.2} [{low:.2}, {high:.2}]", effect.value)
+    Row::new(
+        name,
+        format!("{} {:+.2}", found.title, effect.value),
+        format!("{} With its 95 % interval: {effect}", found.summary),
+    )
 }
 
 /// All of it.
 fn table(found: &Dissection) -> Table {
     let line = |found: &Found| {
         let all = [&found.human, &found.weak, &found.difference];
-        let values = all.into_iter().flatten().map(estimate).collect();
+        let values = all.into_iter().flatten().map(ToString::to_string).collect();
         Line { name: found.title.clone(), explanation: found.summary.clone(), values }
     };
     let mut columns = Vec::new();

@@ -42,14 +42,10 @@ fn the_fit_is_that_of_scikit_learn() {
             "C = {c}"
         );
         is_a_minimum(&rows, &signs, times, 1.0 / c, &found.weights, found.residual);
-        // And from wherever it starts.
-        let elsewhere = vec![-3.0; rows.width()];
-        let again = fit(&rows, &signs, times, 1.0 / c, &elsewhere);
-        let whole: Vec<f64> =
-            again.weights.iter().enumerate().filter(|(i, _)| *i != 3).map(|(_, w)| *w).collect();
-        let first: Vec<f64> =
-            found.weights.iter().enumerate().filter(|(i, _)| *i != 3).map(|(_, w)| *w).collect();
-        assert_close(&whole, &first, 1e-5, "another start");
+        // And from wherever it starts, what no row differs in included.
+        let again = fit(&rows, &signs, times, 1.0 / c, &vec![-3.0; rows.width()]);
+        assert!(again.converged, "{case}: {}", again.residual);
+        assert_close(&again.weights, &found.weights, 1e-5, "another start");
     }
 }
 

@@ -100,3 +100,43 @@ fn aggregation_keeps_extremes_and_nan() {
     assert!(smoothed[1][1].is_nan());
     assert!((smoothed[2][1] - 2.0).abs() < 1e-12);
 }
+
+/// What labels reward is on show as soon as it is known: what is sure first, each with its numbers.
+#[test]
+fn what_labels_reward_is_on_show_while_a_run_is_at_work() {
+    use confide::dissect::{Dissection, Effect, Found};
+    let effect = |value: f64| Some(Effect { value, interval: [value - 0.1, value + 0.1] });
+    let property = |title: &str, human: f64, weak: f64| Found {
+        property: title.to_lowercase(),
+        title: title.to_owned(),
+        summary: "Counted.".to_owned(),
+        scale: 1.0,
+        differing: 0.25,
+        human: effect(human),
+        weak: effect(weak),
+        difference: effect(weak - human),
+    };
+    let found = Dissection {
+        pairs: 1234,
+        human_explained: Some(0.65),
+        weak_explained: Some(0.95),
+        resamples: 200,
+        prior_scale: 0.1,
+        inexact: 0,
+        properties: vec![property("Apologies", 0.2, 0.25), property("Characters", 0.1, 9.0)],
+    };
+    let mut window = open(demo());
+    send(&mut window, Command::Show("Why"));
+    assert!(shows(&window, "Nothing compared yet"));
+    window.state_mut().fold(started(&demo::recipe(), Path::new("somewhere")));
+    let table = serde_json::to_value(&found).unwrap();
+    window.state_mut().fold(Event::Tabulated { name: "dissection".to_owned(), table });
+    window.run_steps(3);
+    assert!(shows(&window, "the same 1,234 pairs"));
+    assert!(shows(&window, "65.0 % of people's labels and 95.0 % of the annotator's"));
+    let row = window.get_by_label_contains("Characters: Counted.");
+    let told = row.accesskit_node().value().unwrap();
+    assert!(told.contains("annotator − people +8.90 [+8.80, +9.00]"), "{told}");
+    let other = window.get_by_label_contains("Apologies: Counted.");
+    assert!(row.rect().top() < other.rect().top(), "what is sure stands first");
+}
