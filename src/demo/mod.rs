@@ -45,6 +45,7 @@ pub fn recipe() -> Recipe {
                 warmup_steps: 4,
                 ..defaults.sft.training
             },
+            ..defaults.sft
         },
         policy: PolicySettings {
             model: "builtin:strong".to_owned(),

@@ -17,5 +17,5 @@ pub use compare::{Both, Compared, dissect, quantile};
 pub use found::{Dissection, Effect, Found};
 pub use logistic::{Fit, Rows, fit};
 pub use properties::{Amount, Property, differences, properties};
-pub use reading::{Prompt, Reading};
+pub use reading::{LONGEST, Prompt, Reading};
 pub use settings::DissectSettings;

@@ -5,19 +5,22 @@ use std::collections::HashSet;
 use super::stop_words::stop_words;
 
 /// Bytes of a text that are read at most, so that no text takes more than its share of the time.
-const LONGEST: usize = 100_000;
+pub const LONGEST: usize = 100_000;
 
 /// What a response answers: its words that carry meaning.
 #[derive(Clone, Debug, Default)]
 pub struct Prompt {
     pub(super) content: HashSet<String>,
+    cut: bool,
 }
 
 impl Prompt {
     /// Of its text.
     pub fn new(text: &str) -> Self {
-        let all = words(beginning(text).0).into_iter();
-        Self { content: all.filter(|word| !stop_words().contains(word.as_str())).collect() }
+        let (text, cut) = beginning(text);
+        let all = words(text).into_iter();
+        let content = all.filter(|word| !stop_words().contains(word.as_str())).collect();
+        Self { content, cut }
     }
 }
 
@@ -39,9 +42,9 @@ impl<'a> Reading<'a> {
         Self { text, words: words(text), prompt, cut }
     }
 
-    /// Whether the response is longer than what is read of it.
+    /// Whether the response, or its prompt, is longer than what is read of it.
     pub(super) fn is_cut(&self) -> bool {
-        self.cut
+        self.cut || self.prompt.cut
     }
 }
 

@@ -45,7 +45,7 @@ pub use job::Job;
 pub use models::{fetch_model, find_model};
 pub use recipe::{
     AnnotatorSettings, DataSettings, EvaluateSettings, Normalisation, PolicySettings, Recipe,
-    Setting, SftSettings,
+    Setting, SftPairs, SftSettings,
 };
 pub use recipe_file::RecipeError;
 pub use report::{AnnotatorReport, ConfidenceReport, DataReport, KeptReport, PolicyReport, Report};

@@ -167,9 +167,25 @@ settings! {
     }
 }
 
+/// Which pairs supervised fine-tuning learns from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SftPairs {
+    /// All that have a label, however sure it is: the paper's form.
+    #[default]
+    All,
+    /// Those whose weight is above 0.
+    Kept,
+}
+
 settings! {
     /// Supervised fine-tuning on the chosen responses, before alignment.
     pub struct SftSettings {
+        /// all: the chosen response of every labelled pair, however sure its label is, as in the paper. kept: of those alone whose weight is above 0 under confidence.weight and the threshold that is in force when fine-tuning begins, so that the model does not imitate what a doubtful label prefers.
+        pub pairs: SftPairs = SftPairs::All => {
+            title: "Learns from",
+            words: Words::Of(&[("all", "all labelled pairs"), ("kept", "those that the threshold keeps")]),
+        },
         /// How it is trained; 0 epochs skip the stage.
         #[serde(flatten)]
         pub training: Training =

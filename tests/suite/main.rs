@@ -34,6 +34,7 @@ mod preference;
 mod resume;
 mod reward;
 mod sampling;
+mod sft;
 mod trl;
 mod view;
 mod vocabulary;

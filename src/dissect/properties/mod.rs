@@ -54,7 +54,7 @@ pub fn properties() -> impl Iterator<Item = &'static Property> {
 }
 
 /// By how much the first of two responses has more of each property than the second, in the order of
-/// [`properties`], and whether one of them was too long to be read whole.
+/// [`properties`], and whether one of the texts was too long to be read whole.
 pub fn differences(prompt: &str, responses: [&str; 2]) -> (Vec<f64>, bool) {
     let prompt = Prompt::new(prompt);
     let [first, second] = responses.map(|response| Reading::new(response, &prompt));

@@ -18,7 +18,7 @@ use super::random::stream;
 use super::work::Work;
 use super::{StageDefinition, Then};
 use crate::data::{PromptKey, Side};
-use crate::dissect::{Both, Compared, Rows, differences, dissect};
+use crate::dissect::{Both, Compared, LONGEST, Rows, differences, dissect};
 
 pub(super) struct Dissect;
 
@@ -160,7 +160,7 @@ impl Judged {
         }
         if cut > 0 {
             session.warn(format!(
-                "what the labels reward: responses of {cut} pairs are longer than 100,000 bytes, and only their beginnings are counted in"
+                "what the labels reward: {cut} pairs have texts of more than {LONGEST} bytes, and only the beginnings of these are counted in"
             ))?;
         }
         let sign = |side: Side| if side == Side::First { 1.0 } else { -1.0 };

@@ -1,17 +1,18 @@
 //! Fine-tune the policy on the chosen responses; the result is also the reference.
 
-use super::super::Recipe;
 use super::super::error::RunError;
 use super::super::session::Session;
 use super::super::stage::{AboutStage, Stage, StageEstimate, Whose};
+use super::super::{Recipe, SftPairs};
 use super::estimating::Estimating;
-use super::material::{REFERENCE, reference};
+use super::material::{Material, REFERENCE, reference};
 use super::policy::{ALIGN, idle};
 use super::random::stream;
 use super::words::{length, model};
 use super::work::Work;
 use super::{StageDefinition, Then};
 use crate::model::{Footprint, Storage, collect_trained, save_tensors};
+use crate::preference::Weighting;
 use crate::train::{Sampler, SftTask, Training};
 
 pub(super) struct Sft;
@@ -45,7 +46,13 @@ impl StageDefinition for Sft {
             return String::new();
         }
         let (name, length) = (model(&recipe.policy.model), length(&recipe.sft.training));
-        format!("The stronger model {name} is first fine-tuned on the chosen responses: {length}.")
+        let which = match recipe.sft.pairs {
+            SftPairs::All => "",
+            SftPairs::Kept => " of pairs with a weight above 0",
+        };
+        format!(
+            "The stronger model {name} is first fine-tuned on the chosen responses{which}: {length}."
+        )
     }
 
     fn training<'r>(&self, recipe: &'r Recipe) -> Option<(&'static str, &'r Training)> {
@@ -54,7 +61,8 @@ impl StageDefinition for Sft {
 
     fn estimate(&self, inputs: &Estimating<'_>) -> Result<Option<StageEstimate>, RunError> {
         let policy = inputs.policy()?;
-        // Which response is chosen is not known yet: the longer one is the most it can take.
+        // Which response is chosen, and of which pairs, is not known yet: the longer ones of all are the most it
+        // can take.
         let longer = policy.pairs.iter().map(|[a, b]| if a.len() < b.len() { b } else { a });
         let task = SftTask::new(longer.cloned().collect(), policy.pad());
         let training = &inputs.recipe.sft.training;
@@ -66,13 +74,19 @@ impl StageDefinition for Sft {
         let material = work.material(session)?;
         let training = session.recipe.sft.training.clone();
         let (shuffle, seed) = (session.recipe.data.shuffle, session.recipe.seed);
-        let order = Sampler::new(material.pairs.len(), &training, shuffle, seed, stream::SFT);
+        if session.is_done(Stage::SFT) || self.is_skipped(&session.recipe) {
+            return Ok(Then::Next);
+        }
+        let pairs = learned(session, material)?;
+        let order = Sampler::new(pairs.len(), &training, shuffle, seed, stream::SFT);
         if order.total == 0 {
             return Ok(Then::Next);
         }
         session.stage(Stage::SFT, order.total, |session| {
+            tell(session, pairs.len(), material.pairs.len())?;
             let checkpoint = reference(session, material)?;
-            let sequences = material.pairs.iter().map(|(sides, _)| sides.chosen.clone()).collect();
+            let chosen = |pair: &usize| material.pairs[*pair].0.chosen.clone();
+            let sequences = pairs.iter().map(chosen).collect();
             let mut task = SftTask::new(sequences, material.encoder.tokenizer.pad);
             let footprint = Footprint::of(&checkpoint, session.recipe.policy.precision);
             let plan = session.plan(&ABOUT, &footprint, &task, &order, &training)?;
@@ -84,4 +98,63 @@ impl StageDefinition for Sft {
         })?;
         Ok(Then::Next)
     }
+}
+
+/// The pairs whose chosen responses are learned, as indexes of the material's.
+fn learned(session: &mut Session<'_>, material: &Material) -> Result<Vec<usize>, RunError> {
+    let all = 0..material.pairs.len();
+    if session.recipe.sft.pairs == SftPairs::All {
+        return Ok(all.collect());
+    }
+    let threshold = threshold(session)?;
+    let weights = weights(&session.recipe, threshold, material);
+    let kept: Vec<usize> = all.filter(|&pair| weights[pair] > 0.0).collect();
+    if kept.is_empty() {
+        return Err(RunError::Impossible(format!(
+            "sft.pairs = \"kept\": none of {} pairs has a weight above 0 with confidence.threshold = {threshold}; lower the threshold, or set sft.pairs = \"all\"",
+            weights.len()
+        )));
+    }
+    Ok(kept)
+}
+
+/// The threshold that was in force when fine-tuning began: one that moves later changes nothing, in this sitting
+/// and in the next.
+fn threshold(session: &mut Session<'_>) -> Result<f64, RunError> {
+    let begun = session
+        .state
+        .under_way
+        .as_ref()
+        .filter(|begun| begun.stage == Stage::SFT && !begun.checkpoints.is_empty());
+    if let Some(begun) = begun {
+        return Ok(begun.began.threshold);
+    }
+    session.move_threshold()?;
+    Ok(session.threshold.get())
+}
+
+/// The weight of each pair under a threshold.
+fn weights(recipe: &Recipe, threshold: f64, material: &Material) -> Vec<f64> {
+    let given = material.pairs.iter().map(|(_, label)| label.weight);
+    if !recipe.annotator.kind.reads().confidence() {
+        return given.collect();
+    }
+    let weighting = Weighting { threshold, ..recipe.confidence.clone() };
+    let margins: Vec<f64> = material.pairs.iter().map(|(_, label)| label.margin).collect();
+    weighting
+        .weights(&margins)
+        .into_iter()
+        .zip(given)
+        .map(|(weight, given)| weight * given)
+        .collect()
+}
+
+/// Tell what is left out.
+fn tell(session: &mut Session<'_>, learned: usize, all: usize) -> Result<(), RunError> {
+    if learned == all {
+        return Ok(());
+    }
+    session.warn(format!(
+        "fine-tuning learns from {learned} of {all} pairs, those with a weight above 0 (sft.pairs = \"kept\")"
+    ))
 }

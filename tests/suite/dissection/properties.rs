@@ -103,4 +103,6 @@ fn differences_have_a_sign_and_an_end() {
     let characters = properties().position(|property| property.name == "characters").unwrap();
     assert!((row[characters] - 50_001_f64.ln()).abs() < 1e-12, "{}", row[characters].exp());
     assert!(row.iter().all(|x| x.is_finite()));
+    let (_, cut) = differences(&long, ["a", ""]);
+    assert!(cut, "a prompt is cut, too");
 }

@@ -1,0 +1,146 @@
+//! What fine-tuning learns from, in whole runs.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use confide::data::read_annotations;
+use confide::preference::Weighting;
+use confide::run::{Control, Event, Job, Recipe, Report, RunError, Stage, execute};
+
+struct Outcome {
+    report: Report,
+    events: Vec<Event>,
+}
+
+fn run(
+    folder: &Path,
+    settings: &[(&str, &str)],
+    control: &Control,
+    mut seen: impl FnMut(&Event),
+) -> Result<Outcome, RunError> {
+    let text = "device = 'cpu'\nname = 'sft'\n\
+        data = { files = ['builtin:demo'], limit = 60, labelled = 0.3, held_out = 0.2, max_length = 96 }\n\
+        annotator = { kind = 'length' }\n\
+        sft = { epochs = 1, batch_size = 4, accumulate = 1, learning_rate = 1e-3 }\n\
+        policy = { model = 'builtin:strong', steps = 1, batch_size = 4, accumulate = 1 }\n\
+        dissect = { pairs = 0 }\nevaluate = { samples = 0 }";
+    let set: Vec<(String, String)> =
+        settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let recipe = Recipe::parse(text, Path::new("sft.toml"), &set).unwrap();
+    recipe.check("sft.toml").unwrap();
+    let folder = folder.join("run");
+    let job = if folder.exists() {
+        Job::Resume { folder, device: None }
+    } else {
+        Job::Fresh { recipe: Box::new(recipe), folder, download: false }
+    };
+    let mut events = Vec::new();
+    let report = execute(job, control.clone(), &mut |event| {
+        seen(&event);
+        events.push(event);
+    })?;
+    Ok(Outcome { report, events })
+}
+
+/// Steps that fine-tuning takes, as it says at its beginning.
+fn steps(events: &[Event]) -> u64 {
+    let begun = events.iter().find_map(|event| match event {
+        Event::StageStarted { stage, total } if *stage == Stage::SFT => Some(*total),
+        _ => None,
+    });
+    begun.unwrap()
+}
+
+/// Losses of the steps of fine-tuning.
+fn losses(events: &[Event]) -> Vec<(u64, u64)> {
+    let of = |event: &Event| match event {
+        Event::Step { stage, step, metrics } if *stage == Stage::SFT => {
+            Some((*step, metrics.get("loss")?.to_bits()))
+        }
+        _ => None,
+    };
+    events.iter().filter_map(of).collect()
+}
+
+/// The margins of the unlabelled split in a run's table.
+fn margins(folder: &Path) -> Vec<f64> {
+    let table = read_annotations(&folder.join("run/annotations.parquet")).unwrap();
+    table.iter().filter(|pair| pair.split == "unlabelled").map(|pair| pair.margin).collect()
+}
+
+#[test]
+fn fine_tuning_on_what_is_kept_sees_no_other_pair() {
+    let control = Control::default;
+    let all = tempfile::tempdir().unwrap();
+    let everything =
+        run(all.path(), &[("confidence.threshold", "0.1")], &control(), |_| ()).unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    let settings = [("confidence.threshold", "0.1"), ("sft.pairs", "kept")];
+    let some = run(kept.path(), &settings, &control(), |_| ()).unwrap();
+    let weighting = Weighting { threshold: 0.1, ..Weighting::default() };
+    let weights = weighting.weights(&margins(kept.path()));
+    let above = weights.iter().filter(|weight| **weight > 0.0).count();
+    assert!(above > 5 && above + 5 < weights.len(), "{above} of {}", weights.len());
+    assert_eq!(steps(&everything.events), weights.len().div_ceil(4) as u64);
+    assert_eq!(steps(&some.events), above.div_ceil(4) as u64);
+    let told = format!("learns from {above} of {} pairs", weights.len());
+    assert!(some.report.warnings.iter().any(|warning| warning.contains(&told)));
+    assert!(!everything.report.warnings.iter().any(|warning| warning.contains("learns from")));
+    let differ: BTreeSet<_> = losses(&some.events).into_iter().collect();
+    assert!(losses(&everything.events).iter().all(|step| !differ.contains(step)));
+
+    // Where nothing is dropped, it is what it was, to the last bit.
+    let same = tempfile::tempdir().unwrap();
+    let settings = [("confidence.weight", "uniform"), ("sft.pairs", "kept")];
+    let same = run(same.path(), &settings, &control(), |_| ()).unwrap();
+    assert_eq!(losses(&same.events), losses(&everything.events));
+    // Labels that are believed have weight 1 each.
+    let human = tempfile::tempdir().unwrap();
+    let settings =
+        [("annotator.kind", "human"), ("confidence.threshold", "0.9"), ("sft.pairs", "kept")];
+    let human = run(human.path(), &settings, &control(), |_| ()).unwrap();
+    assert_eq!(steps(&human.events), steps(&everything.events));
+}
+
+#[test]
+fn where_nothing_is_kept_the_run_says_what_to_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [("confidence.threshold", "1.0"), ("sft.pairs", "kept")];
+    let error = run(folder.path(), &settings, &Control::default(), |_| ()).map(|_| ()).unwrap_err();
+    let words = error.to_string();
+    assert!(words.contains("none of") && words.contains("sft.pairs = \"all\""), "{words}");
+    // One that does not fine-tune needs none.
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [("confidence.threshold", "1.0"), ("sft.pairs", "kept"), ("sft.epochs", "0")];
+    run(folder.path(), &settings, &Control::default(), |_| ()).map(|_| ()).unwrap();
+}
+
+/// The threshold may move while fine-tuning is under way, and the run may be resumed: what is learned from is
+/// decided when it begins.
+#[test]
+fn a_threshold_that_moves_changes_no_fine_tuning_that_has_begun() {
+    let settings = [
+        ("confidence.threshold", "0.1"),
+        ("sft.pairs", "kept"),
+        ("sft.batch_size", "2"),
+        ("checkpoint_seconds", "0"),
+    ];
+    let whole = tempfile::tempdir().unwrap();
+    let undisturbed = run(whole.path(), &settings, &Control::default(), |_| ()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let control = Control::default();
+    let stopped = run(folder.path(), &settings, &control, |event| match event {
+        Event::Step { stage, step: 2, .. } if *stage == Stage::SFT => control.set_threshold(0.9),
+        Event::Step { stage, step: 4, .. } if *stage == Stage::SFT => control.stop(),
+        _ => (),
+    });
+    assert!(matches!(stopped.map(|_| ()), Err(RunError::Stopped)));
+    let resumed = run(folder.path(), &settings, &Control::default(), |_| ()).unwrap();
+    let all = losses(&undisturbed.events);
+    let rest = losses(&resumed.events);
+    assert!(!rest.is_empty() && rest.len() < all.len());
+    assert_eq!(rest, all[all.len() - rest.len()..]);
+    let moved =
+        |event: &Event| matches!(event, Event::StageStarted { stage, .. } if *stage == Stage::SFT);
+    assert!(!resumed.events.iter().any(moved), "it goes on from its checkpoint");
+}
