@@ -139,4 +139,11 @@ fn what_labels_reward_is_on_show_while_a_run_is_at_work() {
     assert!(told.contains("annotator − people +8.90 [+8.80, +9.00]"), "{told}");
     let other = window.get_by_label_contains("Apologies: Counted.");
     assert!(row.rect().top() < other.rect().top(), "what is sure stands first");
+    for (theme, size) in [(Theme::Light, vec2(1920.0, 1080.0)), (Theme::Dark, vec2(700.0, 500.0))] {
+        window.ctx.set_theme(theme);
+        window.set_size(size);
+        window.run_steps(3);
+        window.check_accessibility();
+        assert!(shows(&window, "Characters: Counted."), "{size}");
+    }
 }
