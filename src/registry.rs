@@ -255,6 +255,7 @@ pub fn words<T: Registry + ?Sized>() -> Vec<Word> {
         summary: about.summary,
         formula: about.formula,
         paper: about.paper,
+        then: "",
     };
     T::all().iter().map(|entry| word(entry.about())).collect()
 }

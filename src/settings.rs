@@ -160,6 +160,8 @@ pub struct Word {
     pub formula: &'static str,
     /// Where it comes from.
     pub paper: &'static str,
+    /// What the window puts behind the word and a colon at first, for one that a text follows; empty for others.
+    pub then: &'static str,
 }
 
 impl PartialEq for Words {

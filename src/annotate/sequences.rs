@@ -6,8 +6,7 @@ use crate::batch::{Batch, Sequence};
 use crate::device::{is_cpu, read};
 use crate::model::{
     BatchShape, Decoder, Footprint, MemoryEstimate, ModelError, PassKind, Reading,
-    next_token_log_odds, read_sequences,
-    sequence_log_probs, sequence_scores,
+    next_token_log_odds, read_sequences, sequence_log_probs, sequence_scores,
 };
 
 /// Scores of sequences, in their order, each read at the last token that is not `pad`.

@@ -179,8 +179,9 @@ impl App {
     pub(super) fn estimate(&mut self, ctx: &egui::Context) {
         let busy = self.state.at_work || self.state.estimating || self.state.problem.is_some();
         // What does not change the memory does not ask for another estimate.
-        let confidence = Weighting::default();
-        let wanted = Recipe { confidence, ..self.state.recipe.clone() };
+        let fits = self.state.recipe.confidence.fits();
+        let mut wanted = Recipe { confidence: Weighting::default(), ..self.state.recipe.clone() };
+        wanted.data.calibration = if fits { wanted.data.calibration } else { 0.0 };
         if busy || self.estimated.as_ref() == Some(&wanted) {
             return;
         }
@@ -399,17 +400,18 @@ impl App {
     /// Show a table of annotated pairs.
     pub(super) fn set_table(&mut self, table: PairTable) {
         self.state.pairs.table_number += 1;
+        self.state.pairs.weights = Arc::new(Weights::new(&table, &self.state.recipe.confidence));
         self.state.pairs.table = Some(Arc::new(table));
         self.state.pairs.rows = Arc::default();
         self.state.pairs.selected = None;
-        self.weigh();
+        self.state.pairs.number += 1;
         self.rows_stale = true;
     }
 
     fn weigh(&mut self) {
         let pairs = &mut self.state.pairs;
         if let Some(table) = &pairs.table {
-            pairs.weights = Arc::new(Weights::new(table, &self.state.recipe.confidence));
+            pairs.weights = Arc::new(pairs.weights.again(table, &self.state.recipe.confidence));
             pairs.number += 1;
             self.rows_stale |= pairs.query.depends_on_weights();
         }

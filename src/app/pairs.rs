@@ -1,13 +1,18 @@
 //! Annotated pairs as columns: what the table, the cloud and the histogram draw.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::data::AnnotatedPair;
-use crate::preference::{Weighting, confidence, effective_sample_size};
+use crate::preference::{
+    Calibration, Calibrator, Fitted, Judged, Said, Weighting, calibration, confidence,
+    effective_sample_size,
+};
 
 /// Bins of the histogram of C.
 pub const BINS: usize = 40;
@@ -40,12 +45,15 @@ impl PairTable {
         }
     }
 
-    /// Margins whose sign says whether a human agrees, where one spoke, in the unlabelled split.
-    pub fn signed_margins(&self) -> Vec<f64> {
-        let signed = |&i: &usize| {
-            self.agrees[i].map(|agrees| if agrees { self.margins[i] } else { -self.margins[i] })
-        };
-        self.unlabelled.iter().filter_map(signed).collect()
+    /// What the annotator leaves beside scores and margins, by name.
+    pub fn columns(&self) -> BTreeSet<&str> {
+        self.pairs.iter().flat_map(|pair| pair.columns.keys()).map(String::as_str).collect()
+    }
+
+    /// Margins that are positive where a human agrees, where one spoke, in a split by its name.
+    pub fn signed_margins(&self, split: &str) -> Vec<f64> {
+        let of_split = self.pairs.iter().filter(|pair| pair.split == split);
+        of_split.filter_map(AnnotatedPair::signed_margin).collect()
     }
 }
 
@@ -70,13 +78,53 @@ impl Agreement {
     }
 }
 
+/// What a weighting says of a table before its threshold.
+#[derive(Debug, Default)]
+pub struct Calibrated {
+    /// How margins become log-odds; `None` where that is to be fitted, and the table has no pairs for it: then
+    /// they are taken as they are.
+    pub fitted: Option<Fitted>,
+    /// Agreement with the humans on the held-out split, if margins are taken as they are.
+    pub before: Option<Calibration>,
+    /// The same, calibrated.
+    pub after: Option<Calibration>,
+    /// C of each pair.
+    pub confidence: Vec<f64>,
+    /// The unlabelled split.
+    judged: Judged,
+    /// Why it has no weights.
+    pub problem: Option<String>,
+}
+
+impl Calibrated {
+    fn new(table: &PairTable, weighting: &Weighting) -> Self {
+        let fitted = weighting.calibrator(&table.signed_margins("calibration"));
+        let calibrator = fitted.as_ref().map_or(&Calibrator::NONE, |fitted| &fitted.calibrator);
+        let held_out = table.signed_margins("held_out");
+        let unlabelled = table.unlabelled.iter().map(|&i| &table.pairs[i]);
+        let said: Vec<Said<'_>> = unlabelled.map(|p| (p.margin, &p.columns)).collect();
+        let (judged, problem) = match weighting.judge(calibrator, &said) {
+            Ok(judged) => (judged, None),
+            Err(problem) => (Judged::default(), Some(problem)),
+        };
+        Self {
+            before: calibration(&held_out, &Calibrator::NONE),
+            after: calibration(&held_out, calibrator),
+            confidence: table.margins.iter().map(|&d| confidence(calibrator.log_odds(d))).collect(),
+            judged,
+            problem,
+            fitted,
+        }
+    }
+}
+
 /// What a weighting makes of a table.
 #[derive(Debug, Default)]
 pub struct Weights {
     /// The weighting.
     pub of: Weighting,
-    /// C of each pair.
-    pub confidence: Vec<f64>,
+    /// What it says before its threshold, which may move alone.
+    pub calibrated: Arc<Calibrated>,
     /// Weight of each pair; NaN outside the unlabelled split.
     pub weight: Vec<f64>,
     /// Pairs of the unlabelled split with weight above 0.
@@ -94,27 +142,37 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Apply a weighting; a few milliseconds for 100,000 pairs.
+    /// Apply a weighting.
     pub fn new(table: &PairTable, weighting: &Weighting) -> Self {
-        let margins: Vec<f64> = table.unlabelled.iter().map(|&i| table.margins[i]).collect();
-        let weights = weighting.weights(&margins);
+        Self::of_said(table, weighting, &Arc::new(Calibrated::new(table, weighting)))
+    }
+
+    /// Apply another weighting to the same table; a few milliseconds for 100,000 pairs where its threshold
+    /// alone is another.
+    pub fn again(&self, table: &PairTable, weighting: &Weighting) -> Self {
+        let same = Weighting { threshold: weighting.threshold, ..self.of.clone() };
+        if same == *weighting {
+            return Self::of_said(table, weighting, &self.calibrated);
+        }
+        Self::new(table, weighting)
+    }
+
+    fn of_said(table: &PairTable, weighting: &Weighting, calibrated: &Arc<Calibrated>) -> Self {
+        let weights = weighting.weigh(&calibrated.judged);
         let mut all = Self {
             of: weighting.clone(),
-            confidence: table
-                .margins
-                .iter()
-                .map(|&d| confidence(d, weighting.temperature))
-                .collect(),
             weight: vec![f64::NAN; table.pairs.len()],
             mean: weights.iter().sum::<f64>() / weights.len().max(1) as f64,
             effective: effective_sample_size(&weights),
             bins: vec![(0, 0); BINS],
+            calibrated: Arc::clone(calibrated),
             ..Self::default()
         };
         for (&i, &weight) in table.unlabelled.iter().zip(&weights) {
             all.weight[i] = weight;
             let kept = weight > 0.0;
-            let bin = &mut all.bins[((all.confidence[i] * BINS as f64) as usize).min(BINS - 1)];
+            let bin =
+                &mut all.bins[((calibrated.confidence[i] * BINS as f64) as usize).min(BINS - 1)];
             if kept {
                 bin.1 += 1;
                 all.kept += 1;
@@ -136,8 +194,15 @@ pub enum Split {
     All,
     /// Those that the policy learns from.
     Unlabelled,
+    /// Those that calibrate.
+    Calibration,
     /// Those kept for evaluation.
     HeldOut,
+}
+
+impl Split {
+    /// All choices, in order.
+    pub const ALL: [Self; 4] = [Self::All, Self::Unlabelled, Self::Calibration, Self::HeldOut];
 }
 
 /// A column of the table.
@@ -207,7 +272,9 @@ impl Column {
             Self::ScoreChosen => "The annotator's score of the chosen response",
             Self::ScoreRejected => "The annotator's score of the rejected response",
             Self::Margin => "d: the score of the chosen response minus that of the rejected one",
-            Self::Confidence => "C = tanh(d/2T): how sure the annotator is, from 0 to 1",
+            Self::Confidence => {
+                "C = 2σ(d/T) − 1, calibrated: how sure the annotator is, from 0 to 1"
+            }
             Self::Weight => "What multiplies this pair's loss; held-out pairs have none",
             Self::Human => "Whether a human label, where known, agrees with the annotator",
         }
@@ -251,7 +318,7 @@ impl Default for Query {
 impl Query {
     /// Whether another weighting can change the answer.
     pub fn depends_on_weights(&self) -> bool {
-        let range = self.weights() != (0.0..=1.0);
+        let range = (self.least_weight, self.most_weight) != (0.0, 1.0);
         range || matches!(self.sort, Column::Confidence | Column::Weight)
     }
 
@@ -260,8 +327,11 @@ impl Query {
         Self { sort: Column::Number, descending: false, ..self.clone() } != Self::default()
     }
 
+    /// Weights that it asks for; those of an expression may be more than 1, which is the most that is asked
+    /// for.
     fn weights(&self) -> RangeInclusive<f64> {
-        self.least_weight..=self.most_weight
+        let most = if self.most_weight >= 1.0 { f64::INFINITY } else { self.most_weight };
+        self.least_weight..=most
     }
 
     /// Indices of the pairs that match, in order; slow for many pairs, so off the UI thread.
@@ -284,7 +354,8 @@ impl Query {
         let split = match self.split {
             Split::All => true,
             Split::Unlabelled => pair.split == "unlabelled",
-            Split::HeldOut => pair.split != "unlabelled",
+            Split::Calibration => pair.split == "calibration",
+            Split::HeldOut => pair.split == "held_out",
         };
         let weight = weights.weight.get(i).copied().filter(|w| !w.is_nan()).unwrap_or(0.0);
         split
@@ -309,7 +380,7 @@ impl Query {
             Column::ScoreChosen => score(p, true).total_cmp(&score(q, true)),
             Column::ScoreRejected => score(p, false).total_cmp(&score(q, false)),
             Column::Margin => by(&table.margins),
-            Column::Confidence => by(&weights.confidence),
+            Column::Confidence => by(&weights.calibrated.confidence),
             Column::Weight => by(&weights.weight),
             Column::Human => table.agrees[a].cmp(&table.agrees[b]),
         }

@@ -88,9 +88,13 @@ impl Screen {
             Event::Step { stage, step, metrics } => self.step(*stage, *step, metrics),
             Event::StageEnded { stage, seconds, .. } => self.end(*stage, *seconds),
             Event::Data { summary } => self.line(&format!(
-                "data: {} pairs ({} labelled, {} unlabelled, {} held out), {} bad rows skipped",
+                "data: {} pairs ({} labelled, {}{} unlabelled, {} held out), {} bad rows skipped",
                 summary.pairs,
                 summary.labelled,
+                match summary.calibration {
+                    0 => String::new(),
+                    pairs => format!("{pairs} for calibration, "),
+                },
                 summary.unlabelled,
                 summary.held_out,
                 summary.bad_rows

@@ -23,7 +23,7 @@ use super::{DataError, Side};
 pub struct AnnotatedPair {
     /// The pair's place among all that the run has read; unknown in tables of 0.1.0.
     pub pair: Option<u64>,
-    /// `unlabelled` or `held_out`.
+    /// `unlabelled`, `held_out`, or `calibration` where something is fitted.
     pub split: String,
     /// The prompt as text.
     pub prompt: String,
@@ -66,6 +66,11 @@ impl AnnotatedPair {
     /// `None` where no human spoke.
     pub fn agrees(&self) -> Option<bool> {
         self.human.map(|side| side == self.label && self.margin > 0.0)
+    }
+
+    /// The margin, below 0 where a human prefers the other response. `None` where no human spoke.
+    pub fn signed_margin(&self) -> Option<f64> {
+        self.human.map(|side| if side == self.label { self.margin } else { -self.margin })
     }
 }
 

@@ -18,6 +18,8 @@ pub struct SplitSettings {
     pub labelled: f64,
     /// Share of the pairs with a human label that are kept for evaluation, from 0 to 1.
     pub held_out: f64,
+    /// Share of the labelled pairs that calibrate the annotator and do not train it, from 0 to 1.
+    pub calibration: f64,
     /// Another seed draws other prompts.
     pub seed: u64,
 }
@@ -27,6 +29,9 @@ pub struct SplitSettings {
 pub struct Split {
     /// Pairs whose human labels train the annotator.
     pub labelled: Vec<usize>,
+    /// Pairs whose human labels say how far the annotator's confidence is to be trusted.
+    #[serde(default)]
+    pub calibration: Vec<usize>,
     /// Pairs that the annotator labels for the policy.
     pub unlabelled: Vec<usize>,
     /// Pairs with human labels, kept for evaluation.
@@ -42,7 +47,7 @@ pub struct Split {
 /// A pair without one is never labelled or held out: beside a labelled prompt it is
 /// unlabelled, beside a held-out prompt left out. The same prompts with the same seed give
 /// the same parts, in whatever order the pairs stand; the held-out part does not depend on
-/// the labelled share.
+/// the labelled share, and neither it nor the unlabelled one on the calibration share.
 pub fn split(pairs: &[Pair], settings: &SplitSettings) -> Split {
     let keys: Vec<_> = pairs.par_iter().map(|pair| pair.prompt.key()).collect();
     let mut groups: BTreeMap<_, Vec<usize>> = BTreeMap::new();
@@ -57,15 +62,18 @@ pub fn split(pairs: &[Pair], settings: &SplitSettings) -> Split {
     let labels = |group: &Vec<usize>| group.iter().filter(|index| has_label(index)).count();
     let (held_out, rest) = take_share(judged, settings.held_out, labels);
     let (labelled, rest) = take_share(rest, settings.labelled, labels);
+    let (calibration, labelled) = take_share(labelled, settings.calibration, labels);
 
     let part = |groups: Vec<Vec<usize>>| groups.into_iter().flatten().partition(has_label);
     let mut split = Split::default();
     (split.held_out, split.left_out) = part(held_out);
     (split.labelled, split.unlabelled) = part(labelled);
+    let unlabelled: Vec<usize>;
+    (split.calibration, unlabelled) = part(calibration);
+    split.unlabelled.extend(unlabelled);
     split.unlabelled.extend(rest.into_iter().chain(unjudged).flatten());
-    for part in
-        [&mut split.labelled, &mut split.unlabelled, &mut split.held_out, &mut split.left_out]
-    {
+    let Split { labelled, calibration, unlabelled, held_out, left_out } = &mut split;
+    for part in [labelled, calibration, unlabelled, held_out, left_out] {
         part.sort_unstable();
     }
     split

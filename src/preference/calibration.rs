@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Calibrator;
+
 /// Number of equal-width bins on [0.5, 1] that the expected calibration error uses.
 pub const BINS: usize = 15;
 
@@ -29,10 +31,10 @@ pub struct Calibration {
     /// Expected calibration error over [`BINS`] equal-width bins of [0.5, 1].
     #[serde(with = "crate::finite")]
     pub ece: f64,
-    /// Mean negative log-likelihood of the human label under σ(margin/T).
+    /// Mean negative log-likelihood of the human label under σ(z).
     #[serde(with = "crate::finite")]
     pub nll: f64,
-    /// Mean squared error of σ(margin/T) against the human label.
+    /// Mean squared error of σ(z) against the human label.
     #[serde(with = "crate::finite")]
     pub brier: f64,
     /// The reliability diagram.
@@ -41,8 +43,9 @@ pub struct Calibration {
 
 /// Compare signed margins score(human chosen) − score(human rejected) with the humans.
 ///
-/// The stated probability of the predicted side is σ(|m|/T). Returns `None` for no pairs.
-pub fn calibration(signed_margins: &[f64], temperature: f64) -> Option<Calibration> {
+/// The stated probability of the predicted side is σ(|z|), z being the calibrated log-odds. Returns `None`
+/// for no pairs.
+pub fn calibration(signed_margins: &[f64], calibrator: &Calibrator) -> Option<Calibration> {
     if signed_margins.is_empty() {
         return None;
     }
@@ -50,7 +53,7 @@ pub fn calibration(signed_margins: &[f64], temperature: f64) -> Option<Calibrati
     let mut bins = vec![Bin::default(); BINS];
     let (mut right, mut nll, mut brier) = (0.0, 0.0, 0.0);
     for &margin in signed_margins {
-        let z = margin / temperature;
+        let z = calibrator.signed(margin);
         let probability = 1.0 / (1.0 + (-z.abs()).exp());
         let correct = f64::from(u8::from(margin > 0.0));
         let bin = &mut bins[bin_of(probability)];
@@ -81,31 +84,4 @@ pub fn calibration(signed_margins: &[f64], temperature: f64) -> Option<Calibrati
 fn bin_of(probability: f64) -> usize {
     let position = (probability - 0.5) / 0.5 * BINS as f64;
     (position as usize).min(BINS - 1)
-}
-
-/// One point of the curve of accuracy over coverage.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SelectivePoint {
-    /// Share of pairs kept, those of largest |margin| first.
-    pub coverage: f64,
-    /// Share of the kept pairs that are right.
-    pub accuracy: f64,
-}
-
-/// Accuracy of the surest pairs, for every coverage 1/n … 1.
-pub fn selective_curve(signed_margins: &[f64]) -> Vec<SelectivePoint> {
-    let mut sorted: Vec<f64> = signed_margins.to_vec();
-    sorted.sort_by(|a, b| b.abs().total_cmp(&a.abs()));
-    let mut right = 0usize;
-    sorted
-        .iter()
-        .enumerate()
-        .map(|(i, &margin)| {
-            right += usize::from(margin > 0.0);
-            SelectivePoint {
-                coverage: (i + 1) as f64 / sorted.len() as f64,
-                accuracy: right as f64 / (i + 1) as f64,
-            }
-        })
-        .collect()
 }

@@ -3,17 +3,31 @@
 
 mod bradley_terry;
 mod calibration;
+mod calibrator;
 mod confidence;
 mod divergence;
+mod expression;
+mod judged;
 mod objectives;
+mod selective;
+mod weight;
 mod weightings;
 
 pub use bradley_terry::bradley_terry;
-pub use calibration::{BINS, Bin, Calibration, SelectivePoint, calibration, selective_curve};
-pub use confidence::{Weighting, confidence, effective_sample_size};
+pub use calibration::{BINS, Bin, Calibration, calibration};
+pub use calibrator::{Calibrator, Doubt, FEW, Fitted, Isotonic};
+pub use confidence::{
+    CalibrationMethod, Temperature, Weighting, confidence, effective_sample_size,
+};
 pub use divergence::Divergence;
+pub use expression::Expression;
+pub use judged::{Judged, Said};
 pub use objectives::{
     Admits, MismatchedLogProbs, Mixture, Needs, OBJECTIVES, Objective, PairLogProbs, Preference,
     PromptLogProbs, Recent, ResponseLogProb, joint_reference,
 };
+pub use selective::{
+    AurcDifference, SelectivePoint, aurc, aurc_difference, aurc_difference_over, selective_curve,
+};
+pub use weight::Weight;
 pub use weightings::{SCHEMES, Scheme};

@@ -19,6 +19,7 @@ mod job;
 mod models;
 mod planning;
 mod recipe;
+mod recipe_confidence;
 mod recipe_file;
 mod recipe_objective;
 mod report;
@@ -48,7 +49,9 @@ pub use recipe::{
     Setting, SftPairs, SftSettings,
 };
 pub use recipe_file::RecipeError;
-pub use report::{AnnotatorReport, ConfidenceReport, DataReport, KeptReport, PolicyReport, Report};
+pub use report::{
+    AnnotatorReport, ConfidenceReport, DataReport, FittedReport, KeptReport, PolicyReport, Report,
+};
 pub use stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
 pub(crate) use stages::normal;
 pub use stages::{lengths_in, lengths_of, written};

@@ -37,6 +37,11 @@ settings! {
         pub held_out_files: Vec<String> = Vec::new() => { title: "More held out", holds: Holds::List },
         /// Share of the training pairs whose human labels train the annotator.
         pub labelled: f64 = 0.3 => { title: "Labelled share", limits: Limits::SHARE },
+        /// Share of the labelled pairs that calibrate the annotator's confidence and do not train it, by prompt. Used only where something is fitted on them: confidence.temperature = "fit", confidence.calibration = "isotonic".
+        pub calibration: f64 = 0.2 => {
+            title: "Calibration share",
+            limits: Limits::below(0.0, 1.0, "a share from 0 to below 1"),
+        },
         /// Share of all prompts kept for evaluation.
         pub held_out: f64 = 0.1 => {
             title: "Held-out share",

@@ -13,7 +13,7 @@ use crate::annotate::{Reads, without_model};
 use crate::hub::HubName;
 use crate::legible::quoted;
 use crate::model::{LoraSettings, Precision, base_of};
-use crate::settings::Holds;
+use crate::settings::{Holds, Limits};
 
 /// Why a recipe cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -172,6 +172,7 @@ impl Recipe {
         }
         self.check_numbers().map_err(|(key, found)| invalid(&key, found))?;
         self.check_annotator().map_err(|(key, found)| invalid(key, found))?;
+        self.check_confidence().map_err(|(key, found)| invalid(&key, found))?;
         if !d.chat_template.is_empty() && !Path::new(&d.chat_template).is_file() {
             return Err(invalid(
                 "data.chat_template",
@@ -364,9 +365,19 @@ fn to_value(value: &Spanned<DeValue<'_>>) -> Value {
     serde::Deserialize::deserialize(deserializer).unwrap_or(Value::Boolean(false))
 }
 
-/// A value in the type of the default: whole numbers may stand for fractions.
+/// The words that a number of this name may be in place of a number.
+fn words_for_numbers(key: &str) -> Vec<&'static str> {
+    let setting = Recipe::setting(key).filter(|setting| setting.field.limits != Limits::ANY);
+    let words = setting.map(|setting| setting.field.words.all()).unwrap_or_default();
+    words.into_iter().map(|word| word.name).collect()
+}
+
+/// A value in the type of the default: whole numbers may stand for fractions, and words for some numbers.
 fn fit(default: &Value, value: Value, key: &str, place: &str) -> Result<Value, RecipeError> {
+    let in_words = words_for_numbers(key);
+    let default = if in_words.is_empty() { default } else { &Value::Float(0.0) };
     match (default, value) {
+        (_, Value::String(word)) if in_words.contains(&word.as_str()) => Ok(Value::String(word)),
         (Value::Float(_), Value::Integer(whole)) => Ok(Value::Float(whole as f64)),
         (Value::Integer(_), Value::Integer(n)) if n < 0 => {
             Err(wrong(place, key, &n.to_string(), "0 or more"))
@@ -378,7 +389,7 @@ fn fit(default: &Value, value: Value, key: &str, place: &str) -> Result<Value, R
             place,
             key,
             &format!("{} ({})", quoted(&value), words(&value)),
-            words(default),
+            &in_words.iter().fold(words(default).to_owned(), |e, w| format!("{e} or \"{w}\"")),
         )),
     }
 }
@@ -446,7 +457,8 @@ fn apply(table: &mut Table, set: &[(String, String)]) -> Result<(), RecipeError>
             return Err(unknown(&place, key));
         };
         // A bare word that looks like a number may still be a text, a run's name say.
-        let text_is_meant = default.is_str() && !value.is_str();
+        let text_is_meant =
+            default.is_str() && !value.is_str() && words_for_numbers(key).is_empty();
         let text_is_meant = text_is_meant && !(value.is_array() && may_be_several(key));
         let value = if text_is_meant { Value::String(text.clone()) } else { value };
         *default = fit(default, value, key, &place)?;

@@ -9,7 +9,7 @@ use super::stage::Stage;
 use super::summary::{DataSummary, PromptsReport};
 use crate::dissect::Dissection;
 use crate::evaluate::GoldReport;
-use crate::preference::Calibration;
+use crate::preference::{Calibration, Calibrator};
 use crate::text::Lengths;
 
 /// Data part of a report.
@@ -43,6 +43,10 @@ pub struct AnnotatorReport {
     /// Negative log-likelihood on the held-out split; `null` if none.
     #[serde(default, with = "crate::finite")]
     pub nll: Option<f64>,
+    /// Area under the curve of risk over coverage on the held-out split: the smaller, the better its
+    /// confidence tells right labels from wrong ones; `null` if none.
+    #[serde(default, with = "crate::finite")]
+    pub aurc: Option<f64>,
     /// Accuracy of always preferring the longer response, for comparison.
     #[serde(default, with = "crate::finite")]
     pub longer_is_better: Option<f64>,
@@ -66,6 +70,22 @@ pub struct ConfidenceReport {
     /// The same among the kept pairs.
     #[serde(default, with = "crate::finite")]
     pub agreement_kept: Option<f64>,
+    /// What was fitted to make log-odds of margins; none where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<FittedReport>,
+}
+
+/// A calibrator that was fitted, and what it changes on the held-out split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FittedReport {
+    /// How margins become log-odds.
+    pub calibrator: Calibrator,
+    /// Pairs of the calibration split.
+    pub pairs: usize,
+    /// With margins taken as log-odds as they are; none without held-out labels.
+    pub before: Option<Calibration>,
+    /// Calibrated.
+    pub after: Option<Calibration>,
 }
 
 /// How many pairs of its steps a threshold left with a weight above 0, whatever it was then.

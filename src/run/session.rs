@@ -73,6 +73,16 @@ impl Session<'_> {
         }
     }
 
+    /// Tell what was measured with its 95 % interval.
+    pub(crate) fn measured_within(
+        &mut self,
+        name: &str,
+        value: f64,
+        interval: [f64; 2],
+    ) -> Result<(), RunError> {
+        self.emit(Event::Measured { name: name.to_owned(), value, interval: Some(interval) })
+    }
+
     /// Tell what was measured and is more than a number.
     pub(crate) fn tabulated(
         &mut self,

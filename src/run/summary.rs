@@ -43,6 +43,9 @@ pub struct DataSummary {
     pub ties: usize,
     /// Pairs with human labels that train the annotator.
     pub labelled: usize,
+    /// Pairs with human labels that calibrate it; none where nothing is fitted.
+    #[serde(default)]
+    pub calibration: usize,
     /// Pairs that the annotator labels for the policy.
     pub unlabelled: usize,
     /// Pairs kept for evaluation.

@@ -75,7 +75,12 @@ impl Session<'_> {
         start.skipped = self.state.now.report.skipped_steps.get(&stage).copied().unwrap_or(0);
         let newest = self.state.checkpoints(stage).last().cloned();
         if let Some(checkpoint) = newest.filter(|newest| newest.phase == phase.number) {
-            self.restore(&mut start, task, &checkpoint, checkpoint.step.saturating_sub(phase.before))?;
+            self.restore(
+                &mut start,
+                task,
+                &checkpoint,
+                checkpoint.step.saturating_sub(phase.before),
+            )?;
         }
         let mut callback = StageCallback {
             stage,

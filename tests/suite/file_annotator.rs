@@ -56,8 +56,7 @@ fn margins_and_weights_of_a_file_weigh_its_pairs() {
     let labels: Vec<_> = annotated.iter().map(|a| (a.label.index(), a.margin)).collect();
     assert_eq!(labels, [(0, 3.0), (1, 2.0), (0, 1.0), (1, 1.0)]);
     // What the weighting makes of the margins, times the weight of each pair.
-    let weighting = Weighting { temperature: 2.0, ..Weighting::default() };
-    let weights = weighting.weights(&[3.0, 2.0, 1.0, 1.0]);
+    let weights = Weighting::default().weights(&[1.5, 1.0, 0.5, 0.5]);
     let expected: f64 = weights.iter().enumerate().map(|(i, w)| w * 0.5 * i as f64).sum();
     assert!((mean_weight(&events) - expected / 4.0).abs() < 1e-9);
 }

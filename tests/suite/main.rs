@@ -6,14 +6,16 @@
 mod adapters;
 mod annotators;
 mod byte_level;
+mod calibration;
 mod chat;
 mod checkpoints;
 mod cli;
 mod common;
 mod corpus;
 mod data;
-mod ensemble;
 mod dissection;
+mod ensemble;
+mod expressions;
 mod faults;
 mod file_annotator;
 mod folder;

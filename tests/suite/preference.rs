@@ -1,13 +1,15 @@
 //! Objectives, confidence, calibration and schedules against numbers made elsewhere.
 
+use std::collections::BTreeMap;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use confide::batch::Ranked;
 use confide::evaluate::wilson;
 use confide::model::Linear;
 use confide::preference::{
-    Objective, PairLogProbs, Preference, Scheme, Weighting, bradley_terry, calibration, confidence,
-    effective_sample_size, selective_curve,
+    Calibrator, Objective, PairLogProbs, Preference, Said, Scheme, Weighting, bradley_terry,
+    calibration, confidence, effective_sample_size, selective_curve,
 };
 use confide::registry::{Choice, Constants};
 use confide::train::{AdamW, Gradients, Schedule};
@@ -46,6 +48,13 @@ fn scheme(name: &str) -> Choice<dyn Scheme> {
     Choice::named(name).unwrap()
 }
 
+/// Weights of a split at a temperature.
+fn weigh(weighting: &Weighting, temperature: f64, margins: &[f64]) -> Vec<f64> {
+    let (calibrator, none) = (Calibrator::Temperature(temperature), BTreeMap::new());
+    let said: Vec<Said<'_>> = margins.iter().map(|d| (*d, &none)).collect();
+    weighting.weigh(&weighting.judge(&calibrator, &said).unwrap())
+}
+
 #[test]
 fn objectives_and_their_gradients_agree_with_torch() {
     for case in fixture("numbers.json")["objectives"].as_array().unwrap() {
@@ -67,10 +76,10 @@ fn entropy_weighs_what_a_label_tells() {
         let p: f64 = 1.0 / (1.0 + f64::exp(-margin / temperature));
         let entropy: f64 =
             [p, 1.0 - p].iter().filter(|p| **p > 0.0).map(|p| -p * p.ln() / 2f64.ln()).sum();
-        let found = scheme("entropy").weight(margin, temperature);
+        let found = scheme("entropy").weight(margin / temperature);
         assert!((found - (1.0 - entropy)).abs() < 1e-9, "{margin}: {found} {entropy}");
     }
-    assert_eq!(scheme("entropy").weight(0.0, 1.0), 0.0);
+    assert_eq!(scheme("entropy").weight(0.0), 0.0);
 }
 
 /// The table of check values: (Δw, Δl, β) → DPO, rDPO 0.1, IPO on sums.
@@ -148,12 +157,12 @@ proptest! {
     ) {
         for weight in Choice::<dyn Scheme>::all() {
             let constants = Constants::default().with("top", top);
-            let weighting = Weighting { weight, threshold, temperature, constants };
-            let weights = weighting.weights(&margins);
+            let weighting = Weighting { weight: weight.into(), threshold, constants, ..Weighting::default() };
+            let weights = weigh(&weighting, temperature, &margins);
             prop_assert_eq!(weights.len(), margins.len());
             for (w, d) in weights.iter().zip(&margins) {
                 prop_assert!((0.0..=1.0).contains(w));
-                if confidence(*d, temperature) < threshold {
+                if confidence(d / temperature) < threshold {
                     prop_assert_eq!(*w, 0.0);
                 }
             }
@@ -161,8 +170,8 @@ proptest! {
             prop_assert!(ess <= margins.len() as f64 + 1e-9);
         }
         let constants = Constants::default().with("top", top);
-        let all = Weighting { weight: scheme("top"), threshold: 0.0, temperature, constants };
-        let all = all.weights(&margins);
+        let all = Weighting { weight: scheme("top").into(), constants, ..Weighting::default() };
+        let all = weigh(&all, temperature, &margins);
         let kept = (top * margins.len() as f64).round() as usize;
         prop_assert_eq!(all.iter().filter(|w| **w > 0.0).count(), kept);
     }
@@ -179,12 +188,16 @@ fn confidence_and_weights_agree_with_their_definitions() {
         (5.0, 0.986614),
     ];
     for (d, c) in table {
-        assert_close(&[confidence(d, 1.0)], &[c], 1e-6, "C");
+        assert_close(&[confidence(d)], &[c], 1e-6, "C");
     }
     for case in fixture("numbers.json")["confidence"].as_array().unwrap() {
         let d = case["d"].as_f64().unwrap();
         let weight = |name: &str, temperature| {
-            Weighting { weight: scheme(name), temperature, ..Weighting::default() }.weights(&[d])[0]
+            weigh(
+                &Weighting { weight: scheme(name).into(), ..Weighting::default() },
+                temperature,
+                &[d],
+            )[0]
         };
         let found = [
             weight("sigmoid", 1.0),
@@ -215,7 +228,9 @@ fn calibration_agrees_with_independent_code() {
         let correct = numbers(&case["correct"]);
         let signed: Vec<f64> =
             margins.iter().zip(&correct).map(|(m, c)| if *c > 0.0 { *m } else { -m }).collect();
-        let found = calibration(&signed, case["temperature"].as_f64().unwrap()).unwrap();
+        let found =
+            calibration(&signed, &Calibrator::Temperature(case["temperature"].as_f64().unwrap()))
+                .unwrap();
         let wanted =
             [&case["ece15"], &case["nll"], &case["brier"]].map(|v: &Value| v.as_f64().unwrap());
         assert_close(&[found.ece, found.nll, found.brier], &wanted, 1e-9, "ece, nll, brier");
@@ -223,7 +238,7 @@ fn calibration_agrees_with_independent_code() {
         let aurc = risks.iter().sum::<f64>() / risks.len() as f64;
         assert_close(&[aurc], &[case["aurc"].as_f64().unwrap()], 1e-9, "aurc");
     }
-    assert!(calibration(&[], 1.0).is_none());
+    assert!(calibration(&[], &Calibrator::NONE).is_none());
 }
 
 #[test]
@@ -320,7 +335,7 @@ fn swapping_the_candidates_changes_neither_label_nor_confidence() {
     let pair = |responses: [&str; 2], scores: [f32; 2], human| AnnotatedPair {
         pair: None,
         margin: f64::from(scores[0] - scores[1]).abs(),
-        columns: std::collections::BTreeMap::new(),
+        columns: BTreeMap::new(),
         split: "unlabelled".to_owned(),
         prompt: "p".to_owned(),
         responses: responses.map(str::to_owned),
@@ -353,7 +368,7 @@ fn weights_of_one_give_the_unweighted_loss() {
             mismatched: Some((side(&[4, 4, 6]), -11.0)),
         })
         .collect();
-    let uniform = Weighting { weight: scheme("uniform"), ..Weighting::default() };
+    let uniform = Weighting { weight: scheme("uniform").into(), ..Weighting::default() };
     for objective in Choice::<dyn Objective>::all().map(|objective| objective.name()) {
         for mean in [WeightedMean::Pairs, WeightedMean::Weights] {
             let loss = |weighting| {

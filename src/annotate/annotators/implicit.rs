@@ -86,7 +86,9 @@ impl Annotator for Implicit {
         };
         let pairs = pairs.into_iter().map(pair).collect();
         let mut task = PreferenceTask::new(pairs, pad?, preference, WeightedMean::Pairs, None);
-        task.set_reference(reference.into_iter().map(|log_probs| log_probs.map(f64::from)).collect());
+        task.set_reference(
+            reference.into_iter().map(|log_probs| log_probs.map(f64::from)).collect(),
+        );
         Some(Box::new(task))
     }
 }

@@ -45,6 +45,10 @@ impl Annotator for Judge {
         Some(settings.judging.questions(pair, chat))
     }
 
+    fn column_names(&self) -> &'static [&'static str] {
+        &[YES[0], YES[1], FIRST[0], FIRST[1]]
+    }
+
     fn columns(&self, seen: &Seen<'_>, settings: &Annotating) -> Vec<(&'static str, f64)> {
         let names = match settings.judging.judge {
             Asked::YesNo => YES,

@@ -76,6 +76,12 @@ pub trait Annotator: Sync + 'static {
         None
     }
 
+    /// Columns that it may leave in the table of annotations, beside scores and margins: what the expression
+    /// of a weight can read.
+    fn column_names(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// What it learns from labelled pairs, for one that reads what a trained model says.
     fn task(&self, _lessons: Lessons, _settings: &Annotating) -> Option<Box<dyn Task>> {
         None

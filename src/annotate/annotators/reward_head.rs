@@ -71,6 +71,10 @@ impl Annotator for RewardHead {
         seen.scores.map(Annotation::Scores)
     }
 
+    fn column_names(&self) -> &'static [&'static str] {
+        &["spread", "trust"]
+    }
+
     fn trust(&self, seen: &Seen<'_>, settings: &Annotating) -> f64 {
         trust(seen.spread, settings.get(TAU.field.name))
     }

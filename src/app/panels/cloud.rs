@@ -190,7 +190,7 @@ fn legend(ui: &mut Ui) {
             (palette.weight(1.0), "weight 1"),
             (palette.weight(0.01), "weight near 0"),
             (palette.dropped, "dropped"),
-            (palette.annotator, "held out"),
+            (palette.annotator, "not trained on"),
         ] {
             widgets::dot(ui, color);
             ui.label(egui::RichText::new(text).small().color(palette.weak));
@@ -215,8 +215,8 @@ fn tooltip(ui: &mut Ui, pairs: &Pairs, table: &PairTable, i: usize) {
         egui::RichText::new(format!("− {}", format::one_line(pair.rejected(), 110)))
             .color(palette.rejected),
     );
-    let confidence = pairs.weights.confidence.get(i).copied().unwrap_or(f64::NAN);
+    let confidence = pairs.weights.calibrated.confidence.get(i).copied().unwrap_or(f64::NAN);
     let weight = pairs.weights.weight.get(i).copied().filter(|w| !w.is_nan());
-    let weight = weight.map_or_else(|| "held out".to_owned(), |w| format!("weight {w:.3}"));
+    let weight = weight.map_or_else(|| pair.split.replace('_', " "), |w| format!("weight {w:.3}"));
     ui.monospace(format!("d {:.3}   C {confidence:.3}   {weight}", table.margins[i]));
 }

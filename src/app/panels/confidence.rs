@@ -1,6 +1,8 @@
 //! How sure the annotator is, and what the threshold keeps.
 
-use egui::{ComboBox, Slider, Ui};
+use std::fmt::Write;
+
+use egui::{ComboBox, Label, RichText, Slider, TextEdit, Ui};
 use egui_plot::{Bar, BarChart, HoverPosition, Line, MarkerShape, Plot, PlotPoint, Points, VLine};
 
 use super::{Home, Panel};
@@ -10,7 +12,10 @@ use crate::app::pairs::{Agreement, BINS, Weights};
 use crate::app::state::Scene;
 use crate::app::theme::Palette;
 use crate::app::{format, widgets};
-use crate::preference::{Calibration, Scheme, SelectivePoint, selective_curve};
+use crate::preference::{
+    Calibration, CalibrationMethod, Expression, Scheme, SelectivePoint, Temperature, Weight,
+    Weighting, selective_curve,
+};
 use crate::registry::Choice;
 use crate::run::Recipe;
 use crate::settings::Limits;
@@ -53,6 +58,11 @@ impl Panel for Confidence {
             widgets::empty(ui, Icon::Bars, "No annotations yet", text);
             return;
         };
+        if let Some(problem) = &pairs.weights.calibrated.problem {
+            let color = Palette::get(ui).error;
+            ui.add(Label::new(RichText::new(problem).color(color)).wrap());
+        }
+        fitted(ui, &pairs.weights);
         kept(ui, &pairs.weights, table.unlabelled.len());
         ui.horizontal(|ui| {
             for (picture, text, explanation) in PICTURES {
@@ -65,7 +75,8 @@ impl Panel for Confidence {
             Picture::Coverage => {
                 let key = pairs.table_number;
                 if self.selective.as_ref().is_none_or(|(known, _)| *known != key) {
-                    self.selective = Some((key, thin(selective_curve(&table.signed_margins()))));
+                    self.selective =
+                        Some((key, thin(selective_curve(&table.signed_margins("unlabelled")))));
                 }
                 let curve = self.selective.as_ref().map_or(&[][..], |(_, curve)| curve);
                 coverage(ui, curve, &pairs.weights, table.unlabelled.len());
@@ -116,27 +127,17 @@ fn scheme(ui: &mut Ui, scene: &mut Scene<'_>) {
                 .label("Weight")
                 .on_hover_text(Recipe::explain("confidence.weight").unwrap_or_default());
             ui.label_inputs_by(name.id, |ui| {
-                ComboBox::from_id_salt("scheme")
-                    .width(150.0)
-                    .selected_text(new.weight.about().formula)
-                    .show_ui(ui, |ui| {
-                        for scheme in Choice::<dyn Scheme>::all() {
-                            let text = format!("{}   {}", scheme.name(), scheme.about().formula);
-                            let label = ui.selectable_value(&mut new.weight, scheme, text);
-                            label.on_hover_text(scheme.about().summary);
-                        }
-                    });
+                weights(ui, &mut new.weight);
             });
-            let name = ui
-                .label("T")
-                .on_hover_text(Recipe::explain("confidence.temperature").unwrap_or_default());
-            ui.add(
-                egui::DragValue::new(&mut new.temperature)
-                    .range(range("confidence.temperature"))
-                    .speed(0.01),
-            )
-            .labelled_by(name.id);
-            for constant in new.weight.about().constants {
+            if let Weight::Expression(expression) = &mut new.weight {
+                let mut text = expression.text().to_owned();
+                let edit = TextEdit::singleline(&mut text).desired_width(ui.available_width());
+                let edit = ui.add(edit).labelled_by(name.id).on_hover_text(names(scene));
+                if edit.changed() {
+                    *expression = Expression::new(&text);
+                }
+            }
+            for constant in new.weight.constants() {
                 let field = &constant.field;
                 let name = ui.label(field.title()).on_hover_text(field.doc.trim());
                 let mut value = new.constants.get(field.name);
@@ -146,12 +147,114 @@ fn scheme(ui: &mut Ui, scene: &mut Scene<'_>) {
             }
         })
         .response
-        .on_disabled_hover_text(
-            "Scheme and temperature are fixed while a run is at work; the threshold is not",
-        );
+        .on_disabled_hover_text(FIXED);
+        ui.horizontal(|ui| calibrating(ui, &mut new)).response.on_disabled_hover_text(FIXED);
     });
     if new != *old {
         scene.edit(|recipe| recipe.confidence = new);
+    }
+}
+
+/// The list of weightings, and an expression, which begins as C.
+fn weights(ui: &mut Ui, weight: &mut Weight) {
+    let selected = match weight {
+        Weight::Scheme(scheme) => scheme.about().formula,
+        Weight::Expression(_) => EXPRESSION,
+    };
+    ComboBox::from_id_salt("scheme").width(150.0).selected_text(selected).show_ui(ui, |ui| {
+        for scheme in Choice::<dyn Scheme>::all() {
+            let text = format!("{}   {}", scheme.name(), scheme.about().formula);
+            let label = ui.selectable_value(weight, scheme.into(), text);
+            label.on_hover_text(scheme.about().summary);
+        }
+        let chosen = matches!(weight, Weight::Expression(_));
+        if ui.selectable_label(chosen, EXPRESSION).clicked() && !chosen {
+            *weight = Weight::Expression(Expression::new("C"));
+        }
+    });
+}
+
+const EXPRESSION: &str = "expression";
+
+/// What the expression of a weight can read of the pairs on show.
+fn names(scene: &Scene<'_>) -> String {
+    let columns = scene.state.pairs.table.iter().flat_map(|table| table.columns());
+    let mut text = Recipe::explain("confidence.weight").unwrap_or_default().to_owned();
+    for column in columns {
+        let _ = write!(text, "\n{column}: a column of the pairs on show");
+    }
+    text
+}
+
+const FIXED: &str = "Weight and calibration are fixed while a run is at work; the threshold is not";
+
+/// How margins become log-odds.
+fn calibrating(ui: &mut Ui, new: &mut Weighting) {
+    let explain = |key: &str| Recipe::explain(key).unwrap_or_default();
+    let name = ui.label("Calibration").on_hover_text(explain("confidence.calibration"));
+    ui.label_inputs_by(name.id, |ui| {
+        let isotonic = new.calibration == CalibrationMethod::Isotonic;
+        let now = match new.temperature {
+            _ if isotonic => ISOTONIC,
+            Temperature::Fit => FITTED,
+            Temperature::Stated(_) => STATED,
+        };
+        ComboBox::from_id_salt("calibration").width(150.0).selected_text(now).show_ui(ui, |ui| {
+            let t = CalibrationMethod::Temperature;
+            let stated = Temperature::Stated(new.temperature.stated());
+            for (text, method, temperature) in [
+                (STATED, t, stated),
+                (FITTED, t, Temperature::Fit),
+                (ISOTONIC, CalibrationMethod::Isotonic, Temperature::Stated(1.0)),
+            ] {
+                if ui.selectable_label(now == text, text).clicked() {
+                    (new.calibration, new.temperature) = (method, temperature);
+                }
+            }
+        });
+        if let (false, Temperature::Stated(t)) = (isotonic, &mut new.temperature) {
+            let name = ui.label("T").on_hover_text(explain("confidence.temperature"));
+            ui.add(egui::DragValue::new(t).range(range("confidence.temperature")).speed(0.01))
+                .labelled_by(name.id);
+        }
+    });
+}
+
+const STATED: &str = "temperature";
+const FITTED: &str = "fitted temperature";
+const ISOTONIC: &str = "isotonic regression";
+
+/// What was fitted, and what it changes on held-out pairs.
+fn fitted(ui: &mut Ui, weights: &Weights) {
+    if !weights.of.fits() {
+        return;
+    }
+    let palette = Palette::get(ui);
+    let said = &weights.calibrated;
+    let Some(fitted) = &said.fitted else {
+        let text = "These pairs hold none for calibration (data.calibration): their confidence is shown with T = 1.";
+        ui.add(Label::new(RichText::new(text).color(palette.warning)).wrap());
+        return;
+    };
+    let how = match fitted.calibrator.temperature() {
+        Some(temperature) => format!("T = {temperature:.3}"),
+        None => "Isotonic regression".to_owned(),
+    };
+    let mut text =
+        format!("{how}, fitted on {}.", format::counted(fitted.pairs, "calibration pair"));
+    if let (Some(before), Some(after)) = (&said.before, &said.after) {
+        let _ = write!(
+            text,
+            " On held-out pairs calibration error {} before, {} after; log-loss {:.4} before, {:.4} after.",
+            format::percent(before.ece),
+            format::percent(after.ece),
+            before.nll,
+            after.nll
+        );
+    }
+    ui.add(Label::new(RichText::new(text).color(palette.weak)).wrap());
+    for warning in fitted.warnings() {
+        ui.add(Label::new(RichText::new(warning).color(palette.warning)).wrap());
     }
 }
 
@@ -256,12 +359,12 @@ fn histogram(ui: &mut Ui, scene: &mut Scene<'_>) {
 }
 
 fn reliability(ui: &mut Ui, scene: &Scene<'_>) {
-    let Some(calibration) = &scene.state.view.so_far.annotator.calibration else {
+    let Some(calibration) = &scene.state.pairs.weights.calibrated.after else {
         widgets::empty(
             ui,
             Icon::Bars,
             "Not measured yet",
-            "When the annotator has labelled the pairs, its stated probabilities are compared with the held-out human labels.",
+            "The annotator's stated probabilities are compared with human labels of held-out pairs, and this table has none.",
         );
         return;
     };

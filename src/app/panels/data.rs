@@ -166,15 +166,19 @@ fn lengths(ui: &mut Ui, scene: &mut Scene<'_>) {
 /// How the run on show split the pairs.
 fn split(ui: &mut Ui, s: &DataSummary) {
     widgets::card(ui, |ui| {
-        let numbers = [
+        let mut numbers = vec![
             ("labelled", format::count(s.labelled), "Their human labels train the annotator"),
             ("unlabelled", format::count(s.unlabelled), "The annotator labels them for the policy"),
             ("held out", format::count(s.held_out), "Kept for evaluation"),
             ("repeated", format::count(s.duplicates), "Pairs that occur more than once"),
             ("ties", format::count(s.ties), "Pairs on which the human annotators tied; dropped"),
         ];
+        if s.calibration > 0 {
+            let meaning = "Their human labels calibrate its confidence";
+            numbers.insert(1, ("calibration", format::count(s.calibration), meaning));
+        }
         widgets::stats(ui, 90.0, &numbers);
-        share_bar(ui, [s.labelled, s.unlabelled, s.held_out]);
+        share_bar(ui, [s.labelled + s.calibration, s.unlabelled, s.held_out]);
     });
 }
 

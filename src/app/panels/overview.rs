@@ -120,8 +120,12 @@ fn data(state: &State) -> String {
     match (&view.data, &state.data) {
         _ if names.is_empty() => source,
         (Some(data), _) => format!(
-            "{source}: {} train the annotator, {} are left for it to label, {} are kept for evaluation.",
+            "{source}: {} train the annotator, {}{} are left for it to label, {} are kept for evaluation.",
             format::count(data.labelled),
+            match data.calibration {
+                0 => String::new(),
+                pairs => format!("{} calibrate it, ", format::count(pairs)),
+            },
             format::count(data.unlabelled),
             format::count(data.held_out)
         ),
@@ -132,9 +136,15 @@ fn data(state: &State) -> String {
                 String::new()
             };
             format!(
-                "{source}{pairs}: {:.0} % of the prompts are kept for evaluation; of the rest, {:.0} % keep their human labels and the others lose them.",
+                "{source}{pairs}: {:.0} % of the prompts are kept for evaluation; of the rest, {:.0} % keep their human labels and the others lose them.{}",
                 100.0 * recipe.data.held_out,
-                100.0 * recipe.data.labelled
+                100.0 * recipe.data.labelled,
+                if recipe.confidence.fits() {
+                    let share = 100.0 * recipe.data.calibration;
+                    format!(" {share:.0} % of the labelled ones calibrate its confidence.")
+                } else {
+                    String::new()
+                }
             )
         }
     }

@@ -187,7 +187,7 @@ fn cell(row: &mut TableRow<'_, '_>, column: Column, table: &PairTable, pairs: &S
             Column::ScoreRejected => digits(ui, f64::from(score(pair, false))),
             Column::Margin => digits(ui, table.margins[i]),
             Column::Confidence => {
-                digits(ui, pairs.weights.confidence.get(i).copied().unwrap_or(f64::NAN));
+                digits(ui, pairs.weights.calibrated.confidence.get(i).copied().unwrap_or(f64::NAN));
             }
             Column::Weight => weight(ui, pairs.weights.weight.get(i).copied().unwrap_or(f64::NAN)),
             Column::Human => human(ui, table.agrees[i]),
@@ -235,13 +235,14 @@ fn filters(ui: &mut Ui, scene: &mut Scene<'_>, table: &PairTable) {
             let name = |split| match split {
                 Split::All => "All splits",
                 Split::Unlabelled => "Unlabelled",
+                Split::Calibration => "Calibration",
                 Split::HeldOut => "Held out",
             };
             egui::ComboBox::from_id_salt("split")
                 .width(96.0)
                 .selected_text(name(new.split))
                 .show_ui(ui, |ui| {
-                    for split in [Split::All, Split::Unlabelled, Split::HeldOut] {
+                    for split in Split::ALL {
                         ui.selectable_value(&mut new.split, split, name(split));
                     }
                 });
@@ -323,7 +324,7 @@ fn reader(ui: &mut Ui, scene: &mut Scene<'_>, table: &PairTable, i: usize) {
     let Some(pair) = table.pairs.get(i) else { return };
     let palette = Palette::get(ui);
     let weights = &scene.state.pairs.weights;
-    let confidence = weights.confidence.get(i).copied().unwrap_or(f64::NAN);
+    let confidence = weights.calibrated.confidence.get(i).copied().unwrap_or(f64::NAN);
     ui.horizontal(|ui| {
         ui.label(RichText::new(format!("Pair {}", format::count(i + 1))).strong());
         match weights.weight.get(i).copied().filter(|w| !w.is_nan()) {
@@ -331,7 +332,11 @@ fn reader(ui: &mut Ui, scene: &mut Scene<'_>, table: &PairTable, i: usize) {
                 "d {:.3}  C {confidence:.3}  weight {weight:.3}",
                 table.margins[i]
             )),
-            None => ui.monospace(format!("d {:.3}  C {confidence:.3}  held out", table.margins[i])),
+            None => ui.monospace(format!(
+                "d {:.3}  C {confidence:.3}  {}",
+                table.margins[i],
+                pair.split.replace('_', " ")
+            )),
         };
         match table.agrees[i] {
             Some(true) => drop(widgets::tag(ui, "human agrees", palette.chosen)),

@@ -20,7 +20,7 @@ impl Scheme for Clipped {
         &ABOUT
     }
 
-    fn weight(&self, margin: f64, temperature: f64) -> f64 {
-        (margin / temperature).min(1.0)
+    fn weight(&self, log_odds: f64) -> f64 {
+        log_odds.min(1.0)
     }
 }

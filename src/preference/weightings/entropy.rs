@@ -20,8 +20,8 @@ impl Scheme for Entropy {
         &ABOUT
     }
 
-    fn weight(&self, margin: f64, temperature: f64) -> f64 {
-        let p = 1.0 / (1.0 + (-margin / temperature).exp());
+    fn weight(&self, log_odds: f64) -> f64 {
+        let p = 1.0 / (1.0 + (-log_odds).exp());
         let bits = |p: f64| if p > 0.0 { -p * p.log2() } else { 0.0 };
         (1.0 - bits(p) - bits(1.0 - p)).clamp(0.0, 1.0)
     }

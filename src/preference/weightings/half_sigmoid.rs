@@ -21,7 +21,7 @@ impl Scheme for HalfSigmoid {
         &ABOUT
     }
 
-    fn weight(&self, margin: f64, temperature: f64) -> f64 {
-        0.5 + 0.5 * confidence(margin, temperature)
+    fn weight(&self, log_odds: f64) -> f64 {
+        0.5 + 0.5 * confidence(log_odds)
     }
 }

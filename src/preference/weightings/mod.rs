@@ -28,10 +28,10 @@ pub trait Scheme: Sync + 'static {
     /// What it says of itself.
     fn about(&self) -> &'static About;
 
-    /// The weight of a pair of margin d ≥ 0 at temperature T, in [0, 1].
-    fn weight(&self, margin: f64, temperature: f64) -> f64;
+    /// The weight of a pair of calibrated log-odds z ≥ 0 (d/T with a temperature), in [0, 1].
+    fn weight(&self, log_odds: f64) -> f64;
 
-    /// Which pairs of a whole split it takes, where it compares them with each other; the others weigh
+    /// Which pairs of a whole split it takes by their margins, where it compares them with each other; the others weigh
     /// nothing, and are not even computed.
     fn selection(&self, _margins: &[f64], _constants: &Constants<dyn Scheme>) -> Option<Vec<bool>> {
         None

@@ -20,7 +20,7 @@ impl Scheme for Scaled {
         &ABOUT
     }
 
-    fn weight(&self, margin: f64, temperature: f64) -> f64 {
-        (0.2 * (margin / temperature)).min(1.0)
+    fn weight(&self, log_odds: f64) -> f64 {
+        (0.2 * log_odds).min(1.0)
     }
 }

@@ -21,7 +21,7 @@ impl Scheme for Sigmoid {
         &ABOUT
     }
 
-    fn weight(&self, margin: f64, temperature: f64) -> f64 {
-        confidence(margin, temperature)
+    fn weight(&self, log_odds: f64) -> f64 {
+        confidence(log_odds)
     }
 }

@@ -32,7 +32,7 @@ impl Scheme for Top {
         &ABOUT
     }
 
-    fn weight(&self, _margin: f64, _temperature: f64) -> f64 {
+    fn weight(&self, _log_odds: f64) -> f64 {
         1.0
     }
 

@@ -20,6 +20,11 @@ pub(super) fn section(report: &Report) -> Option<Section> {
             "Mean distance of stated probability from measured accuracy (15 bins)",
         ),
         Row::new("Log-loss", number(a.nll), "Mean negative log-likelihood of the human label"),
+        Row::new(
+            "AURC",
+            number(a.aurc),
+            "Mean share of wrong labels among the surest, over all shares of the held-out pairs; a confidence that says nothing has the share of all",
+        ),
         Row::new("Steps", count(a.steps as usize), "Optimiser steps"),
     ];
     let rows = who.into_iter().chain(numbers).collect();

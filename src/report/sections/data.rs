@@ -20,6 +20,10 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         .into_iter()
         .map(|(name, number, explanation)| Row::new(name, count(number), explanation))
         .collect();
+    if s.calibration > 0 {
+        let meaning = "Calibrate its confidence; it does not learn from them";
+        rows.insert(2, Row::new("Calibration", count(s.calibration), meaning));
+    }
     rows.extend(d.lengths.iter().map(|(model, lengths)| {
         let meaning = "What the limit on lengths loses for this model";
         Row::new(format!("Lengths for the {model}"), lengths.to_string(), meaning)

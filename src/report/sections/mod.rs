@@ -1,6 +1,7 @@
 //! The sections of a report, in order. One more is a file here and a line in [`SECTIONS`].
 
 mod annotator;
+mod calibration;
 mod confidence;
 mod data;
 mod dissection;
@@ -18,6 +19,7 @@ pub type Describe = fn(&Report) -> Option<Section>;
 pub static SECTIONS: &[Describe] = &[
     gold::section,
     annotator::section,
+    calibration::section,
     confidence::section,
     dissection::section,
     policy::section,

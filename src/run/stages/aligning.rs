@@ -99,7 +99,7 @@ fn task(session: &Session<'_>, material: &Material, kept: &[usize]) -> Preferenc
     let mismatched = session.recipe.policy.objective.needs().mismatched;
     let longest = mismatched.then_some(material.max_length);
     let mut unknown = unweighted(pairs().map(|(sides, _)| sides.clone()).collect(), longest);
-    unknown.iter_mut().zip(pairs()).for_each(|(pair, (_, label))| pair.margin = label.margin);
+    unknown.iter_mut().zip(pairs()).for_each(|(pair, (_, label))| pair.margin = label.log_odds);
     let mean = match session.recipe.policy.normalisation {
         Normalisation::Pairs => WeightedMean::Pairs,
         Normalisation::Weights => WeightedMean::Weights,

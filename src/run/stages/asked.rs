@@ -10,7 +10,7 @@ use super::labels::{for_policy, mean};
 use super::prepared::Prepared;
 use super::random::stream;
 use crate::annotate::{Annotation, Ensemble, Pool, Seen};
-use crate::data::{AnnotatedPair, Side, weak_label};
+use crate::data::{AnnotatedPair, Side, Split, weak_label};
 use crate::text::prompt_text;
 
 /// A pair that an annotator is asked about.
@@ -18,8 +18,30 @@ use crate::text::prompt_text;
 pub(super) struct Asked {
     /// Its index.
     pub(super) pair: usize,
-    /// Whether it is there for evaluation alone.
-    pub(super) held_out: bool,
+    /// What it is asked for.
+    pub(super) part: Part,
+}
+
+/// What a pair's annotation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// For the policy.
+    Unlabelled,
+    /// For saying how far confidence is to be trusted.
+    Calibration,
+    /// For evaluation.
+    HeldOut,
+}
+
+impl Part {
+    /// As the table of annotations has it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Unlabelled => "unlabelled",
+            Self::Calibration => "calibration",
+            Self::HeldOut => "held_out",
+        }
+    }
 }
 
 impl Asked {
@@ -32,11 +54,13 @@ impl Asked {
         let settings = session.recipe.annotator.clone();
         let mut asked: Vec<Self> = for_policy(&session.recipe, prepared)
             .into_iter()
-            .map(|pair| Self { pair, held_out: false })
+            .map(|pair| Self { pair, part: Part::Unlabelled })
             .collect();
         if !settings.kind.reads().labels() {
-            let held_out = prepared.split.held_out.iter();
-            asked.extend(held_out.map(|&pair| Self { pair, held_out: true }));
+            let Split { calibration, held_out, .. } = &prepared.split;
+            for (part, pairs) in [(Part::Calibration, calibration), (Part::HeldOut, held_out)] {
+                asked.extend(pairs.iter().map(|&pair| Self { pair, part }));
+            }
         }
         let all = asked.len();
         asked.retain(|asked| {
@@ -99,16 +123,16 @@ pub(super) fn annotate(
             }
             Annotation::Margin(label, margin) => (label, one_sided(label, margin), margin),
             Annotation::Probability(label, p) => {
-                // σ(d/T) = p.
+                // σ(d/T) = p; a fitted T corrects what is said with T = 1.
                 let p = p.clamp(0.5, SUREST);
-                let margin = recipe.confidence.temperature * (p / (1.0 - p)).ln();
+                let margin = recipe.confidence.temperature.stated() * (p / (1.0 - p)).ln();
                 (label, one_sided(label, margin), margin)
             }
         };
         let human = pair.label.filter(|_| !kind.reads().labels());
         Some(AnnotatedPair {
             pair: Some(asked.pair as u64),
-            split: if asked.held_out { "held_out" } else { "unlabelled" }.to_owned(),
+            split: asked.part.name().to_owned(),
             prompt: prompt_text(&pair.prompt),
             responses: pair.responses.clone(),
             human: human.map(|label| label.preferred),

@@ -8,7 +8,8 @@ use super::super::error::RunError;
 use super::super::event::Event;
 use super::super::session::Session;
 use super::super::stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
-use super::asked::{Asked, annotate, tell_more, trust};
+use super::asked::{Asked, Part as Asks, annotate, tell_more, trust};
+use super::calibrating::{calibrator, judged, of_part, selective, signed, tell};
 use super::estimating::Estimating;
 use super::labels::{Labelled, believed, by_human, for_policy, mean};
 use super::prepared::Prepared;
@@ -18,7 +19,7 @@ use super::{StageDefinition, Then};
 use crate::annotate::Pool;
 use crate::batch::Ranked;
 use crate::data::{AnnotatedPair, Pair, read_annotations, write_annotations};
-use crate::preference::{calibration, confidence};
+use crate::preference::{Judged, calibration, confidence};
 
 pub(super) struct Confidence;
 
@@ -66,7 +67,11 @@ impl StageDefinition for Confidence {
         } else {
             "It labels the other pairs. The difference d of its two scores"
         };
-        format!("{who} says how sure it is: {}{threshold}.", weighting.words())
+        let calibrated = match weighting.fits() {
+            true => format!(" Confidence is calibrated by {}.", weighting.calibration_words()),
+            false => String::new(),
+        };
+        format!("{who} says how sure it is: {}{threshold}.{calibrated}", weighting.words())
     }
 
     fn estimate(&self, inputs: &Estimating<'_>) -> Result<Option<StageEstimate>, RunError> {
@@ -76,7 +81,7 @@ impl StageDefinition for Confidence {
         }
         let reader = inputs.annotator()?;
         let split = &inputs.prepared.split;
-        let rest = [&split.unlabelled[..], &split.held_out].concat();
+        let rest = [&split.unlabelled[..], &split.calibration, &split.held_out].concat();
         let pairs = inputs.asked(reader, &rest)?;
         let batch = 2 * settings.training.batch_size;
         let (footprint, kind) = (&reader.footprint, settings.kind.reads().output());
@@ -138,7 +143,10 @@ fn labels(session: &mut Session<'_>, prepared: &Prepared) -> Result<Vec<Labelled
         session.emit(Event::Annotated { file: PathBuf::from(FILE), pairs: annotated.len() })
     })?;
     let annotated = read_annotations(&path)?;
-    let known = joined(prepared, &asked, &annotated).ok_or_else(|| {
+    let weighting = &session.recipe.confidence;
+    let fitted = calibrator(weighting, &annotated)?;
+    let judged = judged(weighting, &fitted.calibrator, &annotated)?;
+    let known = joined(prepared, &asked, &annotated, &judged).ok_or_else(|| {
         RunError::Impossible(format!(
             "{}: its {} annotations are not those of the {} pairs that the annotator reads; begin the run again",
             path.display(),
@@ -155,22 +163,27 @@ fn joined(
     prepared: &Prepared,
     asked: &[Asked],
     annotated: &[AnnotatedPair],
+    judged: &Judged,
 ) -> Option<Vec<Labelled>> {
     let by_pair: HashMap<u64, &AnnotatedPair> =
         annotated.iter().filter_map(|a| Some((a.pair?, a))).collect();
     if by_pair.len() != asked.len() || annotated.len() != asked.len() {
         return None;
     }
+    let unlabelled = of_part(annotated, Asks::Unlabelled);
+    let places: HashMap<Option<u64>, usize> =
+        unlabelled.iter().enumerate().map(|(place, a)| (a.pair, place)).collect();
     let mut labels = Vec::new();
     for asked in asked {
         let (pair, found) = (&prepared.pairs[asked.pair], by_pair.get(&(asked.pair as u64))?);
         if pair.responses != found.responses {
             return None;
         }
-        if !asked.held_out {
-            let weight = f64::from(pair.weight) * trust(found);
-            let (chosen, margin) = (found.label, found.margin);
-            labels.push(Labelled { pair: asked.pair, chosen, margin, weight });
+        if asked.part == Asks::Unlabelled {
+            let place = *places.get(&found.pair)?;
+            let weight = f64::from(pair.weight) * trust(found) * judged.given(place);
+            let (chosen, margin, log_odds) = (found.label, found.margin, judged.log_odds[place]);
+            labels.push(Labelled { pair: asked.pair, chosen, margin, log_odds, weight });
         }
     }
     Some(labels)
@@ -182,37 +195,40 @@ fn summarise(
     annotated: &[AnnotatedPair],
 ) -> Result<(), RunError> {
     let weighting = session.recipe.confidence.clone();
-    let t = weighting.temperature;
-    let of = |a: &AnnotatedPair| prepared.pairs.get(a.pair? as usize);
-    let (held_out, unlabelled): (Vec<&AnnotatedPair>, Vec<&AnnotatedPair>) =
-        annotated.iter().partition(|a| a.split == "held_out");
-
-    let signed = |a: &AnnotatedPair| {
-        let Ranked { chosen, rejected } = by_human(of(a)?, a.scores);
-        Some(f64::from(chosen) - f64::from(rejected))
-    };
-    let judged = held_out.iter().filter(|a| a.human.is_some());
-    let measured = calibration(&judged.filter_map(|a| signed(a)).collect::<Vec<f64>>(), t);
-    let humans: Vec<&Pair> = held_out.iter().filter_map(|a| of(a)).collect();
-    if let Some(found) = &measured {
+    let fitted = calibrator(&weighting, annotated)?;
+    let held_out = of_part(annotated, Asks::HeldOut);
+    let signed = signed(&held_out);
+    if let Some(found) = &calibration(&signed, &fitted.calibrator) {
         session.measured("annotator.accuracy", found.accuracy)?;
         session.measured("annotator.ece", found.ece)?;
         session.measured("annotator.nll", found.nll)?;
         session.tabulated("annotator.calibration", found)?;
     }
+    selective(session, &held_out)?;
+    let humans: Vec<&Pair> =
+        held_out.iter().filter_map(|a| prepared.pairs.get(a.pair? as usize)).collect();
     session.measured("annotator.longer_is_better", longer_is_better(&humans))?;
 
-    let margins: Vec<f64> = unlabelled.iter().map(|a| a.margin).collect();
-    let weights = weighting.weights(&margins);
+    let unlabelled = of_part(annotated, Asks::Unlabelled);
+    let judged = judged(&weighting, &fitted.calibrator, annotated)?;
+    if judged.negative > 0 {
+        session.warn(format!(
+            "confidence.weight gives {} of {} pairs a weight below 0; they weigh nothing",
+            judged.negative,
+            unlabelled.len()
+        ))?;
+    }
+    let weights = weighting.weigh(&judged);
     let share = |kept: bool| {
         let known = unlabelled.iter().zip(&weights).filter(|(_, w)| !kept || **w > 0.0);
         mean(known.filter_map(|(a, _)| a.agrees()).map(f64::from))
     };
     let (all, kept) = (share(false), share(true));
-    session.measured("confidence.mean", mean(margins.iter().map(|&d| confidence(d, t))))?;
+    session.measured("confidence.mean", mean(judged.log_odds.iter().map(|&z| confidence(z))))?;
     session.measured("confidence.kept", above_zero(&weights))?;
     session.measured("confidence.agreement", all)?;
-    session.measured("confidence.agreement_kept", kept)
+    session.measured("confidence.agreement_kept", kept)?;
+    if weighting.fits() { tell(session, fitted, &signed) } else { Ok(()) }
 }
 
 /// How many weights are more than 0.

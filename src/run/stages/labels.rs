@@ -12,8 +12,10 @@ pub(super) struct Labelled {
     pub(super) pair: usize,
     /// The preferred response.
     pub(super) chosen: Side,
-    /// The annotator's margin d; unused for labels that are believed.
+    /// The annotator's margin d; unused for labels that are believed, as are its log-odds.
     pub(super) margin: f64,
+    /// The calibrated log-odds z that it is right.
+    pub(super) log_odds: f64,
     /// What multiplies the pair's weight.
     pub(super) weight: f64,
 }
@@ -24,7 +26,7 @@ pub(super) fn believed(recipe: &Recipe, prepared: &Prepared) -> Vec<Labelled> {
     let label = |pair: usize| {
         let Pair { label, weight, .. } = &prepared.pairs[pair];
         let (chosen, weight) = (label.as_ref()?.preferred, f64::from(*weight));
-        Some(Labelled { pair, chosen, margin: 0.0, weight })
+        Some(Labelled { pair, chosen, margin: 0.0, log_odds: 0.0, weight })
     };
     for_policy(recipe, prepared).into_iter().filter_map(label).collect()
 }

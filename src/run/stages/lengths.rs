@@ -8,7 +8,7 @@ use super::encode::max_length;
 use super::labels::for_policy;
 use super::prepared::Prepared;
 use super::questions::questions;
-use crate::data::Pair;
+use crate::data::{Pair, Split};
 use crate::model::ModelFiles;
 use crate::text::{Encoder, Fit, Lengths, encode_pairs};
 
@@ -31,12 +31,15 @@ pub(crate) fn lengths(
     let split = &prepared.split;
     let (pairs, fit) = match who {
         "annotator" if recipe.annotator.kind.reads().asks() => {
-            let asked = [for_policy(recipe, prepared), split.held_out.clone()].concat();
+            let asked =
+                [for_policy(recipe, prepared), split.calibration.clone(), split.held_out.clone()];
+            let asked = asked.concat();
             let limit = max_length(recipe, files)?;
             return of_questions(recipe, encoder, &prepared.pairs, &asked, limit);
         }
         "annotator" => {
-            ([&split.labelled[..], &split.unlabelled, &split.held_out].concat(), Fit::Whole)
+            let Split { labelled, calibration, unlabelled, held_out, .. } = split;
+            ([&labelled[..], calibration, unlabelled, held_out].concat(), Fit::Whole)
         }
         "policy" => (for_policy(recipe, prepared), Fit::Start),
         _ => return Ok(None),

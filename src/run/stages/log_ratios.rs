@@ -19,8 +19,8 @@ use super::words::{length, model};
 use crate::annotate::{Lessons, response_log_probs};
 use crate::batch::{Ranked, Sequence};
 use crate::model::{
-    Checkpoint, Decoder, Footprint, ModelFiles, Reading, Storage, collect_trained, load_named, save_tensors,
-    take_tensors,
+    Checkpoint, Decoder, Footprint, ModelFiles, Reading, Storage, collect_trained, load_named,
+    save_tensors, take_tensors,
 };
 use crate::train::{ExecutionPlan, Sampler, SftTask, Training};
 

@@ -3,6 +3,7 @@
 mod aligning;
 mod annotator;
 mod asked;
+mod calibrating;
 mod check;
 mod confidence;
 mod data;

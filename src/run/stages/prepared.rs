@@ -30,9 +30,13 @@ pub(crate) fn prepare(recipe: &Recipe) -> Result<(Prepared, DataSummary), RunErr
     let shares = SplitSettings {
         labelled: settings.labelled,
         held_out: settings.held_out,
+        calibration: if recipe.confidence.fits() { settings.calibration } else { 0.0 },
         seed: recipe.seed,
     };
     let mut split = split(&pairs, &shares);
+    if recipe.confidence.fits() && split.calibration.is_empty() {
+        return Err(nothing_to_fit(recipe, split.labelled.len()));
+    }
     for (list, part) in [
         (&settings.unlabelled, &mut split.unlabelled),
         (&settings.held_out_files, &mut split.held_out),
@@ -44,6 +48,15 @@ pub(crate) fn prepare(recipe: &Recipe) -> Result<(Prepared, DataSummary), RunErr
     }
     let summary = summarise(&pairs, &split, files);
     Ok((Prepared { pairs, split }, summary))
+}
+
+/// Confidence is to be fitted on pairs that there are not.
+fn nothing_to_fit(recipe: &Recipe, labelled: usize) -> RunError {
+    let data = &recipe.data;
+    RunError::Impossible(format!(
+        "data.calibration = {}: of {labelled} labelled pairs (data.labelled = {}) none is left to calibrate confidence on; raise data.calibration or data.labelled, or fit nothing (confidence.temperature = 1.0, confidence.calibration = \"temperature\")",
+        data.calibration, data.labelled
+    ))
 }
 
 fn read(
@@ -83,6 +96,7 @@ fn summarise(pairs: &[Pair], split: &Split, files: Vec<FileReport>) -> DataSumma
         duplicates: files.iter().map(|f| f.duplicates).sum(),
         ties: files.iter().map(|f| f.ties).sum(),
         labelled: split.labelled.len(),
+        calibration: split.calibration.len(),
         unlabelled: split.unlabelled.len(),
         held_out: split.held_out.len(),
         files: files.into_iter().map(file_summary).collect(),

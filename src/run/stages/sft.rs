@@ -12,7 +12,7 @@ use super::words::{length, model};
 use super::work::Work;
 use super::{StageDefinition, Then};
 use crate::model::{Footprint, Storage, collect_trained, save_tensors};
-use crate::preference::Weighting;
+use crate::preference::{Judged, Weighting};
 use crate::train::{Sampler, SftTask, Training};
 
 pub(super) struct Sft;
@@ -140,13 +140,13 @@ fn weights(recipe: &Recipe, threshold: f64, material: &Material) -> Vec<f64> {
         return given.collect();
     }
     let weighting = Weighting { threshold, ..recipe.confidence.clone() };
-    let margins: Vec<f64> = material.pairs.iter().map(|(_, label)| label.margin).collect();
-    weighting
-        .weights(&margins)
-        .into_iter()
-        .zip(given)
-        .map(|(weight, given)| weight * given)
-        .collect()
+    let labels = || material.pairs.iter().map(|(_, label)| label);
+    weighting.weigh(&Judged {
+        margins: labels().map(|label| label.margin).collect(),
+        log_odds: labels().map(|label| label.log_odds).collect(),
+        given: given.collect(),
+        negative: 0,
+    })
 }
 
 /// Tell what is left out.

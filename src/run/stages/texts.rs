@@ -3,7 +3,7 @@
 use super::super::error::RunError;
 use super::super::session::Session;
 use super::super::stage::AboutStage;
-use super::asked::Asked;
+use super::asked::{Asked, Part};
 use super::encode::{encode, encoder, max_length};
 use super::labels::for_policy;
 use super::log_ratios::{LOG_PROBS, reference};
@@ -39,9 +39,10 @@ impl Texts {
         };
         let max_length = max_length(&session.recipe, &files)?;
         let (mut asked, mut pairs, mut answers) = (Vec::new(), Vec::new(), None);
-        for (held_out, name, indexes) in [
-            (false, "unlabelled", &for_policy(&session.recipe, prepared)),
-            (true, "held-out", &prepared.split.held_out),
+        for (part, name, indexes) in [
+            (Part::Unlabelled, "unlabelled", &for_policy(&session.recipe, prepared)),
+            (Part::Calibration, "calibration", &prepared.split.calibration),
+            (Part::HeldOut, "held-out", &prepared.split.held_out),
         ] {
             let encoded = if session.recipe.annotator.kind.reads().asks() {
                 let asking = ask(session, &encoder, prepared, indexes, name)?;
@@ -52,7 +53,7 @@ impl Texts {
             };
             for pair in encoded {
                 if pair.fit(Fit::Whole, max_length).is_some() {
-                    asked.push(Asked { pair: pair.pair, held_out });
+                    asked.push(Asked { pair: pair.pair, part });
                     pairs.push(pair);
                 } else {
                     session.too_long.insert(pair.pair);

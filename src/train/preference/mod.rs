@@ -30,7 +30,7 @@ pub struct PolicyPair {
     /// Log-probabilities of both under the reference, summed over the response; 0 where the objective
     /// needs none.
     pub reference: Ranked<f64>,
-    /// d ≥ 0, the annotator's margin.
+    /// The annotator's margin, calibrated: the log-odds z ≥ 0 that the label is right (d/T).
     pub margin: f64,
     /// The response of another pair behind this pair's prompt, and its log-probability under the reference,
     /// for an objective that needs one.

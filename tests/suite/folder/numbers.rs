@@ -23,6 +23,7 @@ fn report(x: f64) -> Report {
             accuracy: Some(x),
             ece: Some(x),
             nll: Some(x),
+            aurc: Some(x),
             longer_is_better: Some(x),
             steps: 1,
             calibration: Some(calibration),
@@ -32,6 +33,7 @@ fn report(x: f64) -> Report {
             kept: 1,
             agreement: Some(x),
             agreement_kept: Some(x),
+            calibration: None,
         },
         dissection: Some(Dissection {
             pairs: 1,

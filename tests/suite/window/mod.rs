@@ -1,6 +1,7 @@
 //! The window, driven as a person would drive it: files fall in, buttons are pressed, and what
 //! is on show is read back.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,9 @@ use confide::app::{App, Command, DataState, Role, Start};
 use confide::data::{AnnotatedPair, ColumnMap, Side};
 use confide::demo;
 use confide::device::{self, Class};
-use confide::preference::{Scheme, Weighting};
+use confide::preference::{
+    CalibrationMethod, Calibrator, Said, Scheme, Temperature, Weight, Weighting, calibration,
+};
 use confide::registry::{Choice, Constants};
 use confide::run::{Event, Level, PromptsReport, Recipe, Stage, Status};
 use egui::{Theme, vec2};
@@ -20,6 +23,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 
 use crate::common::repository;
 
+mod confidence;
 mod drops;
 mod form;
 mod tables;
@@ -86,7 +90,7 @@ fn pairs(count: usize) -> Vec<AnnotatedPair> {
         AnnotatedPair {
             pair: Some(i as u64),
             margin: f64::from(margin),
-            columns: std::collections::BTreeMap::new(),
+            columns: BTreeMap::new(),
             split: if i % 10 == 9 { "held_out" } else { "unlabelled" }.to_owned(),
             prompt: format!("prompt {i:06}"),
             responses: ["yes ".repeat(1 + i % 5), format!("No {}", i % 13)],
@@ -170,8 +174,9 @@ fn the_threshold_slider_moves_what_is_kept() {
     assert!(shows(&window, &format!("kept, {:.1} %", 100.0 * expected as f64 / 900.0)));
     // The table shows the new weights: pair 2 has d = 3.676, pair 6 d = 2.056 … all from the same weighting.
     let weights = &state.pairs.weights;
-    let low =
-        (0..1000).find(|i| weights.confidence[*i] < 0.6 && !weights.weight[*i].is_nan()).unwrap();
+    let low = (0..1000)
+        .find(|i| weights.calibrated.confidence[*i] < 0.6 && !weights.weight[*i].is_nan())
+        .unwrap();
     assert_eq!(weights.weight[low], 0.0);
 }
 

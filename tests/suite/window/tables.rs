@@ -58,10 +58,20 @@ fn weights_are_those_of_the_weighting() {
     let table = PairTable::new(pairs(1000));
     for weight in Choice::<dyn Scheme>::all() {
         let constants = Constants::default().with("top", 0.4);
-        let weighting = Weighting { weight, threshold: 0.25, temperature: 1.5, constants };
+        let temperature = Temperature::Stated(1.5);
+        let weighting = Weighting {
+            weight: weight.into(),
+            threshold: 0.25,
+            temperature,
+            constants,
+            ..Weighting::default()
+        };
         let weights = Weights::new(&table, &weighting);
         let margins: Vec<f64> = table.unlabelled.iter().map(|&i| table.margins[i]).collect();
-        let expected = weighting.weights(&margins);
+        let calibrator = Calibrator::Temperature(1.5);
+        let none = BTreeMap::new();
+        let said: Vec<Said<'_>> = margins.iter().map(|d| (*d, &none)).collect();
+        let expected = weighting.weigh(&weighting.judge(&calibrator, &said).unwrap());
         let found: Vec<f64> = table.unlabelled.iter().map(|&i| weights.weight[i]).collect();
         assert_eq!(found, expected);
         assert_eq!(weights.kept, expected.iter().filter(|w| **w > 0.0).count());

@@ -13,7 +13,8 @@ use crate::app::icons::{self, Icon};
 use crate::app::state::{Problem, Scene};
 use crate::app::theme::Palette;
 use crate::app::{format, widgets};
-use crate::registry::{Choice, Registry};
+use crate::preference::Scheme;
+use crate::registry::{Choice, Constant, Registry, constants_of};
 use crate::run::{Recipe, Setting};
 use crate::settings::{Holds, Settings as _};
 
@@ -221,7 +222,11 @@ fn shows(recipe: &Recipe, setting: &Setting) -> bool {
             let several = name == "mrpo_eta" && !recipe.policy.references.is_empty();
             !several && parts.iter().all(|part| is_of_others(part, name))
         }
-        "confidence" => is_of_others(&recipe.confidence.weight, name),
+        "confidence" => {
+            let own = recipe.confidence.weight.constants();
+            let has = |constant: &Constant| constant.field.name == name;
+            !own.iter().any(has) && constants_of::<dyn Scheme>().into_iter().any(has)
+        }
         _ => false,
     };
     match (setting.section.as_str(), name) {
@@ -238,6 +243,7 @@ fn shows(recipe: &Recipe, setting: &Setting) -> bool {
         ("", "device" | "device_memory") => false,
         ("policy", "loss_weights") => recipe.policy.objective.parts().len() > 1,
         ("policy", "ref_model_mixup_alpha") => recipe.policy.ref_model_sync_steps > 0,
+        ("data", "calibration") => recipe.confidence.fits(),
         ("evaluate", "gold_precision") => !recipe.evaluate.gold.is_empty(),
         _ => true,
     }

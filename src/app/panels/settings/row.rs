@@ -9,7 +9,7 @@ use crate::app::state::Problem;
 use crate::app::theme::Palette;
 use crate::app::widgets;
 use crate::run::Setting;
-use crate::settings::{Field, Holds, Limits, Words};
+use crate::settings::{Field, Holds, Limits, Word, Words};
 
 /// One line of the form.
 pub(super) fn line(
@@ -52,6 +52,9 @@ pub(super) fn line(
 pub(super) fn widget(ui: &mut Ui, setting: &Setting, value: &mut Value) {
     let field = &setting.field;
     match value {
+        Value::Float(_) | Value::String(_) if is_number_or_word(field) => {
+            number_or_word(ui, setting, value);
+        }
         Value::Boolean(on) => {
             ui.checkbox(on, if *on { "yes" } else { "no" });
         }
@@ -132,6 +135,28 @@ fn float(ui: &mut Ui, field: &Field, number: &mut f64) {
     );
 }
 
+/// Whether a number may be a word, too.
+fn is_number_or_word(field: &Field) -> bool {
+    field.limits != Limits::ANY && !matches!(field.words, Words::Any)
+}
+
+/// A number, or one of some words; the number that comes after a word is 1.
+fn number_or_word(ui: &mut Ui, setting: &Setting, value: &mut Value) {
+    let words = setting.field.words.all();
+    let now = words.iter().find(|word| value.as_str() == Some(word.name));
+    let says = now.map_or("this number", |word| word.says.as_str());
+    ComboBox::from_id_salt(setting.key()).selected_text(says).width(190.0).show_ui(ui, |ui| {
+        let number = if value.is_float() { value.clone() } else { Value::Float(1.0) };
+        ui.selectable_value(value, number, "this number");
+        for word in &words {
+            ui.selectable_value(value, Value::String(word.name.to_owned()), word.says.as_str());
+        }
+    });
+    if let Value::Float(number) = value {
+        float(ui, &setting.field, number);
+    }
+}
+
 /// A share as a slider in percent.
 fn share(ui: &mut Ui, limits: &Limits, value: &mut f64) {
     let percent = |share: f64, _| format!("{:.1} %", share * 100.0);
@@ -145,18 +170,37 @@ fn share(ui: &mut Ui, limits: &Limits, value: &mut f64) {
 /// One of some words.
 fn words(ui: &mut Ui, setting: &Setting, place: usize, value: &mut String) {
     let words = setting.field.words.all();
-    let now = words.iter().find(|word| word.name == value).map_or("", |word| word.says.as_str());
-    ComboBox::from_id_salt((setting.key(), place)).selected_text(now).width(190.0).show_ui(
-        ui,
-        |ui| {
-            for word in &words {
-                let label = ui.selectable_value(value, word.name.to_owned(), word.says.as_str());
-                if !word.summary.is_empty() {
-                    label.on_hover_text(format!("{} ({})", word.summary, word.paper));
-                }
+    let head = value.split_once(':').map_or(value.as_str(), |(head, _)| head.trim()).to_owned();
+    let now = words.iter().find(|word| word.name == head);
+    let says = now.map_or("", |word| word.says.as_str());
+    let combo = ComboBox::from_id_salt((setting.key(), place)).selected_text(says);
+    combo.width(190.0).show_ui(ui, |ui| {
+        for word in &words {
+            let label = ui.selectable_label(word.name == head, word.says.as_str());
+            if label.clicked() && word.name != head {
+                *value = with_text(word, word.then);
             }
-        },
-    );
+            match (word.summary, word.paper) {
+                ("", _) => {}
+                (summary, "") => drop(label.on_hover_text(summary)),
+                (summary, paper) => drop(label.on_hover_text(format!("{summary} ({paper})"))),
+            }
+        }
+    });
+    if let Some(word) = now.filter(|word| !word.then.is_empty()) {
+        let mut text = value.split_once(':').map_or("", |(_, text)| text).trim_start().to_owned();
+        if ui.add(TextEdit::singleline(&mut text).desired_width(240.0)).changed() {
+            *value = with_text(word, &text);
+        }
+    }
+}
+
+/// A word, and the text that follows it if one does.
+fn with_text(word: &Word, text: &str) -> String {
+    match word.then {
+        "" => word.name.to_owned(),
+        _ => format!("{}: {text}", word.name),
+    }
 }
 
 /// One of some words, or several of them below each other; each but the first can go again.
