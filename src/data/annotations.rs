@@ -43,7 +43,7 @@ pub struct AnnotatedPair {
 
 /// The response with the higher score. Between equal ones `coin` decides, and not their order,
 /// which in many files is the human's choice.
-pub fn weak_label<S: PartialOrd>(scores: [S; 2], coin: impl FnOnce() -> Side) -> Side {
+pub fn weak_label<S: PartialOrd + Copy>(scores: [S; 2], coin: impl FnOnce() -> Side) -> Side {
     match scores[0].partial_cmp(&scores[1]) {
         Some(Ordering::Greater) => Side::First,
         Some(Ordering::Less) => Side::Second,

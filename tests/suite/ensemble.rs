@@ -4,7 +4,9 @@ use std::path::Path;
 
 use confide::annotate::{Ensemble, trust};
 use confide::data::{AnnotatedPair, read_annotations};
-use confide::run::{Control, Event, Job, Metrics, Recipe, Report, RunError, Stage, execute};
+use confide::run::{
+    Control, Estimate, Event, Job, Metrics, Recipe, Report, RunError, Stage, estimate, execute,
+};
 
 use crate::common::assert_close;
 
@@ -165,6 +167,18 @@ fn a_damaged_member_is_trained_again() {
     execute(job, Control::default(), &mut |event| events.push(event)).unwrap();
     assert!(steps(&events, Stage::ANNOTATOR)[0].0 <= 4, "the first member learns again");
     assert_eq!(read_annotations(&folder.join("annotations.parquet")).unwrap(), wanted);
+}
+
+/// What it takes is told before: the memory of one member, the time of all, and a model of each on the disk.
+#[test]
+fn an_estimate_tells_that_members_learn_one_after_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, three] =
+        ["1", "3"].map(|n| estimate(&recipe(&[("annotator.ensemble", n)]), folder.path()).unwrap());
+    let told = |found: &Estimate| found.warnings.iter().any(|w| w.contains("one after another"));
+    assert_eq!([told(&one), told(&three)], [false, true]);
+    assert_eq!(one.stages[0].needs.weights, three.stages[0].needs.weights);
+    assert!(three.disk.needed > one.disk.needed);
 }
 
 #[test]

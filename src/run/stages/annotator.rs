@@ -28,7 +28,7 @@ use crate::batch::Ranked;
 use crate::model::{Checkpoint, Footprint, ModelFiles, is_reward_model};
 use crate::run::find_model;
 use crate::text::Fit;
-use crate::train::{ExecutionPlan, Training};
+use crate::train::{ExecutionPlan, Sampler, Task, Training};
 
 pub(super) struct Annotator;
 
@@ -169,7 +169,7 @@ fn train_member(
     }
     let mut task = task(&session.recipe, lessons_of(&session.recipe, lessons, member))?;
     let footprint = Footprint::of(&checkpoint, settings.precision);
-    let plan = session.plan(&ABOUT, &footprint, &*task, &order, &settings.training)?;
+    let plan = plan(session, &footprint, lessons)?;
     // No two members drop the same.
     let plan = ExecutionPlan { seed: plan.seed ^ (member as u64) << 48, ..plan };
     let course = Course { order, training: &settings.training, plan };
@@ -178,6 +178,29 @@ fn train_member(
     let merge = settings.lora.merge;
     let export = Export { source: files, pad: lessons.pad, ends: Vec::new(), merge };
     session.export(&folder(member), &checkpoint, &export)
+}
+
+/// How members are computed, all in the same way: as the one that takes the most of memory can be.
+fn plan(
+    session: &mut Session<'_>,
+    footprint: &Footprint,
+    lessons: &Lessons,
+) -> Result<ExecutionPlan, RunError> {
+    let recipe = session.recipe.clone();
+    let training = &recipe.annotator.training;
+    let mut most: Option<(u64, Box<dyn Task>, Sampler)> = None;
+    for member in 0..recipe.annotator.ensemble {
+        let task = task(&recipe, lessons_of(&recipe, lessons, member))?;
+        let order = order(&recipe, lessons.pairs.len(), member);
+        let needs = ExecutionPlan::default().needs(footprint, &*task, &order, training).total();
+        if most.as_ref().is_none_or(|(known, ..)| *known < needs) {
+            most = Some((needs, task, order));
+        }
+    }
+    match most {
+        Some((_, task, order)) => session.plan(&ABOUT, footprint, &*task, &order, training),
+        None => Err(nothing_to_learn()),
+    }
 }
 
 /// What is worth knowing of several members before a run begins.
