@@ -231,7 +231,8 @@ impl Local {
 
 /// Nearer to 0 by so much, and not beyond.
 fn shrunk(value: f64, by: f64) -> f64 {
-    (value.abs() - by).max(0.0).copysign(value)
+    let left = value.abs() - by;
+    if left > 0.0 { left.copysign(value) } else { 0.0 }
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
