@@ -65,6 +65,8 @@ settings! {
             ]),
             advanced: true,
         },
+        /// Whether a gate learns when the annotator is to be trusted (arXiv 2512.21526): a logistic regression of whether its labels are right on their margins, how much longer the label's response is, how rare the prompt's words are among the labelled ones, and how far members differ. It is fitted on a calibration split (data.calibration), from which the annotator does not learn; its log-odds take the place of margins.
+        pub gate: bool = false => { title: "Learn when to trust", advanced: true },
         /// The constants of weightings.
         #[serde(flatten)]
         pub constants: Constants<dyn Scheme> = Constants::default(),
@@ -80,6 +82,11 @@ pub fn confidence(log_odds: f64) -> f64 {
 impl Weighting {
     /// Whether anything is fitted on human labels.
     pub fn fits(&self) -> bool {
+        self.gate || self.calibrates()
+    }
+
+    /// Whether what makes log-odds of margins is fitted.
+    pub fn calibrates(&self) -> bool {
         self.calibration == CalibrationMethod::Isotonic || self.temperature == Temperature::Fit
     }
 

@@ -7,6 +7,9 @@ use super::expression::{Expression, Fault, OWN};
 use super::{Calibrator, Weight, Weighting, confidence};
 use crate::legible::quoted;
 
+/// The column of what multiplies the weight that its confidence gives a pair, where an annotator says so.
+pub const TRUST: &str = "trust";
+
 /// What an annotator says of a pair: its margin d ≥ 0, and more numbers by name.
 pub type Said<'a> = (f64, &'a BTreeMap<String, f64>);
 
@@ -17,14 +20,15 @@ pub struct Judged {
     pub margins: Vec<f64>,
     /// z ≥ 0 of each pair.
     pub log_odds: Vec<f64>,
-    /// What an expression gives each pair, which multiplies what the threshold leaves of it; empty for 1 each.
+    /// What an expression and the annotator's trust in itself give each pair, which multiplies what the threshold
+    /// leaves of it; empty for 1 each.
     pub given: Vec<f64>,
     /// How many of these were below 0, and are taken for 0: a negative weight would teach the other label.
     pub negative: usize,
 }
 
 impl Judged {
-    /// What an expression gives the pair of this place; 1 without one.
+    /// The same of the pair of this place.
     pub fn given(&self, pair: usize) -> f64 {
         self.given.get(pair).copied().unwrap_or(1.0)
     }
@@ -39,14 +43,20 @@ impl Weighting {
     pub fn judge(&self, calibrator: &Calibrator, said: &[Said<'_>]) -> Result<Judged, String> {
         let margins: Vec<f64> = said.iter().map(|(margin, _)| *margin).collect();
         let log_odds: Vec<f64> = margins.iter().map(|&d| calibrator.log_odds(d)).collect();
+        let trust = |columns: &BTreeMap<String, f64>| columns.get(TRUST).copied();
         let Weight::Expression(expression) = &self.weight else {
-            return Ok(Judged { margins, log_odds, ..Judged::default() });
+            let any = said.iter().any(|(_, columns)| trust(columns).is_some());
+            let given =
+                said.iter().filter(|_| any).map(|(_, columns)| trust(columns).unwrap_or(1.0));
+            return Ok(Judged { given: given.collect(), margins, log_odds, negative: 0 });
         };
         let pairs = said.iter().zip(&log_odds);
         let values = pairs.map(|(&pair, &z)| self.value(expression, pair, z, said));
         let mut given = values.collect::<Result<Vec<f64>, String>>()?;
         let negative = given.iter().filter(|weight| **weight < 0.0).count();
-        given.iter_mut().for_each(|weight| *weight = weight.max(0.0));
+        for (weight, (_, columns)) in given.iter_mut().zip(said) {
+            *weight = weight.max(0.0) * trust(columns).unwrap_or(1.0);
+        }
         Ok(Judged { margins, log_odds, given, negative })
     }
 

@@ -7,6 +7,7 @@ mod calibrator;
 mod confidence;
 mod divergence;
 mod expression;
+mod gate;
 mod judged;
 mod objectives;
 mod selective;
@@ -21,7 +22,8 @@ pub use confidence::{
 };
 pub use divergence::Divergence;
 pub use expression::Expression;
-pub use judged::{Judged, Said};
+pub use gate::{Gate, GateFeature};
+pub use judged::{Judged, Said, TRUST};
 pub use objectives::{
     Admits, MismatchedLogProbs, Mixture, Needs, OBJECTIVES, Objective, PairLogProbs, Preference,
     PromptLogProbs, Recent, ResponseLogProb, joint_reference,

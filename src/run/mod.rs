@@ -50,7 +50,8 @@ pub use recipe::{
 };
 pub use recipe_file::RecipeError;
 pub use report::{
-    AnnotatorReport, ConfidenceReport, DataReport, FittedReport, KeptReport, PolicyReport, Report,
+    AnnotatorReport, ConfidenceReport, DataReport, FittedReport, GateReport, KeptReport,
+    PolicyReport, Report,
 };
 pub use stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
 pub(crate) use stages::normal;

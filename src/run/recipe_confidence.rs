@@ -22,14 +22,23 @@ impl Recipe {
         }
         let columns =
             Choice::<dyn Annotator>::all().flat_map(|kind| kind.column_names().iter().copied());
+        let own = super::stages::GATE_COLUMNS.into_iter().filter(|_| weighting.gate);
         weighting
-            .check(&columns.collect::<Vec<&str>>())
+            .check(&columns.chain(own).collect::<Vec<&str>>())
             .map_err(|found| ("confidence.weight".to_owned(), found))?;
         if !weighting.fits() {
             return Ok(());
         }
+        if weighting.gate && weighting.calibrates() {
+            return fault(
+                "confidence.gate",
+                "confidence.gate = true fits log-odds on the calibration split, and confidence.temperature or confidence.calibration would fit them there once more; set confidence.temperature = 1.0 and confidence.calibration = \"temperature\", or confidence.gate = false".to_owned(),
+            );
+        }
         let (key, asked) = if isotonic {
             ("confidence.calibration", "confidence.calibration = \"isotonic\"")
+        } else if weighting.gate {
+            ("confidence.gate", "confidence.gate = true")
         } else {
             ("confidence.temperature", "confidence.temperature = \"fit\"")
         };
@@ -37,7 +46,7 @@ impl Recipe {
             return fault(
                 key,
                 format!(
-                    "{asked} compares an annotator's labels with those of people, but annotator.kind = \"{}\" repeats the labels that the pairs come with, so that there is nothing to compare; set confidence.temperature = 1.0 and confidence.calibration = \"temperature\", or take another annotator",
+                    "{asked} compares an annotator's labels with those of people, but annotator.kind = \"{}\" repeats the labels that the pairs come with, so that there is nothing to compare; set confidence.temperature = 1.0, confidence.calibration = \"temperature\" and confidence.gate = false, or take another annotator",
                     self.annotator.kind.name()
                 ),
             );

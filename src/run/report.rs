@@ -9,7 +9,7 @@ use super::stage::Stage;
 use super::summary::{DataSummary, PromptsReport};
 use crate::dissect::Dissection;
 use crate::evaluate::GoldReport;
-use crate::preference::{Calibration, Calibrator};
+use crate::preference::{Calibration, Calibrator, Gate};
 use crate::text::Lengths;
 
 /// Data part of a report.
@@ -73,6 +73,24 @@ pub struct ConfidenceReport {
     /// What was fitted to make log-odds of margins; none where nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<FittedReport>,
+    /// The gate that says how far labels are to be trusted; none where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateReport>,
+}
+
+/// A gate that was fitted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GateReport {
+    /// What was found.
+    pub gate: Gate,
+    /// Pairs of the calibration split.
+    pub pairs: usize,
+    /// AURC of the gate on them, each part judged by a gate that was fitted on the others.
+    #[serde(with = "crate::finite")]
+    pub cross_fitted: Option<f64>,
+    /// AURC of the margins themselves there.
+    #[serde(with = "crate::finite")]
+    pub cross_fitted_plain: Option<f64>,
 }
 
 /// A calibrator that was fitted, and what it changes on the held-out split.

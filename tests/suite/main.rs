@@ -19,6 +19,7 @@ mod expressions;
 mod faults;
 mod file_annotator;
 mod folder;
+mod gate;
 mod hub;
 mod implicit;
 #[cfg(unix)]

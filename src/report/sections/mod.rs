@@ -5,6 +5,7 @@ mod calibration;
 mod confidence;
 mod data;
 mod dissection;
+mod gate;
 mod gold;
 mod measured;
 mod policy;
@@ -20,6 +21,7 @@ pub static SECTIONS: &[Describe] = &[
     gold::section,
     annotator::section,
     calibration::section,
+    gate::section,
     confidence::section,
     dissection::section,
     policy::section,

@@ -11,6 +11,7 @@ use super::prepared::Prepared;
 use super::random::stream;
 use crate::annotate::{Annotation, Ensemble, Pool, Seen};
 use crate::data::{AnnotatedPair, Side, Split, weak_label};
+use crate::preference::TRUST;
 use crate::text::prompt_text;
 
 /// A pair that an annotator is asked about.
@@ -86,13 +87,11 @@ impl Asked {
 /// A probability of 1 has no finite margin; this is near enough to it.
 const SUREST: f64 = 0.9999;
 
-/// The column of what multiplies the weight that its confidence gives a pair, where an annotator says so.
-const TRUST: &str = "trust";
 /// The column of how far members differ.
-const SPREAD: &str = "spread";
+pub(super) const SPREAD: &str = "spread";
 
 /// What multiplies the weight that its confidence gives a pair.
-pub(super) fn trust(annotated: &AnnotatedPair) -> f64 {
+fn trust(annotated: &AnnotatedPair) -> f64 {
     annotated.columns.get(TRUST).copied().unwrap_or(1.0)
 }
 

@@ -8,9 +8,10 @@ use super::super::error::RunError;
 use super::super::event::Event;
 use super::super::session::Session;
 use super::super::stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
-use super::asked::{Asked, Part as Asks, annotate, tell_more, trust};
+use super::asked::{Asked, Part as Asks, annotate, tell_more};
 use super::calibrating::{calibrator, judged, of_part, selective, signed, tell};
 use super::estimating::Estimating;
+use super::gating::gate;
 use super::labels::{Labelled, believed, by_human, for_policy, mean};
 use super::prepared::Prepared;
 use super::texts::Texts;
@@ -129,7 +130,9 @@ fn labels(session: &mut Session<'_>, prepared: &Prepared) -> Result<Vec<Labelled
     let path = session.folder.path().join(FILE);
     session.stage(Stage::CONFIDENCE, asked.len() as u64, |session| {
         let scores = texts.map(|texts| texts.score(session, &ABOUT)).transpose()?;
-        let (annotated, ties) = annotate(&session.recipe, prepared, &asked, pool, scores.as_deref());
+        let (mut annotated, ties) =
+            annotate(&session.recipe, prepared, &asked, pool, scores.as_deref());
+        gate(session, prepared, &mut annotated)?;
         write_annotations(&path, &annotated)?;
         if ties > 0 {
             session.warn(format!(
@@ -181,7 +184,7 @@ fn joined(
         }
         if asked.part == Asks::Unlabelled {
             let place = *places.get(&found.pair)?;
-            let weight = f64::from(pair.weight) * trust(found) * judged.given(place);
+            let weight = f64::from(pair.weight) * judged.given(place);
             let (chosen, margin, log_odds) = (found.label, found.margin, judged.log_odds[place]);
             labels.push(Labelled { pair: asked.pair, chosen, margin, log_odds, weight });
         }
@@ -228,7 +231,7 @@ fn summarise(
     session.measured("confidence.kept", above_zero(&weights))?;
     session.measured("confidence.agreement", all)?;
     session.measured("confidence.agreement_kept", kept)?;
-    if weighting.fits() { tell(session, fitted, &signed) } else { Ok(()) }
+    if weighting.calibrates() { tell(session, fitted, &signed) } else { Ok(()) }
 }
 
 /// How many weights are more than 0.

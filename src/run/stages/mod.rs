@@ -11,6 +11,7 @@ mod dissect;
 mod encode;
 mod estimating;
 mod evaluate;
+mod gating;
 mod gold;
 mod labels;
 mod lengths;
@@ -184,6 +185,7 @@ pub(super) fn run_all(session: &mut Session<'_>) -> Result<(), RunError> {
 
 pub use encode::written;
 pub(crate) use estimating::Estimating;
+pub(crate) use gating::COLUMNS as GATE_COLUMNS;
 pub(crate) use gold::check_of;
 pub use lengths::lengths_in;
 pub(crate) use prepared::{Prepared, prepare};

@@ -34,6 +34,7 @@ fn report(x: f64) -> Report {
             agreement: Some(x),
             agreement_kept: Some(x),
             calibration: None,
+            gate: None,
         },
         dissection: Some(Dissection {
             pairs: 1,

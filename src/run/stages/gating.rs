@@ -1,0 +1,127 @@
+//! The gate that learns when to trust the annotator, and what it looks at.
+
+use std::collections::HashSet;
+
+use super::super::error::RunError;
+use super::super::report::GateReport;
+use super::super::session::Session;
+use super::asked::{Part, SPREAD};
+use super::prepared::Prepared;
+use crate::data::{AnnotatedPair, Side};
+use crate::preference::{FEW, Gate, aurc, aurc_difference};
+use crate::text::prompt_text;
+
+/// The column of the annotator's own margin, where a gate's log-odds stand in its place.
+pub(super) const STATED: &str = "stated_margin";
+/// The column of how much longer the label's response is: the difference of ln(1 + characters).
+const LENGTH_GAP: &str = "length_gap";
+/// The column of the share of the prompt's different words that no labelled prompt has.
+const RARITY: &str = "prompt_rarity";
+
+/// What every annotator's table has for a gate, beside what its members leave.
+pub(crate) const COLUMNS: [&str; 3] = [STATED, LENGTH_GAP, RARITY];
+
+/// The margin of a label that is as likely wrong as right, so that it is no tie.
+const LEAST: f64 = 1e-9;
+
+/// Parts of the calibration split for what is told of the gate there.
+const FOLDS: usize = 5;
+
+/// Let a gate say how far each label is to be trusted: its log-odds take the place of margins, which stay as a
+/// column, and what it looked at becomes columns. It is fitted on the calibration split, which the annotator has not
+/// learned from, and judges neither that nor what the annotator learned from for the policy.
+///
+/// # Errors
+///
+/// No calibration pair has a label that could be compared.
+pub(super) fn gate(
+    session: &mut Session<'_>,
+    prepared: &Prepared,
+    annotated: &mut [AnnotatedPair],
+) -> Result<(), RunError> {
+    if !session.recipe.confidence.gate {
+        return Ok(());
+    }
+    describe(prepared, annotated);
+    let spread = annotated.iter().any(|pair| pair.columns.contains_key(SPREAD));
+    let mut names = vec![STATED, LENGTH_GAP, RARITY];
+    names.extend(spread.then_some(SPREAD));
+    let row = |pair: &AnnotatedPair| row_of(&names, pair);
+    let of_part = |part: Part| {
+        annotated
+            .iter()
+            .filter(move |pair| pair.split == part.name())
+            .filter_map(|pair| Some((row(pair), pair.human? == pair.label)))
+    };
+    let (rows, right): (Vec<Vec<f64>>, Vec<bool>) = of_part(Part::Calibration).unzip();
+    let Some(found) = Gate::fit(&names, &rows, &right) else {
+        return Err(RunError::Impossible("data.calibration: the annotator can read none of the calibration pairs, so that there is nothing to fit the gate on; raise data.calibration, data.labelled or data.max_length, or set confidence.gate = false".to_owned()));
+    };
+    if rows.len() < FEW {
+        session.warn(format!(
+            "the gate is fitted on {} pairs, which is too few to believe it (expected {FEW} or more); raise data.calibration or data.labelled",
+            rows.len()
+        ))?;
+    }
+    let crossed = Gate::cross_fitted(&names, &rows, &right, FOLDS);
+    let (held_out, held_out_right): (Vec<Vec<f64>>, Vec<bool>) = of_part(Part::HeldOut).unzip();
+    let gated: Vec<f64> = held_out.iter().map(|row| found.log_odds(row)).collect();
+    let plain = |rows: &[Vec<f64>]| rows.iter().map(|row| row[0]).collect::<Vec<f64>>();
+    let report = GateReport {
+        pairs: rows.len(),
+        cross_fitted: aurc(&signed(&crossed, &right)),
+        cross_fitted_plain: aurc(&signed(&plain(&rows), &right)),
+        gate: found.clone(),
+    };
+    session.tabulated("confidence.gate", &report)?;
+    let both = [signed(&gated, &held_out_right), signed(&plain(&held_out), &held_out_right)];
+    if let Some(difference) = aurc_difference(&both[0], &both[1], session.recipe.seed) {
+        session.measured_within(
+            "annotator.aurc_gate_less_plain",
+            difference.value,
+            difference.interval,
+        )?;
+    }
+    for pair in annotated.iter_mut() {
+        // A label that is distrusted altogether weighs nothing; where it is measured, it is right or wrong still.
+        let measured = pair.split != Part::Unlabelled.name();
+        pair.margin =
+            found.log_odds(&row_of(&names, pair)).max(if measured { LEAST } else { 0.0 });
+    }
+    Ok(())
+}
+
+fn row_of(names: &[&str], pair: &AnnotatedPair) -> Vec<f64> {
+    names.iter().map(|name| pair.columns.get(*name).copied().unwrap_or_default()).collect()
+}
+
+/// Log-odds, below 0 where the label is wrong; those of a label that is more likely wrong than right are 0.
+fn signed(log_odds: &[f64], right: &[bool]) -> Vec<f64> {
+    let sign = |(z, right): (&f64, &bool)| if *right { z.max(0.0) } else { -z.max(0.0) };
+    log_odds.iter().zip(right).map(sign).collect()
+}
+
+/// Write down what is known of each pair.
+fn describe(prepared: &Prepared, annotated: &mut [AnnotatedPair]) {
+    let mut known: HashSet<String> = HashSet::new();
+    for &i in &prepared.split.labelled {
+        known.extend(words(&prompt_text(&prepared.pairs[i].prompt)));
+    }
+    for pair in annotated {
+        let own: HashSet<String> = words(&pair.prompt).collect();
+        let new = own.iter().filter(|word| !known.contains(*word)).count();
+        let rarity = new as f64 / own.len().max(1) as f64;
+        let [first, second] =
+            pair.responses.each_ref().map(|text| (1.0 + text.chars().count() as f64).ln());
+        let gap = if pair.label == Side::First { first - second } else { second - first };
+        let all = [(STATED, pair.margin), (LENGTH_GAP, gap), (RARITY, rarity)];
+        pair.columns.extend(all.map(|(name, value)| (name.to_owned(), value)));
+    }
+}
+
+/// The words of a text, in small letters.
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+}
