@@ -28,6 +28,8 @@ KINDS = {
     "length": ["annotator.kind=length"],
     "random": ["annotator.kind=random"],
     "reward-head, T fitted": ["annotator.kind=reward-head", "confidence.temperature=fit"],
+    "reward-head, gate": ["annotator.kind=reward-head", "confidence.gate=true"],
+    "ensemble of 3, gate": ["annotator.kind=reward-head", "annotator.ensemble=3", "confidence.gate=true"],
     "reward-head, isotonic": ["annotator.kind=reward-head", "confidence.calibration=isotonic"],
 }
 

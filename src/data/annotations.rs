@@ -65,7 +65,9 @@ impl AnnotatedPair {
     /// Whether a human agrees with the annotator; a tie agrees with nobody, whatever the coin says.
     /// `None` where no human spoke.
     pub fn agrees(&self) -> Option<bool> {
-        self.human.map(|side| side == self.label && self.margin > 0.0)
+        // A gate may distrust a label that the annotator was sure of.
+        let stated = self.columns.get(STATED_MARGIN).copied().unwrap_or(self.margin);
+        self.human.map(|side| side == self.label && stated > 0.0)
     }
 
     /// The margin, below 0 where a human prefers the other response. `None` where no human spoke.
@@ -73,6 +75,9 @@ impl AnnotatedPair {
         self.human.map(|side| if side == self.label { self.margin } else { -self.margin })
     }
 }
+
+/// The column of the annotator's own margin, where something else stands in its place.
+pub const STATED_MARGIN: &str = "stated_margin";
 
 /// Where the values of a column come from.
 enum Values<'a> {

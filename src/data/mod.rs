@@ -35,7 +35,9 @@ mod vote;
 mod weights;
 mod wording;
 
-pub use annotations::{AnnotatedPair, read_annotations, weak_label, write_annotations};
+pub use annotations::{
+    AnnotatedPair, STATED_MARGIN, read_annotations, weak_label, write_annotations,
+};
 pub use error::DataError;
 pub use export::{Written, write_pairs};
 pub use inspect::{FileInspection, Inspection, inspect};

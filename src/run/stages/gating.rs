@@ -7,19 +7,17 @@ use super::super::report::GateReport;
 use super::super::session::Session;
 use super::asked::{Part, SPREAD};
 use super::prepared::Prepared;
-use crate::data::{AnnotatedPair, Side};
+use crate::data::{AnnotatedPair, STATED_MARGIN, Side};
 use crate::preference::{FEW, Gate, aurc, aurc_difference};
 use crate::text::prompt_text;
 
-/// The column of the annotator's own margin, where a gate's log-odds stand in its place.
-pub(super) const STATED: &str = "stated_margin";
 /// The column of how much longer the label's response is: the difference of ln(1 + characters).
 const LENGTH_GAP: &str = "length_gap";
 /// The column of the share of the prompt's different words that no labelled prompt has.
 const RARITY: &str = "prompt_rarity";
 
 /// What every annotator's table has for a gate, beside what its members leave.
-pub(crate) const COLUMNS: [&str; 3] = [STATED, LENGTH_GAP, RARITY];
+pub(crate) const COLUMNS: [&str; 3] = [STATED_MARGIN, LENGTH_GAP, RARITY];
 
 /// The margin of a label that is as likely wrong as right, so that it is no tie.
 const LEAST: f64 = 1e-9;
@@ -44,7 +42,7 @@ pub(super) fn gate(
     }
     describe(prepared, annotated);
     let spread = annotated.iter().any(|pair| pair.columns.contains_key(SPREAD));
-    let mut names = vec![STATED, LENGTH_GAP, RARITY];
+    let mut names = vec![STATED_MARGIN, LENGTH_GAP, RARITY];
     names.extend(spread.then_some(SPREAD));
     let row = |pair: &AnnotatedPair| row_of(&names, pair);
     let of_part = |part: Part| {
@@ -85,8 +83,7 @@ pub(super) fn gate(
     for pair in annotated.iter_mut() {
         // A label that is distrusted altogether weighs nothing; where it is measured, it is right or wrong still.
         let measured = pair.split != Part::Unlabelled.name();
-        pair.margin =
-            found.log_odds(&row_of(&names, pair)).max(if measured { LEAST } else { 0.0 });
+        pair.margin = found.log_odds(&row_of(&names, pair)).max(if measured { LEAST } else { 0.0 });
     }
     Ok(())
 }
@@ -95,9 +92,9 @@ fn row_of(names: &[&str], pair: &AnnotatedPair) -> Vec<f64> {
     names.iter().map(|name| pair.columns.get(*name).copied().unwrap_or_default()).collect()
 }
 
-/// Log-odds, below 0 where the label is wrong; those of a label that is more likely wrong than right are 0.
+/// Log-odds, below 0 where the label is wrong; no label is more likely wrong than right.
 fn signed(log_odds: &[f64], right: &[bool]) -> Vec<f64> {
-    let sign = |(z, right): (&f64, &bool)| if *right { z.max(0.0) } else { -z.max(0.0) };
+    let sign = |(z, right): (&f64, &bool)| if *right { z.max(LEAST) } else { -z.max(LEAST) };
     log_odds.iter().zip(right).map(sign).collect()
 }
 
@@ -114,7 +111,7 @@ fn describe(prepared: &Prepared, annotated: &mut [AnnotatedPair]) {
         let [first, second] =
             pair.responses.each_ref().map(|text| (1.0 + text.chars().count() as f64).ln());
         let gap = if pair.label == Side::First { first - second } else { second - first };
-        let all = [(STATED, pair.margin), (LENGTH_GAP, gap), (RARITY, rarity)];
+        let all = [(STATED_MARGIN, pair.margin), (LENGTH_GAP, gap), (RARITY, rarity)];
         pair.columns.extend(all.map(|(name, value)| (name.to_owned(), value)));
     }
 }
