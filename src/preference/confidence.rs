@@ -155,6 +155,7 @@ impl Weighting {
     /// What makes log-odds of margins, in half a sentence for a person.
     pub fn calibration_words(&self) -> String {
         match (self.calibration, self.temperature) {
+            _ if self.gate => "a gate that learns when to trust the annotator".to_owned(),
             (CalibrationMethod::Isotonic, _) => "isotonic regression on human labels".to_owned(),
             (_, Temperature::Fit) => "a temperature fitted on human labels".to_owned(),
             (_, Temperature::Stated(temperature)) => format!("T = {temperature}"),

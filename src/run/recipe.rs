@@ -249,15 +249,15 @@ settings! {
         },
         /// LD-DPO (arXiv 2409.06411): how much the tokens count by which one response of a pair is longer than the other; 1 counts all alike. Rewards are told of what counts.
         pub ld_alpha: f64 = 1.0 => {
-            title: "Tokens beyond the shorter α",
+            title: "Excess tokens α",
             limits: Limits::SHARE,
             advanced: true,
         },
         /// WPO (arXiv 2406.11827): weigh each pair also by how likely the policy itself would write its responses, so that training is nearer to its own texts.
-        pub use_weighting: bool = false => { title: "Weigh by the policy (WPO)", advanced: true },
+        pub use_weighting: bool = false => { title: "WPO weights", advanced: true },
         /// TR-DPO (arXiv 2404.09656): lead the reference towards the policy every so many steps, by ref_model_mixup_alpha; 0 leaves it where it is. Not with an adapter, whose factors cannot be mixed.
         pub ref_model_sync_steps: usize = 0 => {
-            title: "Move the reference every",
+            title: "Move reference every",
             unit: "steps",
             zero: "never",
             advanced: true,
