@@ -2,7 +2,9 @@
 //! policy.
 
 mod annotators;
+mod combining;
 mod ensemble;
+mod further;
 mod judging;
 mod questions;
 mod sequences;
@@ -11,7 +13,9 @@ pub use annotators::{
     ANNOTATORS, Annotating, Annotation, Annotator, FineTuning, Lessons, Pool, Reads, Seen,
     without_model,
 };
+pub use combining::Combining;
 pub use ensemble::{Ensemble, trust};
+pub use further::{Further, Said, toward_first};
 pub use judging::{Asked, Judging, Question};
 pub use questions::{Asking, Positions, QuestionError, encode_questions};
 pub use sequences::{

@@ -4,7 +4,9 @@
 mod bradley_terry;
 mod calibration;
 mod calibrator;
+mod combine;
 mod confidence;
+mod dawid_skene;
 mod divergence;
 mod expression;
 mod gate;
@@ -17,9 +19,11 @@ mod weightings;
 pub use bradley_terry::bradley_terry;
 pub use calibration::{BINS, Bin, Calibration, calibration};
 pub use calibrator::{Calibrator, Doubt, FEW, Fitted, Isotonic};
+pub use combine::{Combine, disagreement, mean_log_odds, sum_log_odds};
 pub use confidence::{
     CalibrationMethod, Temperature, Weighting, confidence, effective_sample_size,
 };
+pub use dawid_skene::{DawidSkene, Vote};
 pub use divergence::Divergence;
 pub use expression::Expression;
 pub use gate::{Gate, GateFeature};

@@ -19,6 +19,7 @@ mod job;
 mod models;
 mod planning;
 mod recipe;
+mod recipe_combining;
 mod recipe_confidence;
 mod recipe_file;
 mod recipe_objective;
@@ -50,8 +51,8 @@ pub use recipe::{
 };
 pub use recipe_file::RecipeError;
 pub use report::{
-    AnnotatorReport, ConfidenceReport, DataReport, FittedReport, GateReport, KeptReport,
-    PolicyReport, Report,
+    AnnotatorReport, CombinationReport, ConfidenceReport, DataReport, FittedReport, GateReport,
+    KeptReport, PolicyReport, Report, VoiceReport,
 };
 pub use stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
 pub(crate) use stages::normal;

@@ -23,8 +23,10 @@ impl Recipe {
         let columns =
             Choice::<dyn Annotator>::all().flat_map(|kind| kind.column_names().iter().copied());
         let own = super::stages::GATE_COLUMNS.into_iter().filter(|_| weighting.gate);
+        let combined = self.combined_columns();
+        let all = columns.chain(own).chain(combined.iter().map(String::as_str));
         weighting
-            .check(&columns.chain(own).collect::<Vec<&str>>())
+            .check(&all.collect::<Vec<&str>>())
             .map_err(|found| ("confidence.weight".to_owned(), found))?;
         if !weighting.fits() {
             return Ok(());

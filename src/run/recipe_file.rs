@@ -9,7 +9,7 @@ use toml::{Spanned, Table, Value};
 
 use super::Recipe;
 use super::recipe::Setting;
-use crate::annotate::{Reads, without_model};
+use crate::annotate::{Further, Reads, without_model};
 use crate::hub::HubName;
 use crate::legible::quoted;
 use crate::model::{LoraSettings, Precision, base_of};
@@ -172,6 +172,7 @@ impl Recipe {
         }
         self.check_numbers().map_err(|(key, found)| invalid(&key, found))?;
         self.check_annotator().map_err(|(key, found)| invalid(key, found))?;
+        self.check_combining().map_err(|(key, found)| invalid(key, found))?;
         self.check_confidence().map_err(|(key, found)| invalid(&key, found))?;
         if !d.chat_template.is_empty() && !Path::new(&d.chat_template).is_file() {
             return Err(invalid(
@@ -283,6 +284,8 @@ impl Recipe {
         let d = &mut self.data;
         d.files.iter_mut().chain(&mut d.unlabelled).chain(&mut d.held_out_files).for_each(resolve);
         resolve(&mut d.chat_template);
+        let with = self.annotator.constants.combining.with.iter_mut();
+        with.filter(|text| matches!(Further::parse(text), Further::Table(_))).for_each(resolve);
         let models = [&mut self.annotator.model, &mut self.policy.model, &mut self.evaluate.gold];
         for model in models.into_iter().chain(&mut self.policy.references) {
             // A name on the hub stays one, unless a folder of that name stands here.

@@ -9,7 +9,7 @@ use super::stage::Stage;
 use super::summary::{DataSummary, PromptsReport};
 use crate::dissect::Dissection;
 use crate::evaluate::GoldReport;
-use crate::preference::{Calibration, Calibrator, Gate};
+use crate::preference::{Calibration, Calibrator, Combine, Gate};
 use crate::text::Lengths;
 
 /// Data part of a report.
@@ -54,6 +54,49 @@ pub struct AnnotatorReport {
     pub steps: u64,
     /// Reliability on the held-out split.
     pub calibration: Option<Calibration>,
+    /// Those that label together, each by itself; none where one labels alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub combination: Option<CombinationReport>,
+}
+
+/// Several annotators as one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CombinationReport {
+    /// How they are combined.
+    pub rule: Combine,
+    /// Pairs that they are asked about.
+    pub pairs: usize,
+    /// Each by itself, that of `annotator.kind` first.
+    pub annotators: Vec<VoiceReport>,
+    /// All of them as one, before a gate.
+    pub together: VoiceReport,
+}
+
+/// One of several annotators, or what they say together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct VoiceReport {
+    /// As the recipe names it.
+    pub name: String,
+    /// Its column in the table; empty for what they say together.
+    pub column: String,
+    /// Pairs of which it says nothing.
+    pub silent: usize,
+    /// Labelled pairs of the held-out split of which it says something.
+    pub held_out: usize,
+    /// Share of them on which it agrees with the humans; `null` if none.
+    #[serde(with = "crate::finite")]
+    pub accuracy: Option<f64>,
+    /// Expected calibration error there; `null` if none.
+    #[serde(with = "crate::finite")]
+    pub ece: Option<f64>,
+    /// Area under the curve of risk over coverage there; `null` if none.
+    #[serde(with = "crate::finite")]
+    pub aurc: Option<f64>,
+    /// How often it is right by Dawid and Skene's estimate, which knows no human label; `null` for other rules.
+    #[serde(default, with = "crate::finite")]
+    pub estimated: Option<f64>,
+    /// How its margins become log-odds.
+    pub calibrator: Option<Calibrator>,
 }
 
 /// Confidence part of a report.

@@ -11,6 +11,7 @@ mod length;
 mod random;
 mod reward_head;
 
+use super::combining::Combining;
 use super::judging::{Judging, Question};
 use crate::batch::{Ranked, Sequence};
 use crate::data::{AnnotatedPair, Label, Pair, Side};
@@ -236,6 +237,9 @@ settings! {
         /// How a judge is asked.
         #[serde(flatten)]
         pub judging: Judging = Judging::default(),
+        /// How annotators are combined.
+        #[serde(flatten)]
+        pub combining: Combining = Combining::default(),
         /// The constants of annotators.
         #[serde(flatten)]
         pub constants: Constants<dyn Annotator> = Constants::default(),

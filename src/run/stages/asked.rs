@@ -195,14 +195,14 @@ fn spread(annotated: &AnnotatedPair) -> Option<f64> {
 }
 
 /// Scores that stand for a margin: the other response has 0.
-fn one_sided(label: Side, margin: f64) -> [f32; 2] {
+pub(super) fn one_sided(label: Side, margin: f64) -> [f32; 2] {
     let mut scores = [0.0; 2];
     scores[label.index()] = margin as f32;
     scores
 }
 
 /// Breaks the tie of a pair, in the same way whenever it is asked.
-fn coin(seed: u64, pair: usize) -> Side {
+pub(super) fn coin(seed: u64, pair: usize) -> Side {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream::TIES);
     rng.set_word_pos(pair as u128);

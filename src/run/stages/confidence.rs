@@ -10,6 +10,7 @@ use super::super::session::Session;
 use super::super::stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
 use super::asked::{Asked, Part as Asks, annotate, tell_more};
 use super::calibrating::{calibrator, judged, of_part, selective, signed, tell};
+use super::combining::combine;
 use super::estimating::Estimating;
 use super::gating::gate;
 use super::labels::{Labelled, believed, by_human, for_policy, mean};
@@ -132,6 +133,7 @@ fn labels(session: &mut Session<'_>, prepared: &Prepared) -> Result<Vec<Labelled
         let scores = texts.map(|texts| texts.score(session, &ABOUT)).transpose()?;
         let (mut annotated, ties) =
             annotate(&session.recipe, prepared, &asked, pool, scores.as_deref());
+        let ties = combine(session, prepared, pool, &mut annotated)?.unwrap_or(ties);
         gate(session, prepared, &mut annotated)?;
         write_annotations(&path, &annotated)?;
         if ties > 0 {

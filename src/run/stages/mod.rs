@@ -5,6 +5,7 @@ mod annotator;
 mod asked;
 mod calibrating;
 mod check;
+mod combining;
 mod confidence;
 mod data;
 mod dissect;
@@ -183,6 +184,7 @@ pub(super) fn run_all(session: &mut Session<'_>) -> Result<(), RunError> {
     Ok(())
 }
 
+pub(crate) use combining::DISAGREEMENT;
 pub use encode::written;
 pub(crate) use estimating::Estimating;
 pub(crate) use gating::COLUMNS as GATE_COLUMNS;

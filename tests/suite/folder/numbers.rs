@@ -27,6 +27,7 @@ fn report(x: f64) -> Report {
             longer_is_better: Some(x),
             steps: 1,
             calibration: Some(calibration),
+            combination: None,
         },
         confidence: ConfidenceReport {
             mean: Some(x),

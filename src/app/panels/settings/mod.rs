@@ -7,7 +7,7 @@ use egui::{CollapsingHeader, Label, RichText, Ui};
 use toml::{Table, Value};
 
 use super::Panel;
-use crate::annotate::Judging;
+use crate::annotate::{Combining, Judging};
 use crate::app::command::{Command, Dialog, Role};
 use crate::app::icons::{self, Icon};
 use crate::app::state::{Problem, Scene};
@@ -235,6 +235,7 @@ fn shows(recipe: &Recipe, setting: &Setting) -> bool {
         ("annotator", name) if is_constant_of(&*recipe.annotator.kind, name) => true,
         ("annotator", "model") => reads.model(),
         ("annotator", name) if is_of_judges(name) => reads.asks(),
+        ("annotator", name) if is_of_combining(name) => !reads.labels(),
         ("annotator", "precision") if reads.asks() => true,
         ("annotator" | "annotator.lora", _) if !reads.learns() => false,
         ("annotator", "ensemble") => reads.head(),
@@ -257,6 +258,11 @@ fn is_of_others<T: Registry + ?Sized>(chosen: &Choice<T>, name: &str) -> bool {
 /// Whether a setting says how a judge is asked.
 fn is_of_judges(name: &str) -> bool {
     Judging::fields().iter().any(|field| field.name == name)
+}
+
+/// Whether a setting says how annotators are combined.
+fn is_of_combining(name: &str) -> bool {
+    Combining::fields().iter().any(|field| field.name == name)
 }
 
 fn is_constant_of<T: Registry + ?Sized>(entry: &T, name: &str) -> bool {
