@@ -65,7 +65,7 @@ settings! {
             ]),
             advanced: true,
         },
-        /// Whether a gate learns when the annotator is to be trusted (arXiv 2512.21526): a logistic regression of whether its labels are right on their margins, how much longer the label's response is, how rare the prompt's words are among the labelled ones, and how far members differ. It is fitted on a calibration split (data.calibration), from which the annotator does not learn; its log-odds take the place of margins.
+        /// Whether a gate learns when the annotator is to be trusted (arXiv 2512.21526): a logistic regression of whether its labels are right on their margins, how much longer the label's response is, how rare the prompt's words are among the labelled ones, how far members differ, and how far combined annotators disagree. It is fitted on a calibration split (data.calibration), from which the annotator does not learn; its log-odds take the place of margins.
         pub gate: bool = false => { title: "Learn when to trust", advanced: true },
         /// The constants of weightings.
         #[serde(flatten)]

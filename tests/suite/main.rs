@@ -10,6 +10,7 @@ mod calibration;
 mod chat;
 mod checkpoints;
 mod cli;
+mod combining;
 mod common;
 mod corpus;
 mod data;

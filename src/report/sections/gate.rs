@@ -5,11 +5,12 @@ use crate::report::{Row, Section};
 use crate::run::Report;
 
 /// What a gate looks at, for people.
-const KNOWN: [(&str, &str, &str); 4] = [
+const KNOWN: [(&str, &str, &str); 5] = [
     ("stated_margin", "The annotator's margin", "How sure it says it is"),
     ("length_gap", "Its choice is the longer one", "Difference of ln(1 + characters)"),
     ("prompt_rarity", "Rare words in the prompt", "Share of words that no labelled prompt has"),
     ("spread", "Members differ", "Variance of their margins"),
+    ("disagreement", "Annotators disagree", "Variance of their probabilities"),
 ];
 
 pub(super) fn section(report: &Report) -> Option<Section> {

@@ -2,6 +2,7 @@
 
 mod annotator;
 mod calibration;
+mod combination;
 mod confidence;
 mod data;
 mod dissection;
@@ -20,6 +21,7 @@ pub type Describe = fn(&Report) -> Option<Section>;
 pub static SECTIONS: &[Describe] = &[
     gold::section,
     annotator::section,
+    combination::section,
     calibration::section,
     gate::section,
     confidence::section,

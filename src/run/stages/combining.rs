@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 
+use super::super::Recipe;
 use super::super::error::RunError;
 use super::super::recipe_combining::table_at;
 use super::super::report::{CombinationReport, VoiceReport};
@@ -88,6 +89,21 @@ pub(super) fn combine(
     }
     tell(session, annotated, &alone, combining.combine, reports)?;
     Ok(Some(ties))
+}
+
+/// What will be done, in a sentence; `None` where one annotator labels alone.
+pub(super) fn together(recipe: &Recipe) -> Option<String> {
+    let Combining { combine, with } = &recipe.annotator.constants.combining;
+    let how = match combine {
+        Combine::None => return None,
+        Combine::Mean => "the mean of their log-odds",
+        Combine::DawidSkene => "how often each is estimated to be right",
+        Combine::Product => "the sum of their log-odds",
+    };
+    Some(format!(
+        " It labels together with {} more, by {how}: what they say together has the margin d.",
+        with.len()
+    ))
 }
 
 impl Voice {

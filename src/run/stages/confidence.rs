@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use super::super::Recipe;
 use super::super::error::RunError;
 use super::super::event::Event;
+use super::super::recipe_combining::ANNOTATIONS as FILE;
 use super::super::session::Session;
 use super::super::stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
 use super::asked::{Asked, Part as Asks, annotate, tell_more};
 use super::calibrating::{calibrator, judged, of_part, selective, signed, tell};
-use super::combining::combine;
+use super::combining::{combine, together};
 use super::estimating::Estimating;
 use super::gating::gate;
 use super::labels::{Labelled, believed, by_human, for_policy, mean};
@@ -46,9 +47,6 @@ static ABOUT: AboutStage = AboutStage {
     seed: 2,
 };
 
-/// Where the annotations of a run are.
-const FILE: &str = "annotations.parquet";
-
 impl StageDefinition for Confidence {
     fn about(&self) -> &'static AboutStage {
         &ABOUT
@@ -73,7 +71,11 @@ impl StageDefinition for Confidence {
             true => format!(" Confidence is calibrated by {}.", weighting.calibration_words()),
             false => String::new(),
         };
-        format!("{who} says how sure it is: {}{threshold}.{calibrated}", weighting.words())
+        let combined = together(recipe).unwrap_or_default();
+        format!(
+            "{who} says how sure it is: {}{threshold}.{calibrated}{combined}",
+            weighting.words()
+        )
     }
 
     fn estimate(&self, inputs: &Estimating<'_>) -> Result<Option<StageEstimate>, RunError> {

@@ -6,6 +6,7 @@ use super::super::error::RunError;
 use super::super::report::GateReport;
 use super::super::session::Session;
 use super::asked::{Part, SPREAD};
+use super::combining::DISAGREEMENT;
 use super::prepared::Prepared;
 use crate::data::{AnnotatedPair, STATED_MARGIN, Side};
 use crate::preference::{FEW, Gate, aurc, aurc_difference};
@@ -41,9 +42,9 @@ pub(super) fn gate(
         return Ok(());
     }
     describe(prepared, annotated);
-    let spread = annotated.iter().any(|pair| pair.columns.contains_key(SPREAD));
+    let there = |name: &&str| annotated.iter().any(|pair| pair.columns.contains_key(*name));
     let mut names = vec![STATED_MARGIN, LENGTH_GAP, RARITY];
-    names.extend(spread.then_some(SPREAD));
+    names.extend([SPREAD, DISAGREEMENT].into_iter().filter(there));
     let row = |pair: &AnnotatedPair| row_of(&names, pair);
     let of_part = |part: Part| {
         annotated
