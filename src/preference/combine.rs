@@ -18,11 +18,14 @@ pub enum Combine {
 }
 
 /// z = Σ z_k, the log-odds of a product of experts that know nothing of each other; 0 of none. In whatever order
-/// they stand, it is the same to the last bit.
+/// they and the responses stand, it is the same to the last bit, but for its sign.
 pub fn sum_log_odds(log_odds: &[f64]) -> f64 {
-    let mut sorted = log_odds.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.into_iter().reduce(|sum, next| sum + next).unwrap_or_default()
+    let side = |sign: f64| {
+        let mut those: Vec<f64> = log_odds.iter().map(|z| sign * z).filter(|z| *z > 0.0).collect();
+        those.sort_by(f64::total_cmp);
+        those.into_iter().sum::<f64>()
+    };
+    side(1.0) - side(-1.0)
 }
 
 /// z = (1/K) Σ z_k, whose probability is the geometric mean of theirs, made to sum to 1; 0 of none.

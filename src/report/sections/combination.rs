@@ -1,9 +1,10 @@
 //! Annotators that label together, each by itself and all of them as one.
 
+use std::path::Path;
+
 use crate::preference::Combine;
-use crate::report::section::{Line, Table};
 use crate::report::words::{count, number, share};
-use crate::report::{Row, Section};
+use crate::report::{Line, Row, Section, Table};
 use crate::run::{CombinationReport, Report, VoiceReport};
 
 pub(super) fn section(report: &Report) -> Option<Section> {
@@ -39,7 +40,8 @@ fn line(found: &CombinationReport, voice: &VoiceReport, estimated: bool) -> Line
         "What the policy learns from, before a gate".to_owned()
     } else {
         format!(
-            "Its log-odds are the column {}; it says something of {} of {} pairs",
+            "{}: its log-odds are the column {}; it says something of {} of {} pairs",
+            voice.name,
             voice.column,
             count(found.pairs - voice.silent),
             count(found.pairs)
@@ -48,5 +50,7 @@ fn line(found: &CombinationReport, voice: &VoiceReport, estimated: bool) -> Line
     let mut values =
         vec![share(voice.accuracy), share(voice.ece), number(voice.aurc), count(voice.silent)];
     values.extend(estimated.then(|| share(voice.estimated)));
-    Line { name: voice.name.clone(), explanation, values }
+    // Of a table in some folder, its name there.
+    let name = Path::new(&voice.name).file_name().unwrap_or(voice.name.as_ref());
+    Line { name: name.to_string_lossy().into_owned(), explanation, values }
 }
