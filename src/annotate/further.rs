@@ -73,7 +73,7 @@ impl Said {
                     found: format!("a margin is {}; expected finite numbers", pair.margin),
                 });
             }
-            let (texts, turned) = texts(&pair);
+            let (texts, turned) = texts(&pair.prompt, &pair.responses);
             let margin = toward_first(&pair) * if turned { -1.0 } else { 1.0 };
             let known = *said.margins.entry(texts).or_insert(margin);
             said.contradictions += usize::from(known != margin);
@@ -83,8 +83,8 @@ impl Said {
 
     /// The margin by which the first response of a pair is better, in whichever order both stood in the table;
     /// `None` for a pair that is not in it.
-    pub fn of(&self, pair: &AnnotatedPair) -> Option<f64> {
-        let (texts, turned) = texts(pair);
+    pub fn of(&self, prompt: &str, responses: &[String; 2]) -> Option<f64> {
+        let (texts, turned) = texts(prompt, responses);
         self.margins.get(&texts).map(|margin| if turned { -margin } else { *margin })
     }
 }
@@ -95,9 +95,8 @@ pub fn toward_first(pair: &AnnotatedPair) -> f64 {
 }
 
 /// A pair's texts, and whether its responses change places for that.
-fn texts(pair: &AnnotatedPair) -> (Texts, bool) {
-    let [first, second] = &pair.responses;
+fn texts(prompt: &str, [first, second]: &[String; 2]) -> (Texts, bool) {
     let turned = first > second;
     let both = if turned { [second, first] } else { [first, second] };
-    ((pair.prompt.clone(), both.map(String::clone)), turned)
+    ((prompt.to_owned(), both.map(String::clone)), turned)
 }

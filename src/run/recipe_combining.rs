@@ -98,13 +98,22 @@ fn check(text: &str, further: &Further) -> Result<(), String> {
             "annotator.with: \"{text}\" reads a model, and a run has one annotator's model alone, that of annotator.kind; let it annotate in a run of its own, with the same data, seed and shares (annotator.kind = \"{text}\", policy.epochs = 0), and name the folder of that run here"
         )),
         Further::Annotator(_) => Ok(()),
-        Further::Table(path) if table_at(path).is_file() => Ok(()),
-        Further::Table(path) => Err(format!(
-            "annotator.with: \"{text}\" is neither an annotator nor a table of annotations ({} is no file); expected {}, the folder of an earlier run that has annotated, or its {ANNOTATIONS}",
-            table_at(path).display(),
-            of_texts()
-        )),
+        // A word alone is a name that was misspelt. Whether a path leads anywhere is seen by the run, for one that
+        // has read it can do without.
+        Further::Table(path) if path.components().count() == 1 && !table_at(path).is_file() => {
+            Err(not_there(text, path))
+        }
+        Further::Table(_) => Ok(()),
     }
+}
+
+/// Nothing of `annotator.with` is there.
+pub(super) fn not_there(text: &str, path: &Path) -> String {
+    format!(
+        "annotator.with: \"{text}\" is neither an annotator nor a table of annotations ({} is no file); expected {}, the folder of an earlier run that has annotated, or its {ANNOTATIONS}",
+        table_at(path).display(),
+        of_texts()
+    )
 }
 
 fn repeats(kind: Choice<dyn Annotator>, key: &str) -> String {

@@ -402,9 +402,9 @@ fn a_table_that_says_two_things_of_a_pair_is_told_of() {
     write_annotations(&path, &pairs).unwrap();
     let said = Said::read(&path).unwrap();
     assert_eq!(said.contradictions, 1);
-    assert_eq!(said.of(&pair), Some(toward_first(&pair)), "the first counts");
-    let other = AnnotatedPair { prompt: "never asked".to_owned(), ..pair.clone() };
-    assert_eq!(said.of(&other), None);
+    let of = |prompt: &str| said.of(prompt, &pair.responses);
+    assert_eq!(of(&pair.prompt), Some(toward_first(&pair)), "the first counts");
+    assert_eq!(of("never asked"), None);
     pairs[0].margin = f64::INFINITY;
     write_annotations(&path, &pairs).unwrap();
     let error = Said::read(&path).unwrap_err().to_string();
@@ -422,6 +422,9 @@ fn tables_of_other_pairs_are_refused() {
     let fit = [&both[..], &[("confidence.temperature", "fit")]].concat();
     let error = run(&folder.path().join("fit"), &fit).0.unwrap_err().to_string();
     assert!(error.contains("calibration pairs") && error.contains("earlier run"), "{error}");
+    let nowhere = [("annotator.combine", "mean"), ("annotator.with", "/no/such/run")];
+    let error = run(&folder.path().join("nowhere"), &nowhere).0.unwrap_err().to_string();
+    assert!(error.contains("neither an annotator nor a table"), "{error}");
     let path = folder.path().join("others.parquet");
     doctored(&earlier, &path, |_, pair| {
         pair.prompt.push('?');

@@ -1,16 +1,18 @@
 //! Several annotators at once: what each says of the pairs, and what they say together.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::super::Recipe;
 use super::super::error::RunError;
-use super::super::recipe_combining::table_at;
+use super::super::recipe_combining::{not_there, table_at};
 use super::super::report::{CombinationReport, VoiceReport};
 use super::super::session::Session;
 use super::asked::{Asked, Part, annotate, coin, one_sided};
 use super::calibrating::{calibrator, of_part, signed};
+use super::labels::for_policy;
 use super::prepared::Prepared;
 use crate::annotate::{Annotator, Combining, Further, Pool, Said, toward_first};
 use crate::data::{AnnotatedPair, Side, weak_label};
@@ -20,6 +22,7 @@ use crate::preference::{
     disagreement, mean_log_odds, sum_log_odds,
 };
 use crate::registry::Choice;
+use crate::text::prompt_text;
 
 /// The column of how far annotators disagree.
 pub(crate) const DISAGREEMENT: &str = "disagreement";
@@ -31,6 +34,58 @@ struct Voice {
     /// By how much the first response of each pair is better; `None` where it says nothing.
     margins: Vec<Option<f64>>,
     fitted: Fitted,
+}
+
+/// Whether earlier runs have said something of this one's pairs, before anything is computed: the fingerprint of
+/// each table by its name.
+///
+/// # Errors
+///
+/// A table is not there or cannot be read, or has none of the pairs that it is needed for.
+pub(super) fn check(
+    recipe: &Recipe,
+    prepared: &Prepared,
+) -> Result<Vec<(String, String)>, RunError> {
+    let combining = &recipe.annotator.constants.combining;
+    let mut found = Vec::new();
+    for (text, further) in combining.with.iter().zip(combining.further()) {
+        let Further::Table(path) = further else { continue };
+        let table = table_at(&path);
+        if !table.is_file() {
+            return Err(RunError::Impossible(not_there(text, &path)));
+        }
+        let said = Said::read(&table)?;
+        let mut hash = Sha256::new();
+        let mut any = |pairs: &[usize]| {
+            let mut any = false;
+            for pair in pairs.iter().map(|&i| &prepared.pairs[i]) {
+                let margin = said.of(&prompt_text(&pair.prompt), &pair.responses);
+                any |= margin.is_some();
+                hash.update(margin.map_or([0xff; 8], f64::to_le_bytes));
+            }
+            any || pairs.is_empty()
+        };
+        let unlabelled = for_policy(recipe, prepared);
+        if !any(&unlabelled) {
+            return Err(RunError::Impossible(format!(
+                "annotator.with: {} says something of none of the {} pairs that this run labels; expected annotations of the same prompts and responses: name a run with the same data, seed and shares (data.labelled, data.held_out)",
+                table.display(),
+                unlabelled.len()
+            )));
+        }
+        any(&prepared.split.held_out);
+        if !any(&prepared.split.calibration) && recipe.confidence.calibrates() {
+            return Err(RunError::Impossible(nothing_to_fit(text)));
+        }
+        found.push((format!("annotator.with \"{text}\""), hex(&hash.finalize())));
+    }
+    Ok(found)
+}
+
+fn nothing_to_fit(name: &str) -> String {
+    format!(
+        "data.calibration: \"{name}\" says nothing of the calibration pairs, so that there is nothing to fit its confidence on; let an earlier run keep the same pairs apart (confidence.temperature = \"fit\", and the same data, seed and shares), raise data.calibration, or fit nothing (confidence.temperature = 1.0, confidence.calibration = \"temperature\")"
+    )
 }
 
 /// Let those of `annotator.with` say of the same pairs what they think, and let all of them label together: the
@@ -162,7 +217,7 @@ fn voices(
         names.push(text.clone());
         all.push(match further {
             Further::Annotator(kind) => by_texts(session, prepared, pool, annotated, kind),
-            Further::Table(path) => by_table(session, text, &path, annotated)?,
+            Further::Table(path) => by_table(session, &path, annotated)?,
         });
     }
     let columns = combining.columns(kind);
@@ -200,20 +255,11 @@ fn by_texts(
 /// What an annotator of an earlier run has said of them.
 fn by_table(
     session: &mut Session<'_>,
-    text: &str,
-    path: &std::path::Path,
+    path: &Path,
     annotated: &[AnnotatedPair],
 ) -> Result<Vec<Option<f64>>, RunError> {
     let table = table_at(path);
     let said = Said::read(&table)?;
-    let margins: Vec<Option<f64>> = annotated.iter().map(|pair| said.of(pair)).collect();
-    if margins.iter().all(Option::is_none) {
-        return Err(RunError::Impossible(format!(
-            "annotator.with: {} says something of none of the {} pairs of this run; expected annotations of the same prompts and responses: name a run with the same data, seed and shares (data.labelled, data.held_out)",
-            table.display(),
-            annotated.len()
-        )));
-    }
     if said.contradictions > 0 {
         session.warn(format!(
             "annotator.with: {} contradicts itself in {} rows, about pairs that stand in it more than once; what it says first of a pair counts",
@@ -221,12 +267,7 @@ fn by_table(
             said.contradictions
         ))?;
     }
-    let mut hash = Sha256::new();
-    for margin in &margins {
-        hash.update(margin.map_or([0xff; 8], f64::to_le_bytes));
-    }
-    session.same_input(&format!("annotator.with \"{text}\""), &hex(&hash.finalize()))?;
-    Ok(margins)
+    Ok(annotated.iter().map(|pair| said.of(&pair.prompt, &pair.responses)).collect())
 }
 
 fn tell_silence(session: &mut Session<'_>, voice: &Voice) -> Result<(), RunError> {
@@ -249,10 +290,7 @@ fn fitted(
 ) -> Result<Voice, RunError> {
     let on = voice.signed(annotated, Part::Calibration);
     let Some(fitted) = session.recipe.confidence.calibrator(&on) else {
-        return Err(RunError::Impossible(format!(
-            "data.calibration: \"{}\" says nothing of the calibration pairs, so that there is nothing to fit its confidence on; let an earlier run keep the same pairs apart (confidence.temperature = \"fit\", and the same data, seed and shares), raise data.calibration, or fit nothing (confidence.temperature = 1.0, confidence.calibration = \"temperature\")",
-            voice.name
-        )));
+        return Err(RunError::Impossible(nothing_to_fit(&voice.name)));
     };
     for warning in fitted.warnings() {
         session.warn(format!("\"{}\" by itself: {warning}", voice.name))?;

@@ -11,7 +11,7 @@ use super::super::session::Session;
 use super::super::stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
 use super::asked::{Asked, Part as Asks, annotate, tell_more};
 use super::calibrating::{calibrator, judged, of_part, selective, signed, tell};
-use super::combining::{combine, together};
+use super::combining::{self, combine, together};
 use super::estimating::Estimating;
 use super::gating::gate;
 use super::labels::{Labelled, believed, by_human, for_policy, mean};
@@ -79,6 +79,7 @@ impl StageDefinition for Confidence {
     }
 
     fn estimate(&self, inputs: &Estimating<'_>) -> Result<Option<StageEstimate>, RunError> {
+        combining::check(inputs.recipe, inputs.prepared)?;
         let settings = &inputs.recipe.annotator;
         if !settings.kind.reads().model() {
             return can_be_asked(inputs.recipe, inputs.prepared).map(|_| None);

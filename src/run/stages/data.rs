@@ -10,7 +10,7 @@ use super::super::stage::{AboutStage, Part, Shows, Stage, Whose};
 use super::prepared::prepare;
 use super::work::Work;
 use super::{StageDefinition, Then};
-use super::{check, gold};
+use super::{check, combining, gold};
 use crate::data::Pair;
 use crate::files::hex;
 
@@ -54,6 +54,12 @@ impl StageDefinition for Data {
         })?;
         gold::check(session)?;
         check::run(session, &prepared)?;
+        // Once it is written down what they said, tables of earlier runs may go.
+        if !session.is_done(Stage::CONFIDENCE) {
+            for (name, fingerprint) in combining::check(&session.recipe, &prepared)? {
+                session.same_input(&name, &fingerprint)?;
+            }
+        }
         work.set_prepared(prepared);
         Ok(Then::Next)
     }
