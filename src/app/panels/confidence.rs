@@ -226,7 +226,7 @@ const ISOTONIC: &str = "isotonic regression";
 
 /// What was fitted, and what it changes on held-out pairs.
 fn fitted(ui: &mut Ui, weights: &Weights) {
-    if !weights.of.fits() {
+    if !weights.of.calibrates() {
         return;
     }
     let palette = Palette::get(ui);

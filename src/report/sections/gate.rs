@@ -30,11 +30,9 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         );
         rows.push(Row::new(title, value, explanation));
     }
-    let both = [found.cross_fitted, found.cross_fitted_plain].map(number);
-    rows.push(Row::new(
-        "Risk (AURC), cross-fitted",
-        format!("{} gate, {} margins", both[0], both[1]),
-        "On the calibration split, each fifth judged by a gate of the others; lower is better",
-    ));
+    let where_told =
+        "AURC on the calibration split, each fifth judged by a gate of the others; lower is better";
+    let risks = [("Risk, gate", found.cross_fitted), ("Risk, margins", found.cross_fitted_plain)];
+    rows.extend(risks.map(|(title, risk)| Row::new(title, number(risk), where_told)));
     Some(Section { title: "Trust gate", rows, ..Section::default() })
 }
