@@ -249,6 +249,16 @@ impl Footprint {
         self.highest(w, &moments)
     }
 
+    /// Bytes that reading a teacher's distribution beside the batch's own targets takes: the teacher's hidden
+    /// states, the rows that it expects and what they are made of, chunks of its logits, and what it adds to the
+    /// head's gradient.
+    pub fn taught(&self, batch: &BatchShape, teacher: &Self) -> u64 {
+        let rows = |width: usize| F32 * (batch.targets * width) as u64;
+        let chunk = F32 * chunk_numbers(self.on_cpu, self.config.vocabulary, batch.targets) as u64;
+        let (theirs, own) = (rows(teacher.config.embedding), rows(self.config.embedding));
+        theirs + 4 * own + 3 * chunk + 2 * self.head_gradients
+    }
+
     /// The most that any of these moments takes.
     fn highest(&self, w: Widths, moments: &[Tensors]) -> u64 {
         let bytes = |tensors: &Tensors| tensors.iter().map(|(n, size)| n * size).sum::<u64>();

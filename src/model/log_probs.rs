@@ -3,6 +3,7 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
+use super::distil::{Taught, Teacher};
 use super::numbers::ints;
 use super::precision::widen;
 use super::readout::{Head, TargetLogProbs};
@@ -44,6 +45,9 @@ pub struct Reading {
     /// Also Σ_t log π(y_t) − log Σ_v π(v)² of each response, all tokens alike: how far it is what the model
     /// would have written (WPO, arXiv 2406.11827). No gradient goes through it.
     pub alignment: bool,
+    /// Who teaches: in place of each log-probability stands its mean with what the teacher finds likely. Not in
+    /// `alignment`.
+    pub teacher: Option<Teacher>,
 }
 
 /// The ends of responses, which count less (LD-DPO, arXiv 2409.06411).
@@ -125,6 +129,8 @@ pub(crate) struct ResponseTargets {
     /// The same of what is read without a gradient.
     alignment: Option<Vec<(usize, usize, f32)>>,
     sequences: usize,
+    /// What a teacher says of them.
+    pub(crate) taught: Option<Taught>,
 }
 
 /// What [`ResponseTargets::read`] found.
@@ -140,6 +146,7 @@ pub(crate) struct ResponseLogProbs {
 }
 
 impl ResponseTargets {
+    /// Those of a batch; a teacher is asked here, before the model that learns holds anything of its pass.
     pub(crate) fn of(batch: &Batch, reading: &Reading) -> Self {
         let mut targets = batch.targets();
         let count = targets.len();
@@ -158,8 +165,10 @@ impl ResponseTargets {
         }
         let m = bucket(targets.len());
         let at = |i: usize| targets.get(i).or(targets.first());
+        let from: Vec<u32> = (0..m).map(|i| at(i).map_or(0, |t| t.from as u32)).collect();
         Self {
-            from: (0..m).map(|i| at(i).map_or(0, |t| t.from as u32)).collect(),
+            taught: reading.teacher.as_ref().map(|teacher| teacher.read(batch, &from)),
+            from,
             tokens: (0..m).map(|i| at(i).map_or(0, |t| t.token)).collect(),
             count,
             sums: [own, of_prompts],
@@ -177,16 +186,20 @@ impl ResponseTargets {
     ) -> ResponseLogProbs {
         let hidden = rows_at(hidden, &self.from);
         let beside = Beside { jacobian, sum_sq: self.alignment.is_some() };
-        let log_probs = Head::of(decoder).log_probs(&hidden, &self.tokens, beside);
+        let head = Head::of(decoder);
+        let found = head.log_probs(&hidden, &self.tokens, beside);
+        let aligned = self.alignment.is_some().then(|| found.values.clone());
+        let log_probs = match &self.taught {
+            Some(taught) => taught.mix(&head, &hidden, &self.tokens, found),
+            None => found,
+        };
         let device = hidden.device();
         let mask = self.mask(&self.sums, &device);
         let mut outputs = summed(&mask, log_probs.values.clone());
-        if let Some((squares, places)) =
-            log_probs.log_sum_sq_probs.clone().zip(self.alignment.as_ref())
-        {
+        let squares = log_probs.log_sum_sq_probs.clone();
+        if let (Some(squares), Some(places), Some(values)) = (squares, &self.alignment, aligned) {
             let mask = self.mask(std::slice::from_ref(places), &device);
-            outputs =
-                Tensor::cat(vec![outputs, summed(&mask, log_probs.values.clone() - squares)], 0);
+            outputs = Tensor::cat(vec![outputs, summed(&mask, values - squares)], 0);
         }
         ResponseLogProbs { outputs, log_probs, hidden, mask }
     }

@@ -8,6 +8,7 @@ mod checkpoint;
 mod config;
 mod context;
 mod decoder;
+mod distil;
 mod families;
 mod files;
 mod footprint;
@@ -39,6 +40,7 @@ pub use config::{
     Activation, DecoderConfig, ModelError, NormKind, Position, RotaryScaling, SpecialTokens, Window,
 };
 pub use decoder::{Decoder, DecoderInput};
+pub use distil::Teacher;
 pub use families::{FAMILIES, Family, family_of};
 pub(crate) use files::Given;
 pub use files::{Bytes, ModelFiles};

@@ -18,7 +18,7 @@ const CPU_CHUNK: usize = 1 << 20;
 /// Numbers in a chunk of logits on a GPU: enough to fill it.
 const GPU_CHUNK: usize = 1 << 24;
 /// Positions in a chunk.
-const ROWS: usize = 512;
+pub(super) const ROWS: usize = 512;
 
 /// The language-model head.
 pub(crate) struct Head {
@@ -80,7 +80,7 @@ impl Head {
     }
 
     /// Weights of chosen tokens, `[M, E]`, in f32.
-    fn rows(&self, tokens: Tensor<1, Int>) -> Tensor<2> {
+    pub(super) fn rows(&self, tokens: Tensor<1, Int>) -> Tensor<2> {
         widen(self.weight.clone().select(0, tokens))
     }
 
@@ -138,6 +138,22 @@ impl Head {
         targets: Tensor<1, Int>,
         beside: Beside,
     ) -> TargetLogProbs {
+        let Walk { highest, sum, square, mean } = self.walk(&hidden, None, beside);
+        let own = self.rows(targets);
+        let target = (hidden * own.clone()).sum_dim(1);
+        let log_sum_exp = highest + sum.clone().log();
+        TargetLogProbs {
+            values: (target - log_sum_exp.clone()).squeeze_dim(1),
+            log_sum_sq_probs: square
+                .map(|square| (square.log() - sum.clone().log().mul_scalar(2.0)).squeeze_dim(1)),
+            jacobian: mean.map(|mean| own - mean / sum),
+            log_sum_exp: log_sum_exp.squeeze_dim(1),
+        }
+    }
+
+    /// Walk over the vocabulary for hidden states `[M, E]`; means are those of another head's weights where
+    /// there is one.
+    pub(super) fn walk(&self, hidden: &Tensor<2>, means_of: Option<&Self>, beside: Beside) -> Walk {
         let [m, _] = hidden.dims();
         let mut walk: Option<Walk> = None;
         for (start, count) in self.vocabulary_chunks(m) {
@@ -151,26 +167,20 @@ impl Head {
             let exponentials = (logits - highest.clone()).exp();
             let sum = exponentials.clone().sum_dim(1);
             let square = beside.sum_sq.then(|| exponentials.clone().square().sum_dim(1));
-            let mean = beside.jacobian.then(|| exponentials.matmul(columns.transpose()));
+            let mean = beside.jacobian.then(|| {
+                let columns = means_of.map_or(columns, |other| other.columns(start, count));
+                exponentials.matmul(columns.transpose())
+            });
             let here = Walk { highest, sum, square, mean };
             walk = Some(match walk {
                 None => here,
                 Some(earlier) => earlier.and(here),
             });
         }
-        let Some(Walk { highest, sum, square, mean }) = walk else {
+        let Some(walk) = walk else {
             unreachable!("a vocabulary holds at least one token");
         };
-        let own = self.rows(targets);
-        let target = (hidden * own.clone()).sum_dim(1);
-        let log_sum_exp = highest + sum.clone().log();
-        TargetLogProbs {
-            values: (target - log_sum_exp.clone()).squeeze_dim(1),
-            log_sum_sq_probs: square
-                .map(|square| (square.log() - sum.clone().log().mul_scalar(2.0)).squeeze_dim(1)),
-            jacobian: mean.map(|mean| own - mean / sum),
-            log_sum_exp: log_sum_exp.squeeze_dim(1),
-        }
+        walk
     }
 
     /// Gradient of Σ cotangent·log p with respect to the head, `[V, E]`.
@@ -181,7 +191,7 @@ impl Head {
         log_probs: &TargetLogProbs,
         cotangent: &Tensor<1>,
     ) -> Tensor<2> {
-        let [m, width] = hidden.dims();
+        let [m, _] = hidden.dims();
         let device = hidden.device();
         if self.is_fused() {
             let found = [log_probs.log_sum_exp.clone(), cotangent.clone()];
@@ -189,17 +199,37 @@ impl Head {
             return head_gradient(hidden.clone(), self.weight.clone(), tokens, found);
         }
         let scaled = hidden.clone() * cotangent.clone().unsqueeze_dim::<2>(1);
-        let mut gradient = Tensor::<2>::zeros([self.vocabulary, width], &device);
+        let mut gradient =
+            self.by_probability(hidden, &log_probs.log_sum_exp, &scaled.clone().neg());
+        let tokens = ints(targets, [m], &device);
+        gradient.inplace(|all| {
+            all.select_assign(0, tokens, scaled, burn::tensor::IndexingUpdateOp::Add)
+        });
+        gradient
+    }
+}
+
+impl Head {
+    /// Σ_m p_m(v)·x_m for each token v, `[V, X]`: p is the softmax of the logits of hidden states `[M, E]` with
+    /// these log-sum-exps `[M]`, x are rows `[M, X]`.
+    pub(super) fn by_probability(
+        &self,
+        hidden: &Tensor<2>,
+        log_sum_exp: &Tensor<1>,
+        x: &Tensor<2>,
+    ) -> Tensor<2> {
+        let [m, width] = x.dims();
+        let mut all = Tensor::<2>::zeros([self.vocabulary, width], &x.device());
         for (first, count) in self.vocabulary_chunks(ROWS.min(m)) {
             let columns = self.columns(first, count);
             let mut sum: Option<Tensor<2>> = None;
             for start in (0..m).step_by(ROWS) {
                 let rows = ROWS.min(m - start);
                 let take = |x: &Tensor<2>| x.clone().narrow(0, start, rows);
-                let log_sum_exp = log_probs.log_sum_exp.clone().narrow(0, start, rows);
+                let log_sum_exp = log_sum_exp.clone().narrow(0, start, rows);
                 let logits = take(hidden).matmul(columns.clone());
                 let probabilities = (logits - log_sum_exp.unsqueeze_dim(1)).exp();
-                let part = probabilities.transpose().matmul(take(&scaled));
+                let part = probabilities.transpose().matmul(take(x));
                 sum = Some(match sum {
                     Some(sum) => sum + part,
                     None => part,
@@ -207,14 +237,10 @@ impl Head {
             }
             if let Some(sum) = sum {
                 let range = [first..first + count, 0..width];
-                gradient.inplace(|all| all.slice_assign(range, sum.neg()));
+                all.inplace(|all| all.slice_assign(range, sum));
             }
         }
-        let tokens = ints(targets, [m], &device);
-        gradient.inplace(|all| {
-            all.select_assign(0, tokens, scaled, burn::tensor::IndexingUpdateOp::Add)
-        });
-        gradient
+        all
     }
 }
 
@@ -244,15 +270,15 @@ pub fn readout_in_chunks(
 }
 
 /// What a walk over the vocabulary has seen: numerators relative to the highest logit so far.
-struct Walk {
+pub(super) struct Walk {
     /// `[M, 1]`.
-    highest: Tensor<2>,
+    pub(super) highest: Tensor<2>,
     /// Σ exp(logit − highest), `[M, 1]`.
-    sum: Tensor<2>,
+    pub(super) sum: Tensor<2>,
     /// Σ exp(logit − highest)², `[M, 1]`.
     square: Option<Tensor<2>>,
     /// Σ exp(logit − highest)·W, `[M, E]`.
-    mean: Option<Tensor<2>>,
+    pub(super) mean: Option<Tensor<2>>,
 }
 
 impl Walk {

@@ -27,6 +27,6 @@ pub use preference::{
 };
 pub use sampler::Sampler;
 pub use settings::{GradientCheckpointing, Schedule, Training};
-pub use sft::SftTask;
+pub use sft::{Distillation, SftTask};
 pub use task::Task;
 pub use trainer::{Ended, Start, train};

@@ -84,6 +84,8 @@ impl<'a> Pass<'a> {
         reading: &Reading,
         settings: PassSettings,
     ) -> Self {
+        let targets =
+            (readout == OutputKind::LogProbs).then(|| ResponseTargets::of(batch, reading));
         let active = model.clone().train();
         let input = input(batch, &model.device());
         let context = model.context(&input, Some(Dropout::new(settings.seed)));
@@ -104,13 +106,12 @@ impl<'a> Pass<'a> {
             (Kept::Graph(Box::new(hidden.clone())), hidden.inner())
         };
         let shape = hidden.dims();
-        let outputs = match readout {
-            OutputKind::LogProbs => {
-                let targets = ResponseTargets::of(batch, reading);
+        let outputs = match targets {
+            Some(targets) => {
                 let read = targets.read(model, hidden, true);
                 Outputs::LogProbs(Box::new((targets, read)))
             }
-            OutputKind::Scores => {
+            None => {
                 let places = ends(batch);
                 let hidden = rows_at(hidden, &places);
                 let values = model.scores(hidden.clone());
@@ -182,6 +183,10 @@ fn outputs_backward(
                     &cotangent,
                 );
                 gradients.add(name.to_owned(), found);
+                if let Some(taught) = &targets.taught {
+                    let found = taught.weight_gradient(&read.hidden, &targets.tokens, &cotangent);
+                    gradients.add(name.to_owned(), found);
+                }
             }
             let Some(jacobian) = read.log_probs.jacobian else {
                 unreachable!("a pass that goes back asks for the jacobian");

@@ -47,7 +47,7 @@ impl ExecutionPlan {
     ) -> MemoryEstimate {
         let kind = if self.recompute { PassKind::Recompute } else { PassKind::Keep };
         let scores = task.output_kind().is_scores();
-        let moves = task.moves_reference();
+        let (moves, teacher) = (task.moves_reference(), task.teacher());
         let mut order = order.clone();
         let mut highest = 0;
         for step in 0..order.total {
@@ -58,12 +58,18 @@ impl ExecutionPlan {
                 let waiting = if i > 0 { footprint.gradients() } else { 0 };
                 let beside =
                     if moves { footprint.pass(&batch, scores, PassKind::Infer) } else { 0 };
-                highest = highest.max(waiting + beside + footprint.pass(&batch, scores, kind));
+                let pass = footprint.pass(&batch, scores, kind);
+                // A teacher's pass is over before the other begins; what it has said stays.
+                let taught = teacher.map_or(0, |teacher| {
+                    let asked = teacher.pass(&batch, true, PassKind::Infer);
+                    asked.max(pass + footprint.taught(&batch, teacher))
+                });
+                highest = highest.max(waiting + beside + pass.max(taught));
             }
         }
         let gradients = footprint.gradients();
         let copy = if moves { gradients } else { 0 };
-        let weights = footprint.weights() + copy;
+        let weights = footprint.weights() + copy + teacher.map_or(0, Footprint::weights);
         let held = highest.max(gradients + footprint.update());
         MemoryEstimate {
             weights,

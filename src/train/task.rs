@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 
 use super::{OutputKind, PendingMetrics, Sampler};
 use crate::batch::Sequence;
-use crate::model::{Decoder, ModelError, Reading, SavedTensor};
+use crate::model::{Decoder, Footprint, ModelError, Reading, SavedTensor};
 
 /// What is trained: items with a loss.
 pub trait Task {
@@ -60,6 +60,11 @@ pub trait Task {
     /// What is read of the items' sequences, beside the sum of log-probabilities.
     fn reading(&self, _items: &[usize]) -> Reading {
         Reading::default()
+    }
+
+    /// What a frozen model takes that is asked about the items before they are computed.
+    fn teacher(&self) -> Option<&Footprint> {
+        None
     }
 
     /// Whether it holds a reference that moves, a copy of what is trained.

@@ -227,6 +227,7 @@ impl PreferenceTask {
             tails,
             prompts: self.preference.objective.needs().prompts,
             alignment: self.preference.use_weighting,
+            teacher: None,
         }
     }
 

@@ -27,7 +27,12 @@ fn pass(
 }
 
 /// Sums and norms of gradients, by the names of transformers.
-fn compare(name: &str, checkpoint: &Checkpoint, gradients: &Gradients, expected: &Value) {
+pub(super) fn compare(
+    name: &str,
+    checkpoint: &Checkpoint,
+    gradients: &Gradients,
+    expected: &Value,
+) {
     let family = checkpoint.family;
     let stored = |path: &str| match path {
         "head.weight" => "lm_head.weight".to_owned(),
