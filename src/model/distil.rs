@@ -11,10 +11,8 @@ use std::rc::Rc;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor};
 
 use super::Decoder;
-use super::log_probs::{input, rows_at};
 use super::numbers::ints;
 use super::readout::{Head, ROWS, TargetLogProbs};
-use crate::batch::Batch;
 use crate::kernels::Beside;
 
 /// A frozen model with the tokenizer of the one that learns.
@@ -36,12 +34,11 @@ impl PartialEq for Teacher {
 }
 
 impl Teacher {
-    /// What it says at places of a flattened batch.
-    pub(super) fn read(&self, batch: &Batch, places: &[u32]) -> Taught {
-        let hidden = self.decoder.hidden(&input(batch, &self.decoder.device()), None);
+    /// What it says where these are its hidden states, `[M, its E]`.
+    pub(super) fn says(&self, hidden: Tensor<2>) -> Taught {
         Taught {
             // Of the product with its head it is the same to divide one side by the temperature.
-            hidden: rows_at(hidden, places).div_scalar(self.temperature),
+            hidden: hidden.div_scalar(self.temperature),
             head: Head::of(&self.decoder),
             weight: self.weight,
         }

@@ -167,7 +167,10 @@ impl ResponseTargets {
         let at = |i: usize| targets.get(i).or(targets.first());
         let from: Vec<u32> = (0..m).map(|i| at(i).map_or(0, |t| t.from as u32)).collect();
         Self {
-            taught: reading.teacher.as_ref().map(|teacher| teacher.read(batch, &from)),
+            taught: reading.teacher.as_ref().map(|teacher| {
+                let seen = input(batch, &teacher.decoder.device());
+                teacher.says(rows_at(teacher.decoder.hidden(&seen, None), &from))
+            }),
             from,
             tokens: (0..m).map(|i| at(i).map_or(0, |t| t.token)).collect(),
             count,

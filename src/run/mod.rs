@@ -23,6 +23,7 @@ mod recipe_combining;
 mod recipe_confidence;
 mod recipe_file;
 mod recipe_objective;
+mod recipe_sft;
 mod report;
 mod resume;
 mod session;

@@ -104,8 +104,10 @@ pub(super) fn pin_models(
     let needs_annotator = recipe.annotator.kind.reads().model();
     let annotator = needs_annotator.then_some(&mut recipe.annotator.model);
     let gold = Some(&mut recipe.evaluate.gold).filter(|gold| !gold.is_empty());
+    let distils = recipe.sft.distill_steps > 0;
+    let teacher = Some(&mut recipe.sft.teacher).filter(|field| distils && !field.is_empty());
     let policy = [&mut recipe.policy.model].into_iter().chain(&mut recipe.policy.references);
-    for field in annotator.into_iter().chain(policy).chain(gold) {
+    for field in annotator.into_iter().chain(teacher).chain(policy).chain(gold) {
         let model = field.clone();
         *field = fetch_model(&model, download, &mut |progress| {
             listener(Event::Fetching {

@@ -191,6 +191,27 @@ settings! {
             title: "Learns from",
             words: Words::Of(&[("all", "all labelled pairs"), ("kept", "those that the threshold keeps")]),
         },
+        /// SALT (arXiv 2410.18779): in the first so many steps each response token is also compared with what a weak teacher finds likely there, (1 − ω)·CE(data) + ω·CE(teacher), which is a gentler start than the data alone; the steps after them learn from the data alone, so that the loss jumps between. The paper distils for the first 36,000 of 208,000 steps of pretraining, about a sixth, and found 20,000 to 60,000 as good. 0: none.
+        pub distill_steps: u64 = 0 => {
+            title: "Learns from a teacher for",
+            unit: "steps",
+            zero: "none",
+            advanced: true,
+        },
+        /// The teacher: a folder or a hub name of a language model with the policy's tokenizer and vocabulary. Empty takes annotator.model as it is before it learns to annotate, where that is a language model. It stays frozen, is stored with policy.precision, and is held in memory for those steps alone.
+        pub teacher: String = String::new() => { zero: "the annotator's model", advanced: true },
+        /// ω, the teacher's share in the loss of those steps; 1 leaves the data's own tokens out. 0.667 is the paper's, as far as it is known.
+        pub distill_weight: f64 = 0.667 => {
+            title: "The teacher's share ω",
+            limits: Limits::SHARE,
+            advanced: true,
+        },
+        /// What the teacher's logits are divided by: below 1 it is surer than it was trained to be, at 1 it is itself. 0.25 is the paper's, as far as it is known.
+        pub distill_temperature: f64 = 0.25 => {
+            title: "The teacher's temperature",
+            limits: Limits::POSITIVE,
+            advanced: true,
+        },
         /// How it is trained; 0 epochs skip the stage.
         #[serde(flatten)]
         pub training: Training =

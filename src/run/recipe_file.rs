@@ -174,6 +174,7 @@ impl Recipe {
         self.check_annotator().map_err(|(key, found)| invalid(key, found))?;
         self.check_combining().map_err(|(key, found)| invalid(key, found))?;
         self.check_confidence().map_err(|(key, found)| invalid(&key, found))?;
+        self.check_sft().map_err(|(key, found)| invalid(key, found))?;
         if !d.chat_template.is_empty() && !Path::new(&d.chat_template).is_file() {
             return Err(invalid(
                 "data.chat_template",
@@ -286,7 +287,12 @@ impl Recipe {
         resolve(&mut d.chat_template);
         let with = self.annotator.constants.combining.with.iter_mut();
         with.filter(|text| matches!(Further::parse(text), Further::Table(_))).for_each(resolve);
-        let models = [&mut self.annotator.model, &mut self.policy.model, &mut self.evaluate.gold];
+        let models = [
+            &mut self.annotator.model,
+            &mut self.sft.teacher,
+            &mut self.policy.model,
+            &mut self.evaluate.gold,
+        ];
         for model in models.into_iter().chain(&mut self.policy.references) {
             // A name on the hub stays one, unless a folder of that name stands here.
             if folder.join(&*model).exists() || HubName::parse(model).is_none() {

@@ -46,6 +46,16 @@ pub(super) fn shape_of(files: &ModelFiles) -> Result<(&'static Family, DecoderCo
     }
 }
 
+/// What a frozen model takes that is asked and never trained.
+pub(super) fn frozen_footprint(
+    files: &ModelFiles,
+    precision: Precision,
+    device: &Device,
+) -> Result<Footprint, RunError> {
+    let adapter = files.adapter().map(read_adapter).transpose()?;
+    footprint_of(files, adapter.as_ref(), precision, false, device)
+}
+
 pub(super) fn footprint_of(
     files: &ModelFiles,
     adapter: Option<&Adapter>,

@@ -7,6 +7,8 @@ use confide::data::read_annotations;
 use confide::preference::Weighting;
 use confide::run::{Control, Event, Job, Recipe, Report, RunError, Stage, execute};
 
+use crate::common::repository;
+
 struct Outcome {
     report: Report,
     events: Vec<Event>,
@@ -143,4 +145,134 @@ fn a_threshold_that_moves_changes_no_fine_tuning_that_has_begun() {
     let moved =
         |event: &Event| matches!(event, Event::StageStarted { stage, .. } if *stage == Stage::SFT);
     assert!(!resumed.events.iter().any(moved), "it goes on from its checkpoint");
+}
+
+/// Settings of a run whose first steps a teacher teaches.
+const TAUGHT: [(&str, &str); 5] = [
+    ("sft.distill_steps", "4"),
+    ("sft.teacher", "builtin:weak"),
+    ("sft.batch_size", "2"),
+    ("checkpoint_seconds", "0"),
+    ("policy.epochs", "1"),
+];
+
+/// Its losses part from those of plain fine-tuning at the first step; a run that is stopped within the taught steps
+/// or behind them goes on to the last bit.
+#[test]
+fn a_teacher_teaches_the_first_steps_and_a_resumed_run_goes_on_in_the_middle() {
+    let folder = tempfile::tempdir().unwrap();
+    let taught = run(folder.path(), &TAUGHT, &Control::default(), |_| ()).unwrap();
+    assert_eq!(taught.report.measured["sft.distilled_steps"], 4.0);
+    let plain = tempfile::tempdir().unwrap();
+    let plain = run(plain.path(), &TAUGHT[2..], &Control::default(), |_| ()).unwrap();
+    let (all, plain) = (losses(&taught.events), losses(&plain.events));
+    assert!(all.len() == plain.len() && all.len() > 6, "{}", all.len());
+    // What was learned differs, so that later losses do, too.
+    assert!(all.iter().zip(&plain).all(|(taught, plain)| taught != plain));
+    for stop in [2, 6] {
+        let folder = tempfile::tempdir().unwrap();
+        let control = Control::default();
+        let stopped = run(folder.path(), &TAUGHT, &control, |event| match event {
+            Event::Step { stage, step, .. } if *stage == Stage::SFT && *step == stop => {
+                control.stop();
+            }
+            _ => (),
+        });
+        assert!(matches!(stopped.map(|_| ()), Err(RunError::Stopped)));
+        let resumed = run(folder.path(), &TAUGHT, &Control::default(), |_| ()).unwrap();
+        let rest = losses(&resumed.events);
+        assert!(!rest.is_empty() && rest.len() < all.len());
+        assert_eq!(rest, all[all.len() - rest.len()..], "stopped at {stop}");
+    }
+}
+
+/// The annotator's own model teaches where no other is named; more steps than there are is told.
+#[test]
+fn the_annotators_model_teaches_where_none_is_named() {
+    let settings = [
+        ("annotator.kind", "reward-head"),
+        ("annotator.model", "builtin:weak"),
+        ("annotator.steps", "1"),
+    ];
+    let [a, b, c] = settings;
+    let own = tempfile::tempdir().unwrap();
+    let unnamed = [a, b, c, ("sft.distill_steps", "1000")];
+    let unnamed = run(own.path(), &unnamed, &Control::default(), |_| ()).unwrap();
+    let told = "is more than the";
+    assert!(unnamed.report.warnings.iter().any(|warning| warning.contains(told)));
+    let named = tempfile::tempdir().unwrap();
+    let settings = [a, b, c, ("sft.distill_steps", "1000"), ("sft.teacher", "builtin:weak")];
+    let named = run(named.path(), &settings, &Control::default(), |_| ()).unwrap();
+    assert_eq!(losses(&unnamed.events), losses(&named.events));
+}
+
+/// What is wrong with asking for a teacher, as the recipe's check says it.
+fn refused(settings: &[(&str, &str)]) -> String {
+    let text = "data = { files = ['builtin:demo'] }\nannotator = { kind = 'length' }\n\
+        policy = { model = 'builtin:strong' }\nsft = { distill_steps = 8 }";
+    let set: Vec<(String, String)> =
+        settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let recipe = Recipe::parse(text, Path::new("sft.toml"), &set).unwrap();
+    recipe.check("sft.toml").map_or_else(|error| error.to_string(), |()| String::new())
+}
+
+#[test]
+fn a_teacher_that_has_no_meaning_is_refused() {
+    let named = ("sft.teacher", "builtin:weak");
+    assert_eq!(refused(&[named]), "");
+    assert!(refused(&[]).contains("sft.teacher is missing"));
+    assert_eq!(refused(&[("sft.distill_steps", "0")]), "");
+    assert!(refused(&[named, ("sft.epochs", "0")]).contains("leaves fine-tuning out"));
+    assert!(refused(&[named, ("sft.distill_weight", "0")]).contains("sft.distill_weight = 0"));
+    assert!(refused(&[named, ("sft.distill_temperature", "0")]).contains("above 0"));
+}
+
+/// What ends a run whose teacher is this, before anything is trained.
+fn ended_by(teacher: &Path) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trained = false;
+    let settings = [("sft.distill_steps", "1"), ("sft.teacher", teacher.to_str().unwrap())];
+    let found = run(folder.path(), &settings, &Control::default(), |event| {
+        trained |= matches!(event, Event::Step { .. });
+    });
+    assert!(!trained);
+    found.map(|_| ()).unwrap_err().to_string()
+}
+
+/// A folder with a model and the tokenizer of the demonstration.
+fn with_tokenizer(model: &Path) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(model.join(file), folder.path().join(file)).unwrap();
+    }
+    for file in ["tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(repository("assets/strong").join(file), folder.path().join(file)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_teacher_that_cannot_teach_is_refused_before_anything_is_trained() {
+    let models = repository("tests/fixtures/models");
+    for (name, expected) in [
+        ("llama", "in other tokens than the policy builtin:strong (64 and "),
+        ("llama-score", "is a sequence classifier"),
+        ("opt", "has learned 64 positions, and sequences of the policy may have 96 tokens"),
+    ] {
+        let teacher = with_tokenizer(&models.join(name));
+        let words = ended_by(teacher.path());
+        assert!(words.starts_with("sft.teacher: ") && words.contains(expected), "{words}");
+    }
+    // As many tokens, of which two have changed their places.
+    let teacher = with_tokenizer(&repository("assets/weak"));
+    let path = teacher.path().join("tokenizer.json");
+    let mut tokenizer: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let ids = tokenizer["model"]["vocab"].as_object_mut().unwrap();
+    let (a, e) = (ids["a"].clone(), ids["e"].clone());
+    ids.insert("a".to_owned(), e);
+    ids.insert("e".to_owned(), a);
+    std::fs::write(&path, tokenizer.to_string()).unwrap();
+    let words = ended_by(teacher.path());
+    assert!(words.starts_with("sft.teacher: ") && words.contains("in other tokens"), "{words}");
 }

@@ -12,6 +12,7 @@ use super::encode::length_of;
 use super::lengths::{lengths, tell};
 use super::prepared::Prepared;
 use super::reference::reference_name;
+use super::teaching;
 use crate::files::hex;
 use crate::model::{DecoderConfig, ModelError, ModelFiles, Position, survey};
 use crate::run::find_model;
@@ -67,6 +68,7 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
         for (i, field) in session.recipe.policy.references.clone().iter().enumerate() {
             session.same_input(&reference_name(i), &find_model(field)?.fingerprint()?)?;
         }
+        teaching::check(session, prepared)?;
     }
     Ok(())
 }

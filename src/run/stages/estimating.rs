@@ -139,6 +139,11 @@ impl<'a> Estimating<'a> {
         self.those_that_fit(reader, &encoded, fit)
     }
 
+    /// Where it is computed.
+    pub(super) fn device(&self) -> &Device {
+        self.device
+    }
+
     /// What the annotator's model reads of pairs: the pairs themselves, or questions about them.
     pub(super) fn asked(
         &self,

@@ -9,20 +9,17 @@ use super::super::session::Session;
 use super::super::stage::{AboutStage, Stage, StageEstimate, Whose};
 use super::super::{Recipe, find_model};
 use super::aligning::Aligning;
-use super::encode::encoder;
 use super::estimating::Estimating;
 use super::material::tuned;
 use super::policy::{ALIGN, idle};
+use super::same_tokens::{LOOKED_AT, same_tokens};
 use super::work::Work;
 use super::{StageDefinition, Then};
 use crate::annotate::response_log_probs;
 use crate::batch::{Ranked, Sequence};
 use crate::files::hex;
-use crate::model::{
-    Decoder, Reading, SavedTensor, Storage, load_as, load_named, read_config, save_tensors,
-};
+use crate::model::{Decoder, Reading, SavedTensor, Storage, load_as, load_named, save_tensors};
 use crate::preference::joint_reference;
-use crate::text::encode_pairs;
 use crate::train::{OutputKind, Task};
 
 pub(super) struct Reference;
@@ -150,27 +147,14 @@ fn another(session: &mut Session<'_>, work: &Work, field: &str) -> Result<Decode
     let files = find_model(field)?;
     let material = work.material(session)?;
     let prepared = work.prepared()?;
-    let own = encoder(session, &files)?;
     let looked_at: Vec<usize> =
         material.pairs.iter().take(LOOKED_AT).map(|(_, label)| label.pair).collect();
-    let theirs = encode_pairs(&own, &prepared.pairs, &looked_at)?.pairs;
-    let ours = encode_pairs(&material.encoder, &prepared.pairs, &looked_at)?.pairs;
+    let ours = (&material.files, &material.encoder);
+    let names = ["policy.references", "a reference"];
+    same_tokens(session, prepared, &looked_at, ours, &files, names)?;
     let checkpoint = load_as(&files, &session.device, session.recipe.policy.precision)?;
-    let decoder = checkpoint.decoder.without_dropout();
-    let (theirs_known, ours_known) =
-        (decoder.config().vocabulary, read_config(&material.files)?.1.vocabulary);
-    if theirs != ours || theirs_known != ours_known {
-        return Err(RunError::Impossible(format!(
-            "policy.references: {} reads the pairs in other tokens than the policy {} ({theirs_known} and {ours_known} in their vocabularies); a reference needs the policy's tokenizer and its way of writing prompts",
-            files.name(),
-            material.files.name()
-        )));
-    }
-    Ok(decoder)
+    Ok(checkpoint.decoder.without_dropout())
 }
-
-/// Pairs whose tokens are compared.
-const LOOKED_AT: usize = 64;
 
 /// What one reference says, computed in the very batches of the first epoch: there the policy is still the
 /// reference, and batches of other shapes may differ from it in the last bits. It is one of several `rounds`.

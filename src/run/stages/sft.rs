@@ -8,6 +8,7 @@ use super::estimating::Estimating;
 use super::material::{Material, REFERENCE, reference};
 use super::policy::{ALIGN, idle};
 use super::random::stream;
+use super::teaching::{self, distillation, estimated};
 use super::words::{length, model};
 use super::work::Work;
 use super::{StageDefinition, Then};
@@ -51,7 +52,8 @@ impl StageDefinition for Sft {
             SftPairs::Kept => " of pairs with a weight above 0",
         };
         format!(
-            "The stronger model {name} is first fine-tuned on the chosen responses{which}: {length}."
+            "The stronger model {name} is first fine-tuned on the chosen responses{which}: {length}.{}",
+            teaching::plan(recipe)
         )
     }
 
@@ -64,7 +66,10 @@ impl StageDefinition for Sft {
         // Which response is chosen, and of which pairs, is not known yet: the longer ones of all are the most it
         // can take.
         let longer = policy.pairs.iter().map(|[a, b]| if a.len() < b.len() { b } else { a });
-        let task = SftTask::new(longer.cloned().collect(), policy.pad());
+        let mut task = SftTask::new(longer.cloned().collect(), policy.pad());
+        if let Some(distillation) = estimated(inputs.recipe, inputs.device())? {
+            task = task.with_distillation(distillation);
+        }
         let training = &inputs.recipe.sft.training;
         let order = inputs.order(policy.pairs.len(), training, stream::SFT);
         Ok(Some(inputs.trained(Stage::SFT, policy.footprint(), &task, &order, training)))
@@ -88,6 +93,9 @@ impl StageDefinition for Sft {
             let chosen = |pair: &usize| material.pairs[*pair].0.chosen.clone();
             let sequences = pairs.iter().map(chosen).collect();
             let mut task = SftTask::new(sequences, material.encoder.tokenizer.pad);
+            if let Some(distillation) = distillation(session, order.total)? {
+                task = task.with_distillation(distillation);
+            }
             let footprint = Footprint::of(&checkpoint, session.recipe.policy.precision);
             let plan = session.plan(&ABOUT, &footprint, &task, &order, &training)?;
             let decoder = checkpoint.decoder;

@@ -243,6 +243,9 @@ fn shows(recipe: &Recipe, setting: &Setting) -> bool {
         ("annotator.lora" | "policy.lora", name) => name == "rank" || adapter,
         ("", "device" | "device_memory") => false,
         ("policy", "loss_weights") => recipe.policy.objective.parts().len() > 1,
+        ("sft", "teacher" | "distill_weight" | "distill_temperature") => {
+            recipe.sft.distill_steps > 0
+        }
         ("policy", "ref_model_mixup_alpha") => recipe.policy.ref_model_sync_steps > 0,
         ("data", "calibration") => recipe.confidence.fits(),
         ("evaluate", "gold_precision") => !recipe.evaluate.gold.is_empty(),

@@ -1,0 +1,111 @@
+//! The weak teacher that fine-tuning learns from in its first steps (SALT, arXiv 2410.18779).
+
+use std::rc::Rc;
+
+use burn::tensor::Device;
+
+use super::super::error::RunError;
+use super::super::session::Session;
+use super::super::sizes::frozen_footprint;
+use super::super::stage::Stage;
+use super::super::{Recipe, find_model};
+use super::encode::{encoder, length_of, max_length};
+use super::labels::for_policy;
+use super::prepared::Prepared;
+use super::same_tokens::{LOOKED_AT, same_tokens};
+use super::words::model;
+use crate::model::{ModelFiles, Teacher, is_reward_model, load_as, read_config};
+use crate::train::Distillation;
+
+/// What will be learned from it, as a sentence behind that of fine-tuning; nothing where there is none.
+pub(super) fn plan(recipe: &Recipe) -> String {
+    let Some(field) = recipe.teacher() else { return String::new() };
+    let steps = recipe.sft.distill_steps;
+    format!(
+        " Its first {steps} step{} learn{} also what the teacher {} finds likely next.",
+        if steps == 1 { "" } else { "s" },
+        if steps == 1 { "s" } else { "" },
+        model(field)
+    )
+}
+
+/// Refuse a teacher that cannot teach the policy, before anything is trained.
+///
+/// # Errors
+///
+/// It is no language model, reads other tokens than the policy, or knows fewer positions.
+pub(super) fn check(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), RunError> {
+    let recipe = session.recipe.clone();
+    let Some(field) = recipe.teacher().filter(|_| !session.is_done(Stage::SFT)) else {
+        return Ok(());
+    };
+    let files = find_model(field)?;
+    session.same_input("sft.teacher", &files.fingerprint()?)?;
+    if is_reward_model(&files)? {
+        return Err(RunError::Impossible(format!(
+            "sft.teacher: {} is a sequence classifier, which finds no next token likely; name a language model with the policy's tokenizer (the one that it was made of, say), or set sft.distill_steps = 0",
+            files.name()
+        )));
+    }
+    let policy = find_model(&recipe.policy.model)?;
+    let (theirs, ours) =
+        (length_of(&recipe, &read_config(&files)?.1), max_length(&recipe, &policy)?);
+    if theirs < ours {
+        return Err(RunError::Impossible(format!(
+            "sft.teacher: {} has learned {theirs} positions, and sequences of the policy may have {ours} tokens; set data.max_length = {theirs}, or name another teacher",
+            files.name()
+        )));
+    }
+    let looked_at: Vec<usize> = for_policy(&recipe, prepared).into_iter().take(LOOKED_AT).collect();
+    let encoder = encoder(session, &policy)?;
+    let names = ["sft.teacher", "a teacher"];
+    same_tokens(session, prepared, &looked_at, (&policy, &encoder), &files, names)
+}
+
+/// What learning from the teacher takes, told before it is there.
+pub(super) fn estimated(
+    recipe: &Recipe,
+    device: &Device,
+) -> Result<Option<Distillation>, RunError> {
+    let Some(field) = recipe.teacher() else { return Ok(None) };
+    untaught(recipe, &find_model(field)?, device).map(Some)
+}
+
+fn untaught(
+    recipe: &Recipe,
+    files: &ModelFiles,
+    device: &Device,
+) -> Result<Distillation, RunError> {
+    let footprint = frozen_footprint(files, recipe.policy.precision, device)?;
+    Ok(Distillation { steps: recipe.sft.distill_steps, teacher: None, footprint })
+}
+
+/// The teacher, for fine-tuning of so many steps; it is not loaded where those that it teaches are done.
+pub(super) fn distillation(
+    session: &mut Session<'_>,
+    total: u64,
+) -> Result<Option<Distillation>, RunError> {
+    let recipe = session.recipe.clone();
+    let Some(field) = recipe.teacher() else { return Ok(None) };
+    let settings = &recipe.sft;
+    if settings.distill_steps > total {
+        session.warn(format!(
+            "sft.distill_steps = {} is more than the {total} steps of fine-tuning: all of them learn from the teacher, and none from the data alone",
+            settings.distill_steps
+        ))?;
+    }
+    session.measured("sft.distilled_steps", settings.distill_steps.min(total) as f64)?;
+    let files = find_model(field)?;
+    let found = untaught(&recipe, &files, &session.device)?;
+    let done = session.state.checkpoints(Stage::SFT).last().map_or(0, |last| last.step);
+    if done >= settings.distill_steps {
+        return Ok(Some(found));
+    }
+    let checkpoint = load_as(&files, &session.device, recipe.policy.precision)?;
+    let teacher = Teacher {
+        decoder: Rc::new(checkpoint.decoder.without_dropout()),
+        temperature: settings.distill_temperature,
+        weight: settings.distill_weight,
+    };
+    Ok(Some(Distillation { teacher: Some(teacher), ..found }))
+}
