@@ -5,7 +5,7 @@ use std::path::Path;
 
 use confide::data::read_annotations;
 use confide::preference::Weighting;
-use confide::run::{Control, Event, Job, Recipe, Report, RunError, Stage, execute};
+use confide::run::{Control, Event, Job, Recipe, Report, RunError, Stage, estimate, execute};
 
 use crate::common::repository;
 
@@ -225,6 +225,28 @@ fn a_teacher_that_has_no_meaning_is_refused() {
     assert!(refused(&[named, ("sft.epochs", "0")]).contains("leaves fine-tuning out"));
     assert!(refused(&[named, ("sft.distill_weight", "0")]).contains("sft.distill_weight = 0"));
     assert!(refused(&[named, ("sft.distill_temperature", "0")]).contains("above 0"));
+}
+
+/// The teacher's weights are among those that an estimate counts, and what is read of it among activations.
+#[test]
+fn an_estimate_counts_the_teacher() {
+    let needs = |settings: &[(&str, &str)]| {
+        let set: Vec<(String, String)> =
+            settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let text = "device = 'cpu'\ndata = { files = ['builtin:demo'], limit = 60, max_length = 96 }\n\
+            annotator = { kind = 'length' }\npolicy = { model = 'builtin:strong' }";
+        let recipe = Recipe::parse(text, Path::new("sft.toml"), &set).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let stages = estimate(&recipe, folder.path()).unwrap().stages;
+        stages.into_iter().find(|found| found.stage == Stage::SFT).unwrap().needs
+    };
+    let (plain, taught) = (needs(&[]), needs(&TAUGHT[..2]));
+    let weak = std::fs::metadata(repository("assets/weak/model.safetensors")).unwrap().len();
+    let (more, file) = ((taught.weights - plain.weights) as f64, weak as f64);
+    // The file may hold halves, and a header.
+    assert!((0.9..=2.1).contains(&(more / file)), "{more} bytes more for a file of {file}");
+    assert!(taught.activations > plain.activations);
+    assert_eq!((taught.gradients, taught.optimiser), (plain.gradients, plain.optimiser));
 }
 
 /// What ends a run whose teacher is this, before anything is trained.

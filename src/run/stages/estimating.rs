@@ -13,6 +13,7 @@ use super::labels::for_policy;
 use super::material::no_pair_fits;
 use super::prepared::Prepared;
 use super::questions::questions;
+use super::same_tokens::Written;
 use crate::annotate::scoring_needs;
 use crate::batch::Sequence;
 use crate::device;
@@ -57,6 +58,11 @@ impl Learner {
     /// Its files.
     pub(super) fn files(&self) -> &ModelFiles {
         &self.reader.files
+    }
+
+    /// The same, and its way of writing prompts.
+    pub(super) fn written(&self) -> Written<'_> {
+        (&self.reader.files, &self.reader.encoder)
     }
 
     /// What fills its rows.

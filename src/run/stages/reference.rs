@@ -9,6 +9,7 @@ use super::super::session::Session;
 use super::super::stage::{AboutStage, Stage, StageEstimate, Whose};
 use super::super::{Recipe, find_model};
 use super::aligning::Aligning;
+use super::encode::encoder;
 use super::estimating::Estimating;
 use super::material::tuned;
 use super::policy::{ALIGN, idle};
@@ -147,11 +148,12 @@ fn another(session: &mut Session<'_>, work: &Work, field: &str) -> Result<Decode
     let files = find_model(field)?;
     let material = work.material(session)?;
     let prepared = work.prepared()?;
+    let own = encoder(session, &files)?;
     let looked_at: Vec<usize> =
         material.pairs.iter().take(LOOKED_AT).map(|(_, label)| label.pair).collect();
     let ours = (&material.files, &material.encoder);
     let names = ["policy.references", "a reference"];
-    same_tokens(session, prepared, &looked_at, ours, &files, names)?;
+    same_tokens(prepared, &looked_at, ours, (&files, &own), names)?;
     let checkpoint = load_as(&files, &session.device, session.recipe.policy.precision)?;
     Ok(checkpoint.decoder.without_dropout())
 }

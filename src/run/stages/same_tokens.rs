@@ -1,8 +1,6 @@
 //! Models that are asked about the very sequences that the policy reads.
 
 use super::super::error::RunError;
-use super::super::session::Session;
-use super::encode::encoder;
 use super::prepared::Prepared;
 use crate::model::{ModelFiles, read_config};
 use crate::text::{Encoder, encode_pairs};
@@ -10,8 +8,8 @@ use crate::text::{Encoder, encode_pairs};
 /// Pairs whose tokens are compared.
 pub(super) const LOOKED_AT: usize = 64;
 
-/// The policy's files, and its way of writing prompts.
-pub(super) type Ours<'a> = (&'a ModelFiles, &'a Encoder);
+/// A model's files, and its way of writing prompts.
+pub(super) type Written<'a> = (&'a ModelFiles, &'a Encoder);
 
 /// Whether a model reads some pairs in the policy's tokens; `setting` names it, `role` says what it is.
 ///
@@ -19,19 +17,18 @@ pub(super) type Ours<'a> = (&'a ModelFiles, &'a Encoder);
 ///
 /// It does not: its tokenizer, its chat template or its vocabulary is another.
 pub(super) fn same_tokens(
-    session: &mut Session<'_>,
     prepared: &Prepared,
     looked_at: &[usize],
-    (ours, our_encoder): Ours<'_>,
-    files: &ModelFiles,
+    (ours, our_encoder): Written<'_>,
+    (files, encoder): Written<'_>,
     [setting, role]: [&str; 2],
 ) -> Result<(), RunError> {
     let known = |files: &ModelFiles| Ok::<_, RunError>(read_config(files)?.1.vocabulary);
     let (theirs_known, ours_known) = (known(files)?, known(ours)?);
     let mut same = theirs_known == ours_known;
+    // One with fewer tokens has no row for some of the policy's, which would be another error.
     if same {
-        let own = encoder(session, files)?;
-        let theirs = encode_pairs(&own, &prepared.pairs, looked_at)?.pairs;
+        let theirs = encode_pairs(encoder, &prepared.pairs, looked_at)?.pairs;
         same = theirs == encode_pairs(our_encoder, &prepared.pairs, looked_at)?.pairs;
     }
     if !same {

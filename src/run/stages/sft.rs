@@ -67,7 +67,7 @@ impl StageDefinition for Sft {
         // can take.
         let longer = policy.pairs.iter().map(|[a, b]| if a.len() < b.len() { b } else { a });
         let mut task = SftTask::new(longer.cloned().collect(), policy.pad());
-        if let Some(distillation) = estimated(inputs.recipe, inputs.device())? {
+        if let Some(distillation) = estimated(inputs)? {
             task = task.with_distillation(distillation);
         }
         let training = &inputs.recipe.sft.training;

@@ -9,12 +9,13 @@ use super::super::session::Session;
 use super::super::sizes::frozen_footprint;
 use super::super::stage::Stage;
 use super::super::{Recipe, find_model};
-use super::encode::{encoder, length_of, max_length};
+use super::encode::{encoder, encoder_at, length_of, max_length};
+use super::estimating::Estimating;
 use super::labels::for_policy;
 use super::prepared::Prepared;
-use super::same_tokens::{LOOKED_AT, same_tokens};
+use super::same_tokens::{LOOKED_AT, Written, same_tokens};
 use super::words::model;
-use crate::model::{ModelFiles, Teacher, is_reward_model, load_as, read_config};
+use crate::model::{ModelError, ModelFiles, Teacher, is_reward_model, load_as, read_config};
 use crate::train::Distillation;
 
 /// What will be learned from it, as a sentence behind that of fine-tuning; nothing where there is none.
@@ -39,36 +40,51 @@ pub(super) fn check(session: &mut Session<'_>, prepared: &Prepared) -> Result<()
     let Some(field) = recipe.teacher().filter(|_| !session.is_done(Stage::SFT)) else {
         return Ok(());
     };
-    let files = find_model(field)?;
+    let (policy, files) = (find_model(&recipe.policy.model)?, find_model(field)?);
     session.same_input("sft.teacher", &files.fingerprint()?)?;
-    if is_reward_model(&files)? {
+    let (ours, theirs) = (encoder(session, &policy)?, encoder(session, &files)?);
+    can_teach(&recipe, prepared, (&policy, &ours), (&files, &theirs))
+}
+
+/// Whether a model can teach the policy.
+fn can_teach(
+    recipe: &Recipe,
+    prepared: &Prepared,
+    policy: Written<'_>,
+    teacher: Written<'_>,
+) -> Result<(), RunError> {
+    let (files, _) = teacher;
+    let classifies = match is_reward_model(files) {
+        // An estimate knows a model by its settings alone; a run looks at the weights first.
+        Err(ModelError::NotAModel { .. }) => false,
+        found => found?,
+    };
+    if classifies {
         return Err(RunError::Impossible(format!(
             "sft.teacher: {} is a sequence classifier, which finds no next token likely; name a language model with the policy's tokenizer (the one that it was made of, say), or set sft.distill_steps = 0",
             files.name()
         )));
     }
-    let policy = find_model(&recipe.policy.model)?;
-    let (theirs, ours) =
-        (length_of(&recipe, &read_config(&files)?.1), max_length(&recipe, &policy)?);
+    let theirs = length_of(recipe, &read_config(files)?.1);
+    let ours = max_length(recipe, policy.0)?;
     if theirs < ours {
         return Err(RunError::Impossible(format!(
             "sft.teacher: {} has learned {theirs} positions, and sequences of the policy may have {ours} tokens; set data.max_length = {theirs}, or name another teacher",
             files.name()
         )));
     }
-    let looked_at: Vec<usize> = for_policy(&recipe, prepared).into_iter().take(LOOKED_AT).collect();
-    let encoder = encoder(session, &policy)?;
-    let names = ["sft.teacher", "a teacher"];
-    same_tokens(session, prepared, &looked_at, (&policy, &encoder), &files, names)
+    let looked_at: Vec<usize> = for_policy(recipe, prepared).into_iter().take(LOOKED_AT).collect();
+    same_tokens(prepared, &looked_at, policy, teacher, ["sft.teacher", "a teacher"])
 }
 
 /// What learning from the teacher takes, told before it is there.
-pub(super) fn estimated(
-    recipe: &Recipe,
-    device: &Device,
-) -> Result<Option<Distillation>, RunError> {
+pub(super) fn estimated(inputs: &Estimating<'_>) -> Result<Option<Distillation>, RunError> {
+    let recipe = inputs.recipe;
     let Some(field) = recipe.teacher() else { return Ok(None) };
-    untaught(recipe, &find_model(field)?, device).map(Some)
+    let files = find_model(field)?;
+    let encoder = encoder_at(recipe, &files, jiff::Zoned::now())?;
+    can_teach(recipe, inputs.prepared, inputs.policy()?.written(), (&files, &encoder))?;
+    untaught(recipe, &files, inputs.device()).map(Some)
 }
 
 fn untaught(
