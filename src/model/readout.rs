@@ -207,9 +207,7 @@ impl Head {
         });
         gradient
     }
-}
 
-impl Head {
     /// Σ_m p_m(v)·x_m for each token v, `[V, X]`: p is the softmax of the logits of hidden states `[M, E]` with
     /// these log-sum-exps `[M]`, x are rows `[M, X]`.
     pub(super) fn by_probability(
