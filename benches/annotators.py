@@ -25,6 +25,8 @@ KINDS = {
     "implicit": ["annotator.kind=implicit"],
     "judge, yes-no": ["annotator.kind=judge", "annotator.judge=yes-no"],
     "judge, a-b": ["annotator.kind=judge", "annotator.judge=a-b"],
+    "gptscore": ["annotator.kind=gptscore"],
+    "gptscore, T fitted": ["annotator.kind=gptscore", "confidence.temperature=fit"],
     "length": ["annotator.kind=length"],
     "random": ["annotator.kind=random"],
     "reward-head, T fitted": ["annotator.kind=reward-head", "confidence.temperature=fit"],

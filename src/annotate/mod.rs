@@ -19,5 +19,6 @@ pub use further::{Further, Said, toward_first};
 pub use judging::{Asked, Judging, Question};
 pub use questions::{Asking, Positions, QuestionError, encode_questions};
 pub use sequences::{
-    all_log_odds, all_log_probs, response_log_probs, score_sequences, scoring_needs,
+    all_log_odds, all_log_probs, distinct, distinct_log_probs, response_log_probs, score_sequences,
+    scoring_needs,
 };

@@ -1,5 +1,7 @@
 //! What a model says of sequences: scores of an annotator, log-probabilities of a policy.
 
+use std::collections::HashMap;
+
 use burn::tensor::Tensor;
 
 use crate::batch::{Batch, Sequence};
@@ -53,6 +55,39 @@ pub fn all_log_probs<E: From<ModelError>>(
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
     over_batches(decoder, &sequence_log_probs, sequences, Some(pad), batch_size, progress)
+}
+
+/// As [`all_log_probs`], with each distinct sequence computed once, however often it is there.
+///
+/// # Errors
+///
+/// As [`score_sequences`].
+pub fn distinct_log_probs<E: From<ModelError>>(
+    decoder: &Decoder,
+    sequences: &[&Sequence],
+    pad: u32,
+    batch_size: usize,
+    progress: &mut dyn FnMut(usize) -> Result<(), E>,
+) -> Result<Vec<f32>, E> {
+    let (distinct, places) = distinct(sequences);
+    let share = |done: usize| done * sequences.len() / distinct.len().max(1);
+    let mut told = |done| progress(share(done));
+    let found = all_log_probs(decoder, &distinct, pad, batch_size, &mut told)?;
+    Ok(places.into_iter().map(|place| found[place]).collect())
+}
+
+/// Distinct sequences, in the order in which each first appears, and where among them each sequence is.
+pub fn distinct<'s>(sequences: &[&'s Sequence]) -> (Vec<&'s Sequence>, Vec<usize>) {
+    let mut known = HashMap::new();
+    let mut distinct = Vec::new();
+    let place = |&sequence: &&'s Sequence| {
+        *known.entry((&sequence.prompt[..], &sequence.response[..])).or_insert_with(|| {
+            distinct.push(sequence);
+            distinct.len() - 1
+        })
+    };
+    let places = sequences.iter().map(place).collect();
+    (distinct, places)
 }
 
 /// Log-odds of two next tokens behind any number of sequences, in their order: how much more probable

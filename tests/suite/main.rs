@@ -21,6 +21,7 @@ mod faults;
 mod file_annotator;
 mod folder;
 mod gate;
+mod gptscore;
 mod hub;
 mod implicit;
 #[cfg(unix)]

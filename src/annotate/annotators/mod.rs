@@ -4,6 +4,7 @@
 //! annotator is a file here and a line in [`ANNOTATORS`].
 
 mod file;
+mod gptscore;
 mod human;
 mod implicit;
 mod judge;
@@ -24,6 +25,7 @@ pub static ANNOTATORS: &[&dyn Annotator] = &[
     &reward_head::RewardHead,
     &implicit::Implicit,
     &judge::Judge,
+    &gptscore::GptScore,
     &human::Human,
     &file::File,
     &length::Length,
@@ -139,6 +141,8 @@ pub enum Reads {
     /// By how much `annotator.model` finds the log-probabilities of both responses higher, once it has
     /// learned from the labelled split, than before.
     LogRatios,
+    /// The mean log-probabilities of the tokens of both responses under `annotator.model`, as it is.
+    LogProbs,
     /// The log-odds of two answers of `annotator.model`, as it is, to questions about the pair.
     Answers,
     /// The texts alone.
@@ -153,7 +157,7 @@ pub enum Reads {
 impl Reads {
     /// Whether a model reads the pairs.
     pub fn model(self) -> bool {
-        self.learns() || self == Self::Answers
+        self.learns() || matches!(self, Self::Answers | Self::LogProbs)
     }
 
     /// Whether that model learns from the labelled split before.
@@ -168,7 +172,10 @@ impl Reads {
 
     /// What is read of that model; of answers no more than of a scalar head.
     pub fn output(self) -> OutputKind {
-        if self == Self::LogRatios { OutputKind::LogProbs } else { OutputKind::Scores }
+        match self {
+            Self::LogRatios | Self::LogProbs => OutputKind::LogProbs,
+            _ => OutputKind::Scores,
+        }
     }
 
     /// Whether that model has a scalar head, which is read.

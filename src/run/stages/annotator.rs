@@ -23,7 +23,7 @@ use super::reader::{folder, pad, scores};
 use super::words::{length, model};
 use super::work::Work;
 use super::{StageDefinition, Then};
-use crate::annotate::Lessons;
+use crate::annotate::{Lessons, Reads};
 use crate::batch::Ranked;
 use crate::model::{Checkpoint, Footprint, ModelFiles, is_reward_model};
 use crate::run::find_model;
@@ -69,6 +69,10 @@ impl StageDefinition for Annotator {
         let name = model(&settings.model);
         if settings.kind.reads().asks() {
             format!("The model {name} is asked about each pair as it is; it learns nothing here.")
+        } else if settings.kind.reads() == Reads::LogProbs {
+            format!(
+                "The model {name} is read as it is: how likely it finds each response scores it; it learns nothing here."
+            )
         } else if !settings.kind.reads().model() {
             settings.kind.about().summary.to_owned()
         } else if settings.training.epochs == 0.0 {

@@ -37,6 +37,10 @@ pub(crate) fn lengths(
             let limit = max_length(recipe, files)?;
             return of_questions(recipe, encoder, &prepared.pairs, &asked, limit);
         }
+        "annotator" if !recipe.annotator.kind.reads().learns() => {
+            let read = [&for_policy(recipe, prepared)[..], &split.calibration, &split.held_out];
+            (read.concat(), Fit::Whole)
+        }
         "annotator" => {
             let Split { labelled, calibration, unlabelled, held_out, .. } = split;
             ([&labelled[..], calibration, unlabelled, held_out].concat(), Fit::Whole)

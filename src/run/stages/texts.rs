@@ -10,7 +10,9 @@ use super::log_ratios::{LOG_PROBS, reference};
 use super::prepared::Prepared;
 use super::questions::ask;
 use super::reader::{pad, trained_files};
-use crate::annotate::{Positions, all_log_odds, all_log_probs, score_sequences};
+use crate::annotate::{
+    Positions, Reads, all_log_odds, all_log_probs, distinct, distinct_log_probs, score_sequences,
+};
 use crate::batch::Sequence;
 use crate::model::{Checkpoint, Decoder, Footprint, load_as};
 use crate::run::find_model;
@@ -71,11 +73,10 @@ impl Texts {
     ) -> Result<Vec<Vec<[f64; 2]>>, RunError> {
         let reads = session.recipe.annotator.kind.reads();
         if !reads.head() {
-            let asks = reads.asks();
-            let said = if asks {
-                self.log_odds(session, stage)?
-            } else {
-                self.log_ratios(session, stage)?
+            let said = match reads {
+                Reads::Answers => self.log_odds(session, stage)?,
+                Reads::LogProbs => self.mean_log_probs(session, stage)?,
+                _ => self.log_ratios(session, stage)?,
             };
             return Ok(vec![said]);
         }
@@ -131,6 +132,29 @@ impl Texts {
         let positions = Positions::of(&sequences, at_once);
         session.measured("annotator.positions_over_least", positions.ratio())?;
         Ok(said)
+    }
+
+    /// How likely the annotator's model finds the tokens of responses, in the mean of each.
+    fn mean_log_probs(
+        &self,
+        session: &mut Session<'_>,
+        stage: &'static AboutStage,
+    ) -> Result<Vec<[f64; 2]>, RunError> {
+        let model = trained_files(session, 0)?;
+        let model = load_as(&model, &session.device, session.recipe.annotator.precision)?;
+        let pad = self.pad.unwrap_or_default();
+        let read: Read<'_> =
+            &|decoder, new, size, told| distinct_log_probs(decoder, new, pad, size, told);
+        let turn = Turn { number: 0, of: 1 };
+        let sums = self.said(session, stage, &model, (LOG_PROBS, read), turn)?;
+        let sequences: Vec<&Sequence> = self.pairs.iter().flat_map(|p| &p.sides).collect();
+        let responses = distinct(&sequences).0.len();
+        session.measured("annotator.distinct_responses", responses as f64)?;
+        let mean = |(pair, sums): (&EncodedPair, [f64; 2])| {
+            let tokens = |k: usize| pair.sides[k].response.len().max(1) as f64;
+            [sums[0] / tokens(0), sums[1] / tokens(1)]
+        };
+        Ok(self.pairs.iter().zip(sums).map(mean).collect())
     }
 
     /// How much likelier the annotator's model finds responses than its reference does.

@@ -236,7 +236,7 @@ fn shows(recipe: &Recipe, setting: &Setting) -> bool {
         ("annotator", "model") => reads.model(),
         ("annotator", name) if is_of_judges(name) => reads.asks(),
         ("annotator", name) if is_of_combining(name) => !reads.labels(),
-        ("annotator", "precision") if reads.asks() => true,
+        ("annotator", "precision") if reads.model() && !reads.learns() => true,
         ("annotator" | "annotator.lora", _) if !reads.learns() => false,
         ("annotator", "ensemble") => reads.head(),
         (_, "precision" | "disable_dropout") => adapter,
