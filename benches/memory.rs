@@ -11,7 +11,7 @@ use std::time::Instant;
 use burn::tensor::Device;
 use confide::annotate::response_log_probs;
 use confide::batch::Sequence;
-use confide::model::{Checkpoint, Precision, load_as};
+use confide::model::{Checkpoint, Precision, Reading, load_as};
 use confide::preference::Preference;
 use confide::run::find_model;
 use confide::train::{
@@ -80,7 +80,8 @@ fn main() {
     let sides: Vec<&Sequence> =
         pairs.iter().take(options.pairs).flat_map(|p| p.sides.each()).collect();
     let begun = Instant::now();
-    response_log_probs(&checkpoint.decoder, &sides, 0).expect("log-probabilities");
+    response_log_probs(&checkpoint.decoder, &sides, 0, &Reading::default())
+        .expect("log-probabilities");
     println!("{:<28} {:>10.2} s", "reference pass", begun.elapsed().as_secs_f64());
     tell("after the reference pass", &device);
     steps(&options, checkpoint, pairs);

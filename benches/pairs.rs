@@ -22,7 +22,7 @@ use confide::preference::Preference;
 use confide::text::{EncodedPair, Encoder, Fit, Tokenizer, encode_pairs};
 use confide::train::{
     AdamW, ExecutionPlan, Flow, Metrics, PolicyPair, PreferenceTask, Sampler, Schedule, Start,
-    TrainError, TrainerCallback, Training, WeightedMean, train,
+    Task, TrainError, TrainerCallback, Training, WeightedMean, train,
 };
 
 #[path = "shared.rs"]
@@ -170,7 +170,13 @@ impl TrainerCallback for Clock {
     fn wants_checkpoint(&mut self, _: u64, _: u64) -> bool {
         false
     }
-    fn checkpoint(&mut self, _: u64, _: &Decoder, _: &AdamW) -> Result<(), TrainError> {
+    fn checkpoint(
+        &mut self,
+        _: u64,
+        _: &Decoder,
+        _: &AdamW,
+        _: &dyn Task,
+    ) -> Result<(), TrainError> {
         Ok(())
     }
     fn warn(&mut self, _: String) {}
@@ -197,6 +203,7 @@ fn dpo(
             sides: Ranked::of(sides.clone(), false),
             reference,
             margin: 1.0,
+            mismatched: None,
         })
         .collect();
     let training = Training {

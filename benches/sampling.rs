@@ -22,7 +22,7 @@ use confide::run::{Recipe, find_model};
 use confide::text::{Encoder, Tokenizer};
 use confide::train::{
     AdamW, ExecutionPlan, Flow, Metrics, PairSampling, PolicyPair, PreferenceTask, Sampler, Start,
-    TrainError, TrainerCallback, Training, WeightedMean, train,
+    Task, TrainError, TrainerCallback, Training, WeightedMean, train,
 };
 
 #[path = "shared.rs"]
@@ -107,7 +107,13 @@ impl TrainerCallback for Look<'_> {
     fn wants_checkpoint(&mut self, step: u64, total: u64) -> bool {
         step.is_multiple_of(self.every) || step == total
     }
-    fn checkpoint(&mut self, step: u64, model: &Decoder, _: &AdamW) -> Result<(), TrainError> {
+    fn checkpoint(
+        &mut self,
+        step: u64,
+        model: &Decoder,
+        _: &AdamW,
+        _: &dyn Task,
+    ) -> Result<(), TrainError> {
         let seconds = self.begun.elapsed().as_secs_f64() - self.looking;
         let Material { recipe, pad, held_out, .. } = self.material;
         let found = log_probs(model, held_out, *pad);

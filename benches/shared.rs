@@ -6,7 +6,7 @@ use std::str::FromStr;
 use burn::tensor::Device;
 use confide::batch::{Ranked, Sequence};
 use confide::model::{Checkpoint, Decoder, LoraSettings, add_adapter};
-use confide::train::{AdamW, Flow, Metrics, PolicyPair, TrainError, TrainerCallback};
+use confide::train::{AdamW, Flow, Metrics, PolicyPair, Task, TrainError, TrainerCallback};
 use rand::{RngExt, SeedableRng};
 
 /// What stands behind a program's name, without what cargo adds.
@@ -47,7 +47,13 @@ impl TrainerCallback for Silent {
     fn wants_checkpoint(&mut self, _: u64, _: u64) -> bool {
         false
     }
-    fn checkpoint(&mut self, _: u64, _: &Decoder, _: &AdamW) -> Result<(), TrainError> {
+    fn checkpoint(
+        &mut self,
+        _: u64,
+        _: &Decoder,
+        _: &AdamW,
+        _: &dyn Task,
+    ) -> Result<(), TrainError> {
         Ok(())
     }
     fn warn(&mut self, _: String) {}

@@ -14,7 +14,7 @@ use confide::model::{Decoder, load};
 use confide::preference::Preference;
 use confide::run::{Event, RunView, Stage, find_model};
 use confide::train::{
-    AdamW, ExecutionPlan, Flow, Metrics, PreferenceTask, Sampler, Start, TrainError,
+    AdamW, ExecutionPlan, Flow, Metrics, PreferenceTask, Sampler, Start, Task, TrainError,
     TrainerCallback, Training, WeightedMean, train,
 };
 use rand::{RngExt, SeedableRng};
@@ -114,7 +114,13 @@ impl TrainerCallback for Watch {
         false
     }
 
-    fn checkpoint(&mut self, _: u64, _: &Decoder, _: &AdamW) -> Result<(), TrainError> {
+    fn checkpoint(
+        &mut self,
+        _: u64,
+        _: &Decoder,
+        _: &AdamW,
+        _: &dyn Task,
+    ) -> Result<(), TrainError> {
         Ok(())
     }
 

@@ -411,7 +411,7 @@ impl Task for PreferenceTask {
         let finish = move |all: &[f64], metrics: &mut Metrics| {
             let (policy, reference) = all.split_at(2 * sizes.iter().sum::<usize>());
             let reference = moved.then(|| by_side(&sizes, reference));
-            tell_rewards(&by_side(&sizes, policy), known, reference, &preference, metrics);
+            tell_rewards(&by_side(&sizes, policy), known, reference.as_ref(), &preference, metrics);
         };
         PendingMetrics { metrics, numbers, finish: Box::new(finish) }
     }

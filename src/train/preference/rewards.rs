@@ -36,7 +36,7 @@ pub(super) fn by_side(sizes: &[usize], all: &[f64]) -> Ranked<Vec<f64>> {
 pub(super) fn tell_rewards(
     policy: &Ranked<Vec<f64>>,
     known: Vec<Ranked<ResponseLogProb>>,
-    moved: Option<Ranked<Vec<f64>>>,
+    moved: Option<&Ranked<Vec<f64>>>,
     preference: &Preference,
     metrics: &mut Metrics,
 ) {
@@ -49,8 +49,7 @@ pub(super) fn tell_rewards(
                 let reference = moved.unwrap_or(known.reference);
                 preference.reward(&ResponseLogProb { policy, reference, ..known })
             };
-            let moved =
-                |side: fn(&Ranked<Vec<f64>>) -> &Vec<f64>| moved.as_ref().map(|m| side(m)[i]);
+            let moved = |side: fn(&Ranked<Vec<f64>>) -> &Vec<f64>| moved.map(|m| side(m)[i]);
             Ranked {
                 chosen: reward(known.chosen, chosen, moved(|m| &m.chosen)),
                 rejected: reward(known.rejected, rejected, moved(|m| &m.rejected)),
