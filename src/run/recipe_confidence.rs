@@ -1,9 +1,7 @@
 //! Settings of confidence that have no meaning together, or with the annotator.
 
 use super::Recipe;
-use crate::annotate::Annotator;
 use crate::preference::{CalibrationMethod, Temperature};
-use crate::registry::Choice;
 
 impl Recipe {
     /// Whether confidence can be had as the recipe asks for it: the key at fault, and what is wrong.
@@ -20,8 +18,11 @@ impl Recipe {
                 ),
             );
         }
+        // One member alone differs from nobody.
+        let several = self.annotator.ensemble > 1;
+        let columns = self.annotator.kind.column_names().iter().copied();
         let columns =
-            Choice::<dyn Annotator>::all().flat_map(|kind| kind.column_names().iter().copied());
+            columns.filter(|name| several || !super::stages::MEMBERS_COLUMNS.contains(name));
         let own = super::stages::GATE_COLUMNS.into_iter().filter(|_| weighting.gate);
         let combined = self.combined_columns();
         let all = columns.chain(own).chain(combined.iter().map(String::as_str));

@@ -87,6 +87,9 @@ impl Asked {
 /// A probability of 1 has no finite margin; this is near enough to it.
 const SUREST: f64 = 0.9999;
 
+/// Columns that several members leave and one does not.
+pub(crate) const MEMBERS_COLUMNS: [&str; 2] = [SPREAD, TRUST];
+
 /// The column of how far members differ.
 pub(super) const SPREAD: &str = "spread";
 

@@ -186,6 +186,7 @@ pub(super) fn run_all(session: &mut Session<'_>) -> Result<(), RunError> {
     Ok(())
 }
 
+pub(crate) use asked::MEMBERS_COLUMNS;
 pub(crate) use combining::DISAGREEMENT;
 pub use encode::written;
 pub(crate) use estimating::Estimating;
