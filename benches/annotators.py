@@ -32,6 +32,11 @@ KINDS = {
     "reward-head, T fitted": ["annotator.kind=reward-head", "confidence.temperature=fit"],
     "reward-head, gate": ["annotator.kind=reward-head", "confidence.gate=true"],
     "ensemble of 3, gate": ["annotator.kind=reward-head", "annotator.ensemble=3", "confidence.gate=true"],
+    "reward-head with implicit, mean": [
+        "annotator.kind=reward-head", "annotator.combine=mean", 'annotator.with=["{out}/implicit-{seed}"]'],
+    "reward-head with implicit and length, Dawid–Skene": [
+        "annotator.kind=reward-head", "annotator.combine=dawid-skene",
+        'annotator.with=["{out}/implicit-{seed}", "length"]'],
     "reward-head, isotonic": ["annotator.kind=reward-head", "confidence.calibration=isotonic"],
 }
 
@@ -97,6 +102,7 @@ def main():
         found = []
         for seed in seeds:
             folder = out / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
+            settings = [s.replace("{out}", str(out.resolve())).replace("{seed}", str(seed)) for s in KINDS[name]]
             report, error = measure(a.program, folder, [f"seed={seed}", *settings, *common], base)
             if report is None:
                 print(f"{name}, seed {seed}: {' '.join(error)}", file=sys.stderr)
