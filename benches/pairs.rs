@@ -22,7 +22,7 @@ use confide::preference::Preference;
 use confide::text::{EncodedPair, Encoder, Fit, Tokenizer, encode_pairs};
 use confide::train::{
     AdamW, ExecutionPlan, Flow, Metrics, PolicyPair, PreferenceTask, Sampler, Schedule, Start,
-    Task, TrainError, TrainerCallback, Training, WeightedMean, train,
+    TrainerCallback, Training, WeightedMean, train,
 };
 
 #[path = "shared.rs"]
@@ -169,15 +169,6 @@ impl TrainerCallback for Clock {
     }
     fn wants_checkpoint(&mut self, _: u64, _: u64) -> bool {
         false
-    }
-    fn checkpoint(
-        &mut self,
-        _: u64,
-        _: &Decoder,
-        _: &AdamW,
-        _: &dyn Task,
-    ) -> Result<(), TrainError> {
-        Ok(())
     }
     fn warn(&mut self, _: String) {}
 }

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use burn::tensor::Device;
 use confide::batch::{Ranked, Sequence};
-use confide::model::{Checkpoint, Decoder, LoraSettings, add_adapter};
-use confide::train::{AdamW, Flow, Metrics, PolicyPair, Task, TrainError, TrainerCallback};
+use confide::model::{Checkpoint, LoraSettings, add_adapter};
+use confide::train::{Flow, Metrics, PolicyPair, TrainerCallback};
 use rand::{RngExt, SeedableRng};
 
 /// What stands behind a program's name, without what cargo adds.
@@ -46,15 +46,6 @@ impl TrainerCallback for Silent {
     fn after_step(&mut self, _: u64, _: u64, _: &Metrics) {}
     fn wants_checkpoint(&mut self, _: u64, _: u64) -> bool {
         false
-    }
-    fn checkpoint(
-        &mut self,
-        _: u64,
-        _: &Decoder,
-        _: &AdamW,
-        _: &dyn Task,
-    ) -> Result<(), TrainError> {
-        Ok(())
     }
     fn warn(&mut self, _: String) {}
 }

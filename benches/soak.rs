@@ -10,12 +10,12 @@
 use std::time::Instant;
 
 use burn::tensor::Device;
-use confide::model::{Decoder, load};
+use confide::model::load;
 use confide::preference::Preference;
 use confide::run::{Event, RunView, Stage, find_model};
 use confide::train::{
-    AdamW, ExecutionPlan, Flow, Metrics, PreferenceTask, Sampler, Start, Task, TrainError,
-    TrainerCallback, Training, WeightedMean, train,
+    AdamW, ExecutionPlan, Flow, Metrics, PreferenceTask, Sampler, Start, TrainerCallback, Training,
+    WeightedMean, train,
 };
 use rand::{RngExt, SeedableRng};
 
@@ -112,16 +112,6 @@ impl TrainerCallback for Watch {
 
     fn wants_checkpoint(&mut self, _: u64, _: u64) -> bool {
         false
-    }
-
-    fn checkpoint(
-        &mut self,
-        _: u64,
-        _: &Decoder,
-        _: &AdamW,
-        _: &dyn Task,
-    ) -> Result<(), TrainError> {
-        Ok(())
     }
 
     fn warn(&mut self, _: String) {}

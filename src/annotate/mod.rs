@@ -11,7 +11,7 @@ mod sequences;
 
 pub use annotators::{
     ANNOTATORS, Annotating, Annotation, Annotator, FineTuning, Lessons, Pool, Reads, Seen,
-    without_model,
+    log_length, without_model,
 };
 pub use combining::Combining;
 pub use ensemble::{Ensemble, trust};

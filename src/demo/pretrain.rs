@@ -15,12 +15,12 @@ use tokenizers::{AddedToken, Tokenizer as Inner};
 
 use crate::batch::Sequence;
 use crate::builtin::world;
-use crate::model::{Checkpoint, Decoder, ModelFiles, Storage, build, read_config, save};
+use crate::model::{Checkpoint, ModelFiles, Storage, build, read_config, save};
 use crate::run::{RunError, normal};
 use crate::text::Tokenizer;
 use crate::train::{
-    AdamW, Ended, ExecutionPlan, Flow, Metrics, Sampler, Schedule, SftTask, Start, Task,
-    TrainError, TrainerCallback, Training, train,
+    AdamW, Ended, ExecutionPlan, Flow, Metrics, Sampler, Schedule, SftTask, Start, TrainerCallback,
+    Training, train,
 };
 
 /// Steps of each model in the compiled-in assets.
@@ -170,16 +170,6 @@ impl TrainerCallback for Printer<'_> {
 
     fn wants_checkpoint(&mut self, _step: u64, _total: u64) -> bool {
         false
-    }
-
-    fn checkpoint(
-        &mut self,
-        _: u64,
-        _: &Decoder,
-        _: &AdamW,
-        _: &dyn Task,
-    ) -> Result<(), TrainError> {
-        Ok(())
     }
 
     fn warn(&mut self, message: String) {

@@ -60,18 +60,20 @@ pub trait TrainerCallback {
     /// Whether a checkpoint is due after this step.
     fn wants_checkpoint(&mut self, step: u64, total: u64) -> bool;
 
-    /// Keep the state after so many steps.
+    /// Keep the state after so many steps; who keeps none has nothing to do.
     ///
     /// # Errors
     ///
     /// It cannot be written.
     fn checkpoint(
         &mut self,
-        step: u64,
-        model: &Decoder,
-        optimiser: &AdamW,
-        task: &dyn Task,
-    ) -> Result<(), TrainError>;
+        _step: u64,
+        _model: &Decoder,
+        _optimiser: &AdamW,
+        _task: &dyn Task,
+    ) -> Result<(), TrainError> {
+        Ok(())
+    }
 
     /// Something worth knowing.
     fn warn(&mut self, message: String);

@@ -7,8 +7,8 @@ use confide::preference::{Objective, Preference, Weighting};
 use confide::registry::Choice;
 use confide::train::{
     AdamW, Ended, ExecutionPlan, Flow, Metrics, MovingReference, OutputKind, PairSampling,
-    PendingMetrics, PolicyPair, PreferenceTask, Sampler, Schedule, Start, Task, TrainError,
-    TrainerCallback, Training, WeightedMean, train,
+    PendingMetrics, PolicyPair, PreferenceTask, Sampler, Schedule, Start, Task, TrainerCallback,
+    Training, WeightedMean, train,
 };
 use proptest::prelude::*;
 
@@ -126,15 +126,6 @@ impl TrainerCallback for Watch {
     }
     fn wants_checkpoint(&mut self, _: u64, _: u64) -> bool {
         false
-    }
-    fn checkpoint(
-        &mut self,
-        _: u64,
-        _: &Decoder,
-        _: &AdamW,
-        _: &dyn Task,
-    ) -> Result<(), TrainError> {
-        Ok(())
     }
     fn warn(&mut self, message: String) {
         self.warnings.push(message);

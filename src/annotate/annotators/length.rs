@@ -15,6 +15,11 @@ static ABOUT: About = About {
     constants: &[],
 };
 
+/// ln(1 + characters) of a response.
+pub fn log_length(text: &str) -> f64 {
+    (1.0 + text.chars().count() as f64).ln()
+}
+
 impl Annotator for Length {
     fn about(&self) -> &'static About {
         &ABOUT
@@ -25,7 +30,7 @@ impl Annotator for Length {
     }
 
     fn annotate(&self, seen: &Seen<'_>, _: &Annotating) -> Option<Annotation> {
-        let score = |text: &String| f64::from((1.0 + text.chars().count() as f64).ln() as f32);
+        let score = |text: &String| f64::from(log_length(text) as f32);
         Some(Annotation::Scores(seen.pair.responses.each_ref().map(score)))
     }
 }

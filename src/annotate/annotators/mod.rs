@@ -12,6 +12,8 @@ mod length;
 mod random;
 mod reward_head;
 
+pub use length::log_length;
+
 use super::combining::Combining;
 use super::judging::{Judging, Question};
 use crate::batch::{Ranked, Sequence};

@@ -37,7 +37,7 @@ static ABOUT: About = About {
     name: "kto",
     aliases: &[],
     title: "KTO",
-    summary: "Chosen responses shall gain more than the policy has moved in all, rejected ones less; how far it has moved is measured on each prompt with the chosen response of another pair. Needs two pairs a step or more.",
+    summary: "Chosen responses shall gain more than the policy has moved in all, rejected ones less; how far it has moved is measured on each prompt with the chosen response of another pair, cut where both do not fit. Needs two pairs a step or more.",
     formula: "½ [λ_D (1 − σ(βΔw − k)) + λ_U (1 − σ(k − βΔl))], k = β max(0, mean of Δ on other pairs' responses)",
     paper: "arXiv 2402.01306",
     constants: &[DESIRABLE, UNDESIRABLE],

@@ -5,6 +5,7 @@ use super::super::error::RunError;
 use super::super::report::FittedReport;
 use super::super::session::Session;
 use super::asked::Part;
+use crate::annotate::log_length;
 use crate::data::{AnnotatedPair, Side};
 use crate::preference::{
     AurcDifference, Calibrator, Fitted, Judged, Said, Weighting, aurc, aurc_difference, calibration,
@@ -69,8 +70,7 @@ pub(super) fn selective(
 /// The margin of preferring the longer response, as the length baseline has it, below 0 where a human
 /// prefers the other one; `None` where no human spoke.
 fn by_length(found: &AnnotatedPair) -> Option<f64> {
-    let [first, second] =
-        found.responses.each_ref().map(|text| (1.0 + text.chars().count() as f64).ln());
+    let [first, second] = found.responses.each_ref().map(|text| log_length(text));
     found.human.map(|side| if side == Side::First { first - second } else { second - first })
 }
 

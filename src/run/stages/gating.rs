@@ -8,6 +8,7 @@ use super::super::session::Session;
 use super::asked::{Part, SPREAD};
 use super::combining::DISAGREEMENT;
 use super::prepared::Prepared;
+use crate::annotate::log_length;
 use crate::data::{AnnotatedPair, STATED_MARGIN, Side};
 use crate::preference::{FEW, Gate, aurc, aurc_difference};
 use crate::text::prompt_text;
@@ -109,8 +110,7 @@ fn describe(prepared: &Prepared, annotated: &mut [AnnotatedPair]) {
         let own: HashSet<String> = words(&pair.prompt).collect();
         let new = own.iter().filter(|word| !known.contains(*word)).count();
         let rarity = new as f64 / own.len().max(1) as f64;
-        let [first, second] =
-            pair.responses.each_ref().map(|text| (1.0 + text.chars().count() as f64).ln());
+        let [first, second] = pair.responses.each_ref().map(|text| log_length(text));
         let gap = if pair.label == Side::First { first - second } else { second - first };
         let all = [(STATED_MARGIN, pair.margin), (LENGTH_GAP, gap), (RARITY, rarity)];
         pair.columns.extend(all.map(|(name, value)| (name.to_owned(), value)));

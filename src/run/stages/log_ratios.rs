@@ -12,23 +12,21 @@ use super::super::{AnnotatorSettings, Recipe};
 use super::encode::encoder;
 use super::lessons::{lessons, nothing_to_learn, order, task};
 use super::load::load_to_train;
+use super::log_probs::{LOG_PROBS, learn};
 use super::prepared::Prepared;
 use super::random::stream;
 use super::reader::folder;
 use super::words::{length, model};
-use crate::annotate::{Lessons, response_log_probs};
+use crate::annotate::Lessons;
 use crate::batch::{Ranked, Sequence};
 use crate::model::{
-    Checkpoint, Decoder, Footprint, ModelFiles, Reading, Storage, collect_trained, load_named,
-    save_tensors, take_tensors,
+    Checkpoint, Decoder, Footprint, ModelFiles, Storage, collect_trained, load_named, save_tensors,
+    take_tensors,
 };
 use crate::train::{ExecutionPlan, Sampler, SftTask, Training};
 
 /// What fine-tuning leaves: the trained weights of the reference.
 const REFERENCE: &str = "checkpoints/annotator-reference.safetensors";
-
-/// What is read of a reference.
-pub(super) const LOG_PROBS: &str = "log-probabilities of responses";
 
 /// What will be done, in a sentence.
 pub(super) fn plan(settings: &AnnotatorSettings) -> String {
@@ -161,12 +159,7 @@ fn log_probs(
             let sides = || part.iter().map(|&i| &lessons.pairs[i]);
             let chosen = sides().map(|sides| &sides.chosen);
             let all: Vec<&Sequence> = chosen.chain(sides().map(|sides| &sides.rejected)).collect();
-            let new: Vec<&Sequence> =
-                all.into_iter().filter(|side| cache.get(side).is_none()).collect();
-            if !new.is_empty() {
-                let sums = response_log_probs(reference, &new, pad, &Reading::default())?;
-                new.into_iter().zip(sums).for_each(|(side, sum)| cache.put(side, sum));
-            }
+            learn(&mut cache, reference, &all, pad)?;
             session.poll()?;
         }
     }

@@ -18,6 +18,7 @@ mod labels;
 mod lengths;
 mod lessons;
 mod load;
+mod log_probs;
 mod log_ratios;
 mod material;
 mod policy;

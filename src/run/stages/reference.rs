@@ -11,15 +11,16 @@ use super::super::{Recipe, find_model};
 use super::aligning::Aligning;
 use super::encode::encoder;
 use super::estimating::Estimating;
+use super::log_probs::{LOG_PROBS, learn};
 use super::material::tuned;
 use super::policy::{ALIGN, idle};
 use super::same_tokens::{LOOKED_AT, same_tokens};
 use super::work::Work;
 use super::{StageDefinition, Then};
 use crate::annotate::response_log_probs;
-use crate::batch::{Ranked, Sequence};
+use crate::batch::Ranked;
 use crate::files::hex;
-use crate::model::{Decoder, Reading, SavedTensor, Storage, load_as, load_named, save_tensors};
+use crate::model::{Decoder, SavedTensor, Storage, load_as, load_named, save_tensors};
 use crate::preference::joint_reference;
 use crate::train::{OutputKind, Task};
 
@@ -76,9 +77,6 @@ impl StageDefinition for Reference {
         Ok(Then::Next)
     }
 }
-
-/// What is read of a reference.
-const LOG_PROBS: &str = "log-probabilities of responses";
 
 /// Log-probabilities of all sequences of the pairs under the reference, those of each pair together: chosen,
 /// rejected, and what else the objective reads. Computed once and kept under a key made of everything that they
@@ -180,22 +178,12 @@ fn of_one(
     for items in aligning.order.first_epoch() {
         for part in aligning.plan.parts(&items, batch_size) {
             let all = task.sequences(part);
-            let known = |side: &Sequence| cache.as_ref().and_then(|cache| cache.get(side));
-            let values: Vec<f32> = if cache.is_some() {
-                let new: Vec<&Sequence> =
-                    all.iter().copied().filter(|side| known(side).is_none()).collect();
-                let sums = match new.is_empty() {
-                    true => Vec::new(),
-                    false => response_log_probs(decoder, &new, pad, &Reading::default())?,
-                };
-                if let Some(cache) = &mut cache {
-                    new.into_iter().zip(sums).for_each(|(side, sum)| cache.put(side, sum));
+            let values: Vec<f32> = match &mut cache {
+                Some(cache) => {
+                    learn(cache, decoder, &all, pad)?;
+                    all.iter().map(|side| cache.get(side).unwrap_or(f32::NAN)).collect()
                 }
-                let known = |side: &Sequence| cache.as_ref().and_then(|cache| cache.get(side));
-                all.iter().map(|side| known(side).unwrap_or(f32::NAN)).collect()
-            } else {
-                let reading = Reading { prompts: false, alignment: false, ..task.reading(part) };
-                response_log_probs(decoder, &all, pad, &reading)?
+                None => response_log_probs(decoder, &all, pad, &task.reference_reading(part))?,
             };
             for (i, value) in values.into_iter().enumerate() {
                 found[part[i % part.len()]].push(f64::from(value));

@@ -231,6 +231,11 @@ impl PreferenceTask {
         }
     }
 
+    /// The same where a reference says it: what alignment and prompts are read for, no reference is asked.
+    pub fn reference_reading(&self, items: &[usize]) -> Reading {
+        Reading { prompts: false, alignment: false, ..self.reading(items) }
+    }
+
     /// Sequences of each item.
     fn sides(&self) -> usize {
         if self.preference.objective.needs().mismatched { 3 } else { 2 }
@@ -241,8 +246,7 @@ impl PreferenceTask {
         let device = like.device();
         if let Some(moving) = self.moving.as_ref().filter(|moving| moving.has_moved()) {
             let batch = Batch::packed(&self.sequences(items), self.pad());
-            let reading = Reading { prompts: false, alignment: false, ..self.reading(items) };
-            let found = moving.log_probs(&batch, &reading);
+            let found = moving.log_probs(&batch, &self.reference_reading(items));
             self.step.references.push(found.clone());
             return found;
         }

@@ -7,7 +7,7 @@ use confide::batch::Sequence;
 use confide::model::{Decoder, SavedTensor, collect_tensors};
 use confide::train::{
     AdamW, Ended, ExecutionPlan, Flow, Metrics, NonFinite, OutputKind, PendingMetrics, Sampler,
-    Schedule, Start, Task, TrainError, TrainerCallback, Training, train,
+    Schedule, Start, Task, TrainerCallback, Training, train,
 };
 
 /// The negative sum of log-probabilities, times NaN in one step.
@@ -61,16 +61,6 @@ impl TrainerCallback for Watch {
 
     fn wants_checkpoint(&mut self, _: u64, _: u64) -> bool {
         false
-    }
-
-    fn checkpoint(
-        &mut self,
-        _: u64,
-        _: &Decoder,
-        _: &AdamW,
-        _: &dyn Task,
-    ) -> Result<(), TrainError> {
-        Ok(())
     }
 
     fn warn(&mut self, message: String) {

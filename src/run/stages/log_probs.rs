@@ -1,0 +1,30 @@
+//! Log-probabilities of responses under a frozen model, once each, whoever asks.
+
+use super::super::cache::OutputCache;
+use crate::annotate::response_log_probs;
+use crate::batch::Sequence;
+use crate::model::{Decoder, ModelError, Reading};
+
+/// What is read of such a model.
+pub(super) const LOG_PROBS: &str = "log-probabilities of responses";
+
+/// Learn of these sequences what is not known yet, computed in one batch.
+///
+/// # Errors
+///
+/// The device fails.
+pub(super) fn learn(
+    cache: &mut OutputCache,
+    decoder: &Decoder,
+    sequences: &[&Sequence],
+    pad: u32,
+) -> Result<(), ModelError> {
+    let new: Vec<&Sequence> =
+        sequences.iter().copied().filter(|side| cache.get(side).is_none()).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let sums = response_log_probs(decoder, &new, pad, &Reading::default())?;
+    new.into_iter().zip(sums).for_each(|(side, sum)| cache.put(side, sum));
+    Ok(())
+}
