@@ -10,6 +10,11 @@
       As root on Linux: runs on an ext4 file system of its own, which is shut down without its log
       being flushed (what a power cut leaves), mounted again, and resumed. Stages that were told to
       be done must still be done; the end must be that of an undisturbed run.
+
+  benches/durability.py cost PROGRAM --recipe RECIPE [--minutes 10]
+      What checkpoints take of a run's time: runs the recipe for so long (with strace), and tells the time
+      that passed in calls which wait for the disk, and that in which a checkpoint was being written
+      beside training. Fails where the first, or what the second comes to in an hour, is more than 2 %.
 """
 import argparse
 import fcntl
@@ -192,18 +197,67 @@ def cuts(args):
     return not bad
 
 
+def cost(args):
+    folder = pathlib.Path(tempfile.mkdtemp())
+    trace, out = folder / "trace", folder / "run"
+    calls = "trace=openat,fsync,fdatasync,rename,renameat,renameat2"
+    words = ["strace", "-f", "-qq", "--seccomp-bpf", "-ttt", "-T", "-e", calls, "-o", str(trace),
+             args.program, "run", args.recipe, "--out", str(out)]
+    process = run(words)
+    time.sleep(args.minutes * 60)
+    # strace itself hears no such signal; its only child is the run.
+    for child in open(f"/proc/{process.pid}/task/{process.pid}/children").read().split():
+        os.kill(int(child), signal.SIGTERM)
+    process.wait()
+    steps = sum(json.loads(line)["event"] == "step" for line in open(out / "events.jsonl"))
+    waits, threads, writers = [], {}, set()
+    for line in open(trace):
+        thread, at, call = line.split(maxsplit=2)
+        taken = float(call.rsplit("<", 1)[1][:-2]) if call.endswith(">\n") else 0.0
+        if "sync" in call:
+            waits.append(taken)
+            writers.add(thread)
+        begun, _ = threads.get(thread, (float(at), 0.0))
+        threads[thread] = (begun, float(at) + taken)
+    # The thread that trains lives as long as the run; each of those that wait for the disk beside it writes one
+    # checkpoint.
+    whole = max(end for _, end in threads.values()) - min(begun for begun, _ in threads.values())
+    lives = sorted(threads[thread] for thread in writers)
+    lives = [(begun, end) for begun, end in lives if end - begun < 0.5 * whole]
+    size = sum(file.stat().st_size for file in newest(out).iterdir())
+    writing = sum(end - begun for begun, end in lives)
+    print(f"{whole:.0f} s, {steps} steps, {len(lives)} checkpoints of {size / 2**20:.0f} MiB, begun after "
+          f"{[round(begun - lives[0][0]) for begun, _ in lives]} s")
+    # An hour has as many as the last interval tells, and those at its beginning and its end.
+    hour = writing / whole
+    if len(lives) > 2:
+        interval = (lives[-2][0] - lives[1][0]) / max(len(lives) - 3, 1)
+        hour = (3600 / interval + 2 if interval > 0 else len(lives)) * writing / len(lives) / 3600
+    shares = {"waiting for the disk": sum(waits) / whole, "a checkpoint being written": writing / whole,
+              "the same in an hour": hour}
+    for what, share in shares.items():
+        print(f"{what}: {100 * share:.3f} % of the time")
+    return shares["waiting for the disk"] <= 0.02 and shares["the same in an hour"] <= 0.02
+
+
+def newest(out):
+    return max((out / "checkpoints").iterdir(), key=lambda folder: folder.stat().st_mtime)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("kind", choices=["kills", "cuts"])
+    parser.add_argument("kind", choices=["kills", "cuts", "cost"])
     parser.add_argument("program")
     parser.add_argument("--count", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--recipe")
+    parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     args.program = str(pathlib.Path(args.program).absolute())
-    args.count = args.count or {"kills": 500, "cuts": 100}[args.kind]
-    sys.exit(0 if {"kills": kills, "cuts": cuts}[args.kind](args) else 1)
+    args.count = args.count or {"kills": 500, "cuts": 100}.get(args.kind)
+    sys.exit(0 if {"kills": kills, "cuts": cuts, "cost": cost}[args.kind](args) else 1)
 
 
 main()

@@ -207,6 +207,15 @@ impl ResponseTargets {
         ResponseLogProbs { outputs, log_probs, hidden, mask }
     }
 
+    /// The log-probability of each target of a response, and how many tokens are likelier, `[count]` each.
+    pub(super) fn ranks(&self, decoder: &Decoder, hidden: Tensor<3>) -> [Tensor<1>; 2] {
+        let hidden = rows_at(hidden, &self.from);
+        let head = Head::of(decoder);
+        let beside = Beside { jacobian: false, sum_sq: false };
+        let values = head.log_probs(&hidden, &self.tokens, beside).values;
+        [values, head.likelier(&hidden, &self.tokens)].map(|all| all.narrow(0, 0, self.count))
+    }
+
     /// `[S, M]` for each list of places that has any, and for the first.
     fn mask(&self, places: &[Vec<(usize, usize, f32)>], device: &Device) -> Tensor<2> {
         let m = self.from.len();

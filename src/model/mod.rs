@@ -8,6 +8,7 @@ mod checkpoint;
 mod config;
 mod context;
 mod decoder;
+mod difficulty;
 mod distil;
 mod families;
 mod files;
@@ -40,6 +41,7 @@ pub use config::{
     Activation, DecoderConfig, ModelError, NormKind, Position, RotaryScaling, SpecialTokens, Window,
 };
 pub use decoder::{Decoder, DecoderInput};
+pub use difficulty::token_ranks;
 pub use distil::Teacher;
 pub use families::{FAMILIES, Family, family_of};
 pub(crate) use files::Given;

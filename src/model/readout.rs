@@ -183,6 +183,41 @@ impl Head {
         walk
     }
 
+    /// How many tokens have a higher logit than each target, `[M]`; equal ones do not count.
+    pub(super) fn likelier(&self, hidden: &Tensor<2>, targets: &[u32]) -> Tensor<1> {
+        let m = targets.len();
+        let parts = (0..m).step_by(ROWS).map(|start| {
+            let rows = ROWS.min(m - start);
+            let hidden = hidden.clone().narrow(0, start, rows);
+            let tokens = ints(&targets[start..start + rows], [rows, 1], &hidden.device());
+            self.rows_likelier(&hidden, tokens)
+        });
+        Tensor::cat(parts.collect(), 0)
+    }
+
+    /// The target's logit comes out of the very product that it is compared in, in a walk before that.
+    fn rows_likelier(&self, hidden: &Tensor<2>, targets: Tensor<2, Int>) -> Tensor<1> {
+        let [rows, _] = targets.dims();
+        let device = hidden.device();
+        let chunks = self.vocabulary_chunks(rows);
+        let logits = |&(start, count): &(usize, usize)| {
+            let ids = Tensor::<1, Int>::arange(start as i64..(start + count) as i64, &device);
+            let own = targets.clone().equal(ids.unsqueeze::<2>().expand([rows, count]));
+            (hidden.clone().matmul(self.columns(start, count)), own)
+        };
+        let mut own = Tensor::<2>::zeros([rows, 1], &device);
+        for chunk in &chunks {
+            let (logits, is_target) = logits(chunk);
+            own = own + logits.mask_fill(is_target.bool_not(), 0.0).sum_dim(1);
+        }
+        let mut likelier = Tensor::<2>::zeros([rows, 1], &device);
+        for chunk in &chunks {
+            let (logits, _) = logits(chunk);
+            likelier = likelier + logits.greater(own.clone()).float().sum_dim(1);
+        }
+        likelier.squeeze_dim(1)
+    }
+
     /// Gradient of Σ cotangent·log p with respect to the head, `[V, E]`.
     pub(crate) fn weight_gradient(
         &self,

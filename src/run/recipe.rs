@@ -191,6 +191,19 @@ settings! {
             title: "Learns from",
             words: Words::Of(&[("all", "all labelled pairs"), ("kept", "those that the threshold keeps")]),
         },
+        /// Learn from the hardest responses alone, this share of them, with which SALT's selection of data (SALT_DS, arXiv 2410.18779) ranks "challenging yet learnable" ones: by the median loss, under the teacher, of those tokens that are among the teacher's likeliest (select_top_k). The paper found no consistent gain in it. 1: all.
+        pub select_share: f64 = 1.0 => {
+            title: "Learns from the hardest",
+            limits: Limits::between(0.001, 1.0, "a share from 0.001 to 1"),
+            advanced: true,
+        },
+        /// For select_share: a token counts where it is among so many of the teacher's likeliest ones; 10 is the paper's.
+        pub select_top_k: u64 = 10 => {
+            title: "… as far as among the likeliest",
+            unit: "tokens",
+            limits: Limits::at_least(1.0, "1 or more"),
+            advanced: true,
+        },
         /// SALT (arXiv 2410.18779): in the first so many steps each response token is also compared with what a weak teacher finds likely there, (1 − ω)·CE(data) + ω·CE(teacher), which is a gentler start than the data alone; the steps after them learn from the data alone, so that the loss jumps between. The paper distils for the first 36,000 of 208,000 steps of pretraining, about a sixth, and found 20,000 to 60,000 as good. 0: none.
         pub distill_steps: u64 = 0 => {
             title: "Learns from a teacher for",
@@ -198,7 +211,7 @@ settings! {
             zero: "none",
             advanced: true,
         },
-        /// The teacher: a folder or a hub name of a language model with the policy's tokenizer and vocabulary. Empty takes annotator.model as it is before it learns to annotate, where that is a language model. It stays frozen, is stored with policy.precision, and is held in memory for those steps alone.
+        /// The teacher, of distill_steps and of select_share: a folder or a hub name of a language model with the policy's tokenizer and vocabulary. Empty takes annotator.model as it is before it learns to annotate, where that is a language model. It stays frozen, is stored with policy.precision, and is held in memory only while it is asked.
         pub teacher: String = String::new() => { zero: "the annotator's model", advanced: true },
         /// ω, the teacher's share in the loss of those steps; 1 leaves the data's own tokens out. 0.667 is the paper's, as far as it is known.
         pub distill_weight: f64 = 0.667 => {

@@ -10,6 +10,7 @@ mod pending;
 mod plan;
 mod preference;
 mod sampler;
+mod selection;
 mod settings;
 mod sft;
 mod task;
@@ -26,6 +27,7 @@ pub use preference::{
     MovingReference, PairSampling, PolicyPair, PreferenceTask, Threshold, WeightedMean,
 };
 pub use sampler::Sampler;
+pub use selection::{difficulty, hardest};
 pub use settings::{GradientCheckpointing, Schedule, Training};
 pub use sft::{Distillation, SftTask};
 pub use task::Task;

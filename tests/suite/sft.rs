@@ -206,6 +206,43 @@ fn the_annotators_model_teaches_where_none_is_named() {
     assert_eq!(losses(&unnamed.events), losses(&named.events));
 }
 
+/// Fine-tuning on the hardest half takes half the steps, is told, and goes on after a stop to the last bit.
+#[test]
+fn the_hardest_responses_alone_are_learned() {
+    let settings = [
+        ("sft.select_share", "0.5"),
+        ("sft.teacher", "builtin:weak"),
+        ("sft.batch_size", "2"),
+        ("checkpoint_seconds", "0"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let hardest = run(folder.path(), &settings, &Control::default(), |_| ()).unwrap();
+    let plain = tempfile::tempdir().unwrap();
+    let plain = run(plain.path(), &settings[2..], &Control::default(), |_| ()).unwrap();
+    let pairs = margins(folder.path()).len();
+    assert_eq!(steps(&plain.events), pairs.div_ceil(2) as u64);
+    assert_eq!(steps(&hardest.events), pairs.div_ceil(2).div_ceil(2) as u64);
+    let told = format!("learns from {} of {pairs} responses", pairs.div_ceil(2));
+    assert!(hardest.report.warnings.iter().any(|warning| warning.contains(&told)));
+    // Every token is among so many, and all are taken: what is learned is what it was.
+    let all = [("sft.select_top_k", "1000000"), settings[1], settings[2]];
+    let everything = tempfile::tempdir().unwrap();
+    let everything = run(everything.path(), &all, &Control::default(), |_| ()).unwrap();
+    assert_eq!(losses(&everything.events), losses(&plain.events));
+
+    let folder = tempfile::tempdir().unwrap();
+    let control = Control::default();
+    let stopped = run(folder.path(), &settings, &control, |event| match event {
+        Event::Step { stage, step: 3, .. } if *stage == Stage::SFT => control.stop(),
+        _ => (),
+    });
+    assert!(matches!(stopped.map(|_| ()), Err(RunError::Stopped)));
+    let resumed = run(folder.path(), &settings, &Control::default(), |_| ()).unwrap();
+    let (all, rest) = (losses(&hardest.events), losses(&resumed.events));
+    assert!(!rest.is_empty() && rest.len() < all.len());
+    assert_eq!(rest, all[all.len() - rest.len()..]);
+}
+
 /// What is wrong with asking for a teacher, as the recipe's check says it.
 fn refused(settings: &[(&str, &str)]) -> String {
     let text = "data = { files = ['builtin:demo'] }\nannotator = { kind = 'length' }\n\
@@ -225,6 +262,10 @@ fn a_teacher_that_has_no_meaning_is_refused() {
     assert!(refused(&[named, ("sft.epochs", "0")]).contains("leaves fine-tuning out"));
     assert!(refused(&[named, ("sft.distill_weight", "0")]).contains("sft.distill_weight = 0"));
     assert!(refused(&[named, ("sft.distill_temperature", "0")]).contains("above 0"));
+    let (off, half) = (("sft.distill_steps", "0"), ("sft.select_share", "0.5"));
+    assert!(refused(&[off, half]).contains("sft.teacher is missing: sft.select_share = 0.5"));
+    assert!(refused(&[off, half, named, ("sft.epochs", "0")]).contains("leaves fine-tuning out"));
+    assert_eq!(refused(&[off, half, named]), "");
 }
 
 /// The teacher's weights are among those that an estimate counts, and what is read of it among activations.

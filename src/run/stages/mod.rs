@@ -29,6 +29,7 @@ mod random;
 mod reader;
 mod reference;
 mod same_tokens;
+mod selecting;
 mod sft;
 mod teaching;
 mod texts;

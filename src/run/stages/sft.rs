@@ -8,6 +8,7 @@ use super::estimating::Estimating;
 use super::material::{Material, REFERENCE, reference};
 use super::policy::{ALIGN, idle};
 use super::random::stream;
+use super::selecting;
 use super::teaching::{self, distillation, estimated};
 use super::words::{length, model};
 use super::work::Work;
@@ -72,7 +73,8 @@ impl StageDefinition for Sft {
         }
         let training = &inputs.recipe.sft.training;
         let order = inputs.order(policy.pairs.len(), training, stream::SFT);
-        Ok(Some(inputs.trained(Stage::SFT, policy.footprint(), &task, &order, training)))
+        let trained = inputs.trained(Stage::SFT, policy.footprint(), &task, &order, training);
+        Ok(Some(selecting::larger(inputs, trained)?))
     }
 
     fn run(&self, session: &mut Session<'_>, work: &Work) -> Result<Then, RunError> {
@@ -82,13 +84,15 @@ impl StageDefinition for Sft {
         if session.is_done(Stage::SFT) || self.is_skipped(&session.recipe) {
             return Ok(Then::Next);
         }
-        let pairs = learned(session, material)?;
+        let kept = learned(session, material)?;
+        let left = kept.len();
+        let pairs = selecting::selected(session, material, kept)?;
         let order = Sampler::new(pairs.len(), &training, shuffle, seed, stream::SFT);
         if order.total == 0 {
             return Ok(Then::Next);
         }
         session.stage(Stage::SFT, order.total, |session| {
-            tell(session, pairs.len(), material.pairs.len())?;
+            tell(session, left, material.pairs.len())?;
             let checkpoint = reference(session, material)?;
             let chosen = |pair: &usize| material.pairs[*pair].0.chosen.clone();
             let sequences = pairs.iter().map(chosen).collect();

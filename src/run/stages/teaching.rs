@@ -1,4 +1,5 @@
-//! The weak teacher that fine-tuning learns from in its first steps (SALT, arXiv 2410.18779).
+//! The weak teacher that fine-tuning asks: it learns from it in its first steps, or lets it choose (SALT, arXiv
+//! 2410.18779).
 
 use std::rc::Rc;
 
@@ -21,9 +22,21 @@ use crate::train::Distillation;
 /// What will be learned from it, as a sentence behind that of fine-tuning; nothing where there is none.
 pub(super) fn plan(recipe: &Recipe) -> String {
     let Some(field) = recipe.teacher() else { return String::new() };
-    let steps = recipe.sft.distill_steps;
+    let (steps, share) = (recipe.sft.distill_steps, recipe.sft.select_share);
+    let hardest = if share < 1.0 {
+        format!(
+            " Of these it takes the hardest {:.3} % that {} could have guessed.",
+            100.0 * share,
+            model(field)
+        )
+    } else {
+        String::new()
+    };
+    if steps == 0 {
+        return hardest;
+    }
     format!(
-        " Its first {steps} step{} learn{} also what the teacher {} finds likely next.",
+        "{hardest} Its first {steps} step{} learn{} also what the teacher {} finds likely next.",
         if steps == 1 { "" } else { "s" },
         if steps == 1 { "s" } else { "" },
         model(field)
@@ -77,10 +90,15 @@ fn can_teach(
     same_tokens(prepared, &looked_at, policy, teacher, ["sft.teacher", "a teacher"])
 }
 
+/// The field of the teacher whose next tokens are learned, where any are.
+fn distils(recipe: &Recipe) -> Option<&str> {
+    recipe.teacher().filter(|_| recipe.sft.distill_steps > 0)
+}
+
 /// What learning from the teacher takes, told before it is there.
 pub(super) fn estimated(inputs: &Estimating<'_>) -> Result<Option<Distillation>, RunError> {
     let recipe = inputs.recipe;
-    let Some(field) = recipe.teacher() else { return Ok(None) };
+    let Some(field) = distils(recipe) else { return Ok(None) };
     let files = find_model(field)?;
     let encoder = encoder_at(recipe, &files, jiff::Zoned::now())?;
     can_teach(recipe, inputs.prepared, inputs.policy()?.written(), (&files, &encoder))?;
@@ -102,7 +120,7 @@ pub(super) fn distillation(
     total: u64,
 ) -> Result<Option<Distillation>, RunError> {
     let recipe = session.recipe.clone();
-    let Some(field) = recipe.teacher() else { return Ok(None) };
+    let Some(field) = distils(&recipe) else { return Ok(None) };
     let settings = &recipe.sft;
     if settings.distill_steps > total {
         session.warn(format!(

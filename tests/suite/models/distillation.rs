@@ -114,7 +114,7 @@ fn gradients_are_finite_differences() {
 }
 
 /// A decoder without layers: an embedding, a norm and a head of its own.
-fn shallow(vocabulary: usize, width: usize, seed: usize) -> Decoder {
+pub(super) fn shallow(vocabulary: usize, width: usize, seed: usize) -> Decoder {
     let config = confide::model::read_config(&files("llama")).unwrap().1;
     let config = DecoderConfig {
         vocabulary,
