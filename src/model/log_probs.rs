@@ -3,6 +3,7 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
+use super::contrast::{Contrast, Contrasted};
 use super::distil::{Taught, Teacher};
 use super::numbers::ints;
 use super::precision::widen;
@@ -48,6 +49,8 @@ pub struct Reading {
     /// Who teaches: in place of each log-probability stands its mean with what the teacher finds likely. Not in
     /// `alignment`.
     pub teacher: Option<Teacher>,
+    /// Also each sum where the model is led away from another. No gradient goes through it.
+    pub contrast: Option<Contrast>,
 }
 
 /// The ends of responses, which count less (LD-DPO, arXiv 2409.06411).
@@ -62,7 +65,9 @@ pub struct Tails {
 impl Reading {
     /// Numbers that are read of each sequence.
     pub fn numbers(&self) -> usize {
-        1 + usize::from(self.prompts) + usize::from(self.alignment)
+        1 + usize::from(self.prompts)
+            + usize::from(self.alignment)
+            + usize::from(self.contrast.is_some())
     }
 
     fn weight(&self, target: &Target) -> f32 {
@@ -131,6 +136,8 @@ pub(crate) struct ResponseTargets {
     sequences: usize,
     /// What a teacher says of them.
     pub(crate) taught: Option<Taught>,
+    /// What the model says from which this one is led away.
+    contrasted: Option<Contrasted>,
 }
 
 /// What [`ResponseTargets::read`] found.
@@ -146,7 +153,7 @@ pub(crate) struct ResponseLogProbs {
 }
 
 impl ResponseTargets {
-    /// Those of a batch; a teacher is asked here, before the model that learns holds anything of its pass.
+    /// Those of a batch; another model is asked here, before the model that learns holds anything of its pass.
     pub(crate) fn of(batch: &Batch, reading: &Reading) -> Self {
         let mut targets = batch.targets();
         let count = targets.len();
@@ -166,11 +173,12 @@ impl ResponseTargets {
         let m = bucket(targets.len());
         let at = |i: usize| targets.get(i).or(targets.first());
         let from: Vec<u32> = (0..m).map(|i| at(i).map_or(0, |t| t.from as u32)).collect();
+        let seen = |decoder: &Decoder| {
+            rows_at(decoder.hidden(&input(batch, &decoder.device()), None), &from)
+        };
         Self {
-            taught: reading.teacher.as_ref().map(|teacher| {
-                let seen = input(batch, &teacher.decoder.device());
-                teacher.says(rows_at(teacher.decoder.hidden(&seen, None), &from))
-            }),
+            taught: reading.teacher.as_ref().map(|other| other.says(seen(&other.decoder))),
+            contrasted: reading.contrast.as_ref().map(|other| other.says(seen(&other.decoder))),
             from,
             tokens: (0..m).map(|i| at(i).map_or(0, |t| t.token)).collect(),
             count,
@@ -203,6 +211,11 @@ impl ResponseTargets {
         if let (Some(squares), Some(places), Some(values)) = (squares, &self.alignment, aligned) {
             let mask = self.mask(std::slice::from_ref(places), &device);
             outputs = Tensor::cat(vec![outputs, summed(&mask, values - squares)], 0);
+        }
+        if let Some(contrasted) = &self.contrasted {
+            let values = contrasted.log_probs(&head, &hidden, &self.tokens);
+            let mask = self.mask(&self.sums[..1], &device);
+            outputs = Tensor::cat(vec![outputs, summed(&mask, values)], 0);
         }
         ResponseLogProbs { outputs, log_probs, hidden, mask }
     }

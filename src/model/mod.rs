@@ -7,6 +7,7 @@ mod build;
 mod checkpoint;
 mod config;
 mod context;
+mod contrast;
 mod decoder;
 mod difficulty;
 mod distil;
@@ -40,6 +41,7 @@ pub use checkpoint::Checkpoint;
 pub use config::{
     Activation, DecoderConfig, ModelError, NormKind, Position, RotaryScaling, SpecialTokens, Window,
 };
+pub use contrast::Contrast;
 pub use decoder::{Decoder, DecoderInput};
 pub use difficulty::token_ranks;
 pub use distil::Teacher;

@@ -73,7 +73,7 @@ impl Head {
     }
 
     /// Weights of tokens `start..start + count`, `[E, count]`, in f32.
-    fn columns(&self, start: usize, count: usize) -> Tensor<2> {
+    pub(super) fn columns(&self, start: usize, count: usize) -> Tensor<2> {
         let all = self.weight.clone();
         let part = if count == self.vocabulary { all } else { all.narrow(0, start, count) };
         widen(part).transpose()
@@ -85,7 +85,7 @@ impl Head {
     }
 
     /// (first token, count) of each chunk of the vocabulary for so many positions.
-    fn vocabulary_chunks(&self, rows: usize) -> Vec<(usize, usize)> {
+    pub(super) fn vocabulary_chunks(&self, rows: usize) -> Vec<(usize, usize)> {
         let width = (self.chunk / rows.max(1)).clamp(256, self.vocabulary.max(256));
         (0..self.vocabulary)
             .step_by(width)
@@ -315,6 +315,21 @@ pub(super) struct Walk {
 }
 
 impl Walk {
+    /// One step further, over the logits of a chunk, for their log-sum-exp alone.
+    pub(super) fn on(walk: Option<Self>, logits: Tensor<2>) -> Self {
+        let highest = logits.clone().max_dim(1);
+        let highest = match &walk {
+            Some(earlier) => earlier.highest.clone().max_pair(highest),
+            None => highest,
+        };
+        let sum = (logits - highest.clone()).exp().sum_dim(1);
+        let here = Self { highest, sum, square: None, mean: None };
+        match walk {
+            None => here,
+            Some(earlier) => earlier.and(here),
+        }
+    }
+
     /// Join a chunk, which is relative to its own highest logit, that of all so far.
     fn and(self, here: Self) -> Self {
         let rescale = (self.highest - here.highest.clone()).exp();

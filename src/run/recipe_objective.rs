@@ -127,6 +127,13 @@ fn references(policy: &PolicySettings) -> Result<(), Refusal> {
             "is empty, and mrpo compares with more references than the policy's start; name one or more models with the same tokenizer, or take the objective dpo",
         ));
     }
+    let others = policy.ref_model_sync_steps > 0 || !policy.references.is_empty();
+    if policy.preference().extrapolation() > 0.0 && others {
+        return Err(refusal(
+            "spa_lambda",
+            "leads the policy away from its start, which is its reference; with policy.ref_model_sync_steps or policy.references that is another; set policy.spa_lambda = 0, or leave them out",
+        ));
+    }
     if policy.ref_model_sync_steps == 0 {
         return Ok(());
     }

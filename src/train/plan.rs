@@ -48,6 +48,7 @@ impl ExecutionPlan {
         let kind = if self.recompute { PassKind::Recompute } else { PassKind::Keep };
         let scores = task.output_kind().is_scores();
         let (moves, teacher) = (task.moves_reference(), task.teacher());
+        let asked = teacher.or(task.asks_start().then_some(footprint));
         let mut order = order.clone();
         let mut highest = 0;
         for step in 0..order.total {
@@ -60,7 +61,7 @@ impl ExecutionPlan {
                     if moves { footprint.pass(&batch, scores, PassKind::Infer) } else { 0 };
                 let pass = footprint.pass(&batch, scores, kind);
                 // A teacher's pass is over before the other begins; what it has said stays.
-                let taught = teacher.map_or(0, |teacher| {
+                let taught = asked.map_or(0, |teacher| {
                     let asked = teacher.pass(&batch, true, PassKind::Infer);
                     asked.max(pass + footprint.taught(&batch, teacher))
                 });
@@ -68,7 +69,7 @@ impl ExecutionPlan {
             }
         }
         let gradients = footprint.gradients();
-        let copy = if moves { gradients } else { 0 };
+        let copy = if moves || task.asks_start() { gradients } else { 0 };
         let weights = footprint.weights() + copy + teacher.map_or(0, Footprint::weights);
         let held = highest.max(gradients + footprint.update());
         MemoryEstimate {

@@ -67,6 +67,12 @@ pub trait Task {
         None
     }
 
+    /// Whether it holds a copy of what is trained as it was before the first step, and asks it as a teacher is
+    /// asked.
+    fn asks_start(&self) -> bool {
+        false
+    }
+
     /// Whether it holds a reference that moves, a copy of what is trained.
     fn moves_reference(&self) -> bool {
         false

@@ -207,6 +207,11 @@ fn doubtful_labels_are_those_of_the_least_logits() {
     pairs.doubtful = Some(0.5);
     let expected = [-0.9 * log_sigmoid(-2.0) - 0.1 * log_sigmoid(2.0), -log_sigmoid(3.0)];
     assert_close(&vector(settings.losses(&pairs)), &expected, 1e-6, "spa");
+    // De-coupled, it is the other label that is doubted; losses are of the policy as it is.
+    pairs.extrapolated = Some(both([4.0, -3.0]));
+    assert_close(&vector(pairs.doubted(&settings)), &[4.0, -3.0], 1e-6, "what doubts");
+    let expected = [-log_sigmoid(-2.0), -0.9 * log_sigmoid(3.0) - 0.1 * log_sigmoid(-3.0)];
+    assert_close(&vector(settings.losses(&pairs)), &expected, 1e-6, "de-coupled");
 }
 
 /// A margin is what a pair has to be told apart by, and several losses are added.
@@ -333,6 +338,10 @@ fn combinations_without_a_meaning_are_refused() {
         (&[("objective", "[]")], "no objective is named"),
         (&[("objective", "[\"dpo\", \"dopo\"]")], "“dopo” is not an objective"),
         (&[("ref_model_sync_steps", "4"), ("lora.rank", "4")], "policy.lora.rank = 0"),
+        (
+            &[("objective", "spa"), ("spa_lambda", "0.5"), ("ref_model_sync_steps", "4")],
+            "set policy.spa_lambda = 0",
+        ),
         (
             &[("ref_model_sync_steps", "4"), ("references", "[\"builtin:strong\"]")],
             "set one of the two",

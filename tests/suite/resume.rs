@@ -72,13 +72,20 @@ fn a_run_killed_in_each_stage_and_resumed_has_the_trace_of_an_undisturbed_one() 
     }
 }
 
-/// A reference that has moved, and the logits of earlier steps, are in a checkpoint as weights are.
+/// A reference that has moved, and the logits of earlier steps, are in a checkpoint as weights are; the start that
+/// doubtful labels are found by is there again.
 #[test]
 fn what_an_objective_remembers_is_resumed() {
+    for more in ["policy.ref_model_sync_steps=2", "policy.spa_lambda=0.5"] {
+        what_is_remembered_is_resumed(more);
+    }
+}
+
+fn what_is_remembered_is_resumed(more: &str) {
     let folder = tempfile::tempdir().unwrap();
     let command = |out: &Path| {
         let mut command = small_demo(out);
-        command.args(["--set", "policy.objective=spa", "--set", "policy.ref_model_sync_steps=2"]);
+        command.args(["--set", "policy.objective=spa", "--set", more]);
         command.args(["--set", "policy.spa_warmup=0", "--set", "policy.spa_window=6"]);
         quiet(command)
     };

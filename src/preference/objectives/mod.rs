@@ -175,6 +175,8 @@ pub struct PairLogProbs {
     pub alignment: Option<Ranked<Tensor<1>>>,
     /// The logit below which a label is in doubt, for an objective that needs it; none at first.
     pub doubtful: Option<f64>,
+    /// log π(y|x) where the policy is led away from its start, where labels are doubted by that.
+    pub extrapolated: Option<Ranked<Tensor<1>>>,
 }
 
 /// Log-probabilities of prompts, each `[N]`.
@@ -211,6 +213,7 @@ impl PairLogProbs {
             mismatched: None,
             alignment: None,
             doubtful: None,
+            extrapolated: None,
         }
     }
 
@@ -251,6 +254,15 @@ impl PairLogProbs {
             }
             _ => z,
         }
+    }
+
+    /// The logits by which labels are doubted, without a gradient, `[N]`.
+    pub fn doubted(&self, settings: &Preference) -> Tensor<1> {
+        match &self.extrapolated {
+            Some(policy) => Self { policy: policy.clone(), ..self.clone() }.logits(settings),
+            None => self.logits(settings),
+        }
+        .detach()
     }
 
     /// The negative log-likelihood of chosen responses, and of these prompts, as a mean over the tokens of the
@@ -352,6 +364,13 @@ impl Preference {
             Some(weights) => losses * weights,
             None => losses,
         }
+    }
+
+    /// How far the policy is led away from its start before its labels are doubted; 0 for an objective that
+    /// doubts none.
+    pub fn extrapolation(&self) -> f64 {
+        let doubts = self.objective.needs().recent;
+        if doubts { self.constants.get(spa::LAMBDA.field.name) } else { 0.0 }
     }
 
     /// What the objective takes a response to be worth.

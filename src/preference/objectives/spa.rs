@@ -60,6 +60,20 @@ pub(super) const WARMUP: Constant = Constant {
     default: 0.2,
 };
 
+/// How far detection is led away from the start.
+pub(super) const LAMBDA: Constant = Constant {
+    field: Field {
+        name: "spa_lambda",
+        doc: " For spa: λ of the de-coupled detection, which doubts labels by what the policy would say further away from its start, the softmax of (1 + λ)·logits − λ·those of the start; holds the start in memory. The paper has 1/2, 1/4 and 1/8 in its three iterations, the authors' recipe 0.",
+        title: "SPA detection λ",
+        limits: Limits::between(0.0, 10.0, "from 0 to 10"),
+        zero: "by the policy itself",
+        advanced: true,
+        ..Field::BASIC
+    },
+    default: 0.0,
+};
+
 static ABOUT: About = About {
     name: "spa",
     aliases: &[],
@@ -67,7 +81,7 @@ static ABOUT: About = About {
     summary: "DPO that smooths the labels which the policy agrees with least, fewer than a share K of recent pairs: they are more likely to be wrong.",
     formula: "−(1 − αk) log σ(z) − αk log σ(−z), k = 1 where z is below the K-quantile of recent ones",
     paper: "arXiv 2406.04412",
-    constants: &[ALPHA, SHARE, WINDOW, WARMUP],
+    constants: &[ALPHA, SHARE, WINDOW, WARMUP, LAMBDA],
 };
 
 impl Objective for Spa {
@@ -88,7 +102,7 @@ impl Objective for Spa {
         let right = log_sigmoid(z.clone()).neg();
         let Some(border) = pairs.doubtful else { return right };
         let alpha = settings.constants.get(ALPHA.field.name);
-        let doubtful = z.clone().detach().lower_elem(border).float().mul_scalar(alpha);
+        let doubtful = pairs.doubted(settings).lower_elem(border).float().mul_scalar(alpha);
         let wrong = log_sigmoid(z.neg()).neg();
         right.clone() + doubtful * (wrong - right)
     }

@@ -49,6 +49,9 @@ impl Aligning {
             task =
                 task.with_moving_reference(MovingReference::new(&checkpoint.decoder, every, alpha));
         }
+        if settings.preference().extrapolation() > 0.0 {
+            task = task.with_start(&checkpoint.decoder);
+        }
         let plan =
             session.plan(Stage::POLICY.about(), &footprint, &task, &order, &settings.training)?;
         Ok(Self { kept, order, checkpoint, task, plan })

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Metrics, OutputKind, PendingMetrics, Sampler, Task};
 use crate::batch::{Batch, Ranked, Sequence};
 use crate::device::read;
-use crate::model::{Decoder, ModelError, Reading, SavedTensor, Tails, floats};
+use crate::model::{Contrast, Decoder, ModelError, Reading, SavedTensor, Tails, floats};
 use crate::preference::{
     MismatchedLogProbs, PairLogProbs, Preference, PromptLogProbs, Recent, ResponseLogProb,
     Weighting, effective_sample_size,
@@ -78,6 +78,8 @@ pub struct PreferenceTask {
     moving: Option<MovingReference>,
     /// Whether there is one, or will be.
     moves: bool,
+    /// From what the policy is led away before labels are doubted.
+    contrast: Option<Contrast>,
     /// What an objective remembers of earlier steps.
     recent: Recent,
     /// The step under way, counted from 0, and all steps.
@@ -143,6 +145,7 @@ impl PreferenceTask {
             threshold: None,
             moving: None,
             moves: false,
+            contrast: None,
             recent: Recent::default(),
             now: [0, 0],
             divisor: 1.0,
@@ -184,6 +187,13 @@ impl PreferenceTask {
     /// The same as an estimate sees it: with a reference that will move, and is not there yet.
     pub fn about_to_move_its_reference(self) -> Self {
         Self { moves: true, ..self }
+    }
+
+    /// The same where labels are doubted by what the policy would say further away from this start.
+    pub fn with_start(self, start: &Decoder) -> Self {
+        let weight = self.preference.extrapolation();
+        let decoder = Rc::new(start.clone().without_dropout());
+        Self { contrast: Some(Contrast { decoder, weight }), ..self }
     }
 
     /// What the losses of a step's pairs are multiplied by before they are divided.
@@ -228,12 +238,13 @@ impl PreferenceTask {
             prompts: self.preference.objective.needs().prompts,
             alignment: self.preference.use_weighting,
             teacher: None,
+            contrast: self.contrast.clone(),
         }
     }
 
     /// The same where a reference says it: what alignment and prompts are read for, no reference is asked.
     pub fn reference_reading(&self, items: &[usize]) -> Reading {
-        Reading { prompts: false, alignment: false, ..self.reading(items) }
+        Reading { prompts: false, alignment: false, contrast: None, ..self.reading(items) }
     }
 
     /// Sequences of each item.
@@ -299,6 +310,11 @@ impl PreferenceTask {
                 rejected: part(outputs, first + 1) / tokens.rejected,
             });
         }
+        if self.contrast.is_some() {
+            let before = [needs.prompts, self.preference.use_weighting];
+            let numbers = 1 + before.into_iter().filter(|read| *read).count();
+            pairs.extrapolated = Some(both(outputs, sides * numbers));
+        }
         pairs.doubtful = self.step.doubtful;
         pairs
     }
@@ -359,6 +375,10 @@ impl Task for PreferenceTask {
         self.moves
     }
 
+    fn asks_start(&self) -> bool {
+        self.preference.extrapolation() > 0.0
+    }
+
     fn sequences(&self, items: &[usize]) -> Vec<&Sequence> {
         let pairs = || items.iter().map(|&i| &self.pairs[i]);
         let others = pairs().filter(|_| self.sides() > 2).map(|pair| {
@@ -379,7 +399,7 @@ impl Task for PreferenceTask {
         let device = outputs.device();
         let pairs = self.pair_log_probs(items, &outputs);
         if self.preference.objective.needs().recent {
-            self.step.logits.push(pairs.logits(&self.preference).inner());
+            self.step.logits.push(pairs.doubted(&self.preference).inner());
         }
         let losses = self.preference.losses(&pairs);
         let weights: Vec<f32> = items.iter().map(|&i| self.factor(i) as f32).collect();

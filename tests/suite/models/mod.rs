@@ -1,6 +1,7 @@
 //! Decoders against transformers, on the checkpoints of `tests/fixtures/models`.
 //! `make_models.py` says what their numbers are.
 
+mod contrast;
 mod difficulty;
 mod distillation;
 mod files;
