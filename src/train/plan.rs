@@ -1,5 +1,6 @@
 //! How steps are computed, and what that takes of a device's memory.
 
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{GradientCheckpointing, Sampler, Task, Training};
@@ -131,4 +132,15 @@ impl ExecutionPlan {
         };
         recompute.into_iter().flat_map(plan).collect()
     }
+}
+
+/// What was read of parts, as one that holds all their items would have it: each holds what was read of the first
+/// sequence of each of its items, then of the second of each, and so on.
+pub(super) fn joined(read: &[Tensor<1>], parts: &[&[usize]]) -> Tensor<1> {
+    let sides = read[0].dims()[0] / parts[0].len();
+    let side = |k: usize| {
+        let parts = read.iter().zip(parts);
+        parts.map(move |(read, part)| read.clone().narrow(0, k * part.len(), part.len()))
+    };
+    Tensor::cat((0..sides).flat_map(side).collect(), 0)
 }

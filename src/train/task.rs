@@ -37,6 +37,9 @@ pub trait Task {
         false
     }
 
+    /// Take note that memory has room for so many of the step's items at once.
+    fn in_parts_of(&mut self, _most: usize) {}
+
     /// What the loss is a function of.
     fn output_kind(&self) -> OutputKind;
 

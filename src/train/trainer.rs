@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 
+use super::plan::joined;
 use super::callback::{Flow, TrainError, TrainerCallback};
 use super::pending::{PendingQueue, PendingStep, read};
 use super::task::Task;
@@ -181,15 +182,10 @@ fn of_whole_batch(
         .enumerate()
         .map(|(i, part)| forward(model, task, part, i, plan).outputs())
         .collect();
-    // Parts hold the first sequence of each of their items, then the second of each.
-    let sides = read[0].dims()[0] / parts[0].len();
-    let side = |k: usize| {
-        let parts = read.iter().zip(parts);
-        parts.map(move |(read, part)| read.clone().narrow(0, k * part.len(), part.len()))
-    };
-    let outputs = Tensor::cat((0..sides).flat_map(side).collect(), 0);
-    let (loss, cotangent) = loss_and_gradient(task, items, outputs);
+    task.in_parts_of(parts[0].len());
+    let (loss, cotangent) = loss_and_gradient(task, items, joined(&read, parts));
     let Some(cotangent) = cotangent else { return loss };
+    let sides = read[0].dims()[0] / parts[0].len();
     let mut before = 0;
     for (i, part) in parts.iter().enumerate() {
         let of_side = |k: usize| cotangent.clone().narrow(0, k * items.len() + before, part.len());

@@ -314,6 +314,7 @@ fn every_objective_is_the_same_in_parts() {
         ("the policy's own weights", own, false),
         ("orpo + aot", both, false),
         ("a reference that moves", all_at_once, true),
+        ("a reference that moves, seen at once", named("aot"), true),
     ] {
         cases.push((name.to_owned(), preference, moves));
     }

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::plan::joined;
 use super::{Metrics, OutputKind, PendingMetrics, Sampler, Task};
 use crate::batch::{Batch, Ranked, Sequence};
 use crate::device::read;
@@ -121,6 +122,8 @@ struct Step {
     logits: Vec<Tensor<1>>,
     /// The logit below which a label is in doubt.
     doubtful: Option<f64>,
+    /// How many items memory has room for.
+    at_once: usize,
 }
 
 impl PreferenceTask {
@@ -256,8 +259,12 @@ impl PreferenceTask {
     fn reference(&mut self, items: &[usize], like: &Tensor<1>) -> Tensor<1> {
         let device = like.device();
         if let Some(moving) = self.moving.as_ref().filter(|moving| moving.has_moved()) {
-            let batch = Batch::packed(&self.sequences(items), self.pad());
-            let found = moving.log_probs(&batch, &self.reference_reading(items));
+            let parts: Vec<&[usize]> = items.chunks(self.step.at_once).collect();
+            let of_part = |part: &&[usize]| {
+                let batch = Batch::packed(&self.sequences(part), self.pad());
+                moving.log_probs(&batch, &self.reference_reading(part))
+            };
+            let found = joined(&parts.iter().map(of_part).collect::<Vec<_>>(), &parts);
             self.step.references.push(found.clone());
             return found;
         }
@@ -349,7 +356,8 @@ impl Task for PreferenceTask {
     fn begin(&mut self, items: &[usize]) {
         let [step, total] = self.now;
         let doubtful = self.recent.border(step, total, &self.preference);
-        self.step = Step { items: items.to_vec(), doubtful, ..Step::default() };
+        let at_once = items.len().max(1);
+        self.step = Step { items: items.to_vec(), doubtful, at_once, ..Step::default() };
         self.divisor = match self.mean {
             WeightedMean::Pairs => items.len().max(1) as f64,
             WeightedMean::Weights => {
@@ -357,6 +365,10 @@ impl Task for PreferenceTask {
                 if sum > 0.0 { sum } else { 1.0 }
             }
         };
+    }
+
+    fn in_parts_of(&mut self, most: usize) {
+        self.step.at_once = most.max(1);
     }
 
     fn output_kind(&self) -> OutputKind {
