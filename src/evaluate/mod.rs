@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Decoder, ModelError, Sampling, generate};
+use crate::model::{Decoder, Generated, ModelError, Sampling, generate};
 use crate::text::{TextError, Tokenizer};
 
 /// Gold reward of sampled responses.
@@ -50,7 +50,7 @@ pub struct GoldSample {
 }
 
 /// Prompts sampled at once.
-const BATCH: usize = 32;
+pub const SAMPLED_AT_ONCE: usize = 32;
 
 /// Sample one response to each prompt, given as tokens, ending at those of `stop`; `poll` is called between batches and may end it.
 ///
@@ -65,16 +65,33 @@ pub fn sample<E: From<ModelError> + From<TextError>>(
     sampling: &Sampling,
     poll: &mut dyn FnMut() -> Result<(), E>,
 ) -> Result<Vec<String>, E> {
-    let mut texts = Vec::with_capacity(prompts.len());
-    for (i, part) in prompts.chunks(BATCH).enumerate() {
+    let found = sample_whole(decoder, tokenizer, stop, prompts, sampling, poll)?;
+    Ok(found.into_iter().map(|(text, _)| text).collect())
+}
+
+/// As [`sample`], with the tokens of each response and whether it ended.
+///
+/// # Errors
+///
+/// As [`sample`].
+pub fn sample_whole<E: From<ModelError> + From<TextError>>(
+    decoder: &Decoder,
+    tokenizer: &Tokenizer,
+    stop: &[u32],
+    prompts: &[Vec<u32>],
+    sampling: &Sampling,
+    poll: &mut dyn FnMut() -> Result<(), E>,
+) -> Result<Vec<(String, Generated)>, E> {
+    let mut found = Vec::with_capacity(prompts.len());
+    for (i, part) in prompts.chunks(SAMPLED_AT_ONCE).enumerate() {
         let sampling = Sampling { seed: sampling.seed.wrapping_add(i as u64), ..sampling.clone() };
         let responses = generate(decoder, part, stop, &sampling)?;
-        for (prompt, response) in part.iter().zip(&responses) {
-            texts.push(tokenizer.decode_after(prompt, &response.tokens)?);
+        for (prompt, response) in part.iter().zip(responses) {
+            found.push((tokenizer.decode_after(prompt, &response.tokens)?, response));
         }
         poll()?;
     }
-    Ok(texts)
+    Ok(found)
 }
 
 /// Compare samples of [base, SFT, policy], each with its reward, prompt by prompt.

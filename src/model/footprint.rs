@@ -249,6 +249,18 @@ impl Footprint {
         self.highest(w, &moments)
     }
 
+    /// Bytes that sampling responses of up to `new` tokens to `rows` prompts of up to `prompt` tokens takes beside
+    /// the weights: keys and values of all layers, those of one once more while they grow, the rows of logits, and
+    /// the pass over the prompts.
+    pub fn sampled(&self, rows: usize, prompt: usize, new: usize) -> u64 {
+        let c = &self.config;
+        let width = bucket(prompt);
+        let keys = F32 * (rows * bucket(width + new) * c.kv_heads * c.head_dim) as u64;
+        let logits = 2 * F32 * (rows * c.vocabulary) as u64;
+        let batch = BatchShape { tokens: rows * width, targets: 0 };
+        2 * (c.layers as u64 + 1) * keys + logits + self.pass(&batch, true, PassKind::Infer)
+    }
+
     /// Bytes that reading a teacher's distribution beside the batch's own targets takes: the teacher's hidden
     /// states, the rows that it expects and what they are made of, chunks of its logits, and what it adds to the
     /// head's gradient.

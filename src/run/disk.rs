@@ -14,7 +14,7 @@ use crate::model::Footprint;
 /// Bytes of the disk: what a run takes at its peak, and what there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Disk {
-    /// Exports, checkpoints (two are kept while a third is written), annotations.
+    /// Exports, checkpoints (two are kept while a third is written), annotations, tables of rounds.
     pub needed: u64,
     /// Free where the run folder is; `None` where the system does not tell.
     pub free: Option<u64>,
@@ -56,7 +56,9 @@ impl Disk {
         let files = data.files.iter().chain(&data.unlabelled).chain(&data.held_out_files);
         let annotations: u64 =
             files.filter_map(|file| Some(std::fs::metadata(file).ok()?.len())).sum();
-        Ok(Self { needed: exports + references + checkpoints + annotations, free: free(folder) })
+        // What a round writes is taken to be as long as what was read.
+        let tables = annotations * (1 + recipe.rounds_written() as u64);
+        Ok(Self { needed: exports + references + checkpoints + tables, free: free(folder) })
     }
 
     /// Whether it fits, where the system tells.

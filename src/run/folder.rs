@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint_folder;
 use super::folder_error::FolderError;
-use super::state::{self, CHECKPOINTS, State};
+use super::state::{self, CHECKPOINTS, ROUNDS, State};
 use super::{Event, Recipe, Report};
 use crate::files;
 
@@ -328,7 +328,7 @@ fn own_files(path: &Path) -> Result<(), String> {
         std::fs::symlink_metadata(path.join(name)).map_or(true, |found| right(&found))
     };
     let files = [RECIPE, EVENTS, state::FILE, LOCK, REPORT, "annotations.parquet"];
-    let folders = [CHECKPOINTS, "annotator", "policy", "policy-merged"];
+    let folders = [CHECKPOINTS, ROUNDS, "annotator", "policy", "policy-merged"];
     // However many members an annotator has.
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());

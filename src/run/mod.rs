@@ -23,6 +23,8 @@ mod recipe_combining;
 mod recipe_confidence;
 mod recipe_file;
 mod recipe_objective;
+mod recipe_online;
+mod recipe_rounds;
 mod recipe_sft;
 mod report;
 mod resume;
@@ -51,9 +53,10 @@ pub use recipe::{
     Setting, SftPairs, SftSettings,
 };
 pub use recipe_file::RecipeError;
+pub use recipe_online::{OnlineSettings, RoundReference};
 pub use report::{
     AnnotatorReport, CombinationReport, ConfidenceReport, DataReport, FittedReport, GateReport,
-    KeptReport, PolicyReport, Report, VoiceReport,
+    KeptReport, PolicyReport, Report, RoundReport, VoiceReport,
 };
 pub use stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
 pub(crate) use stages::normal;

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::recipe_online::OnlineSettings;
 use crate::annotate::{Annotating, Annotator};
 use crate::data::{ColumnMap, Limits as ReadLimits, Media, Pairing, ReadSettings};
 use crate::device::{Candidate, Memory};
@@ -422,6 +423,9 @@ settings! {
         /// The policy.
         #[section(policy)]
         pub policy: PolicySettings = PolicySettings::default(),
+        /// Rounds on the policy's own responses.
+        #[section(online)]
+        pub online: OnlineSettings = OnlineSettings::default(),
         /// The evaluation.
         #[section(evaluate)]
         pub evaluate: EvaluateSettings = EvaluateSettings::default(),

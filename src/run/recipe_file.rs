@@ -185,6 +185,7 @@ impl Recipe {
             ));
         }
         super::recipe_objective::check(self).map_err(|(key, found)| invalid(&key, found))?;
+        self.check_online().map_err(|(key, found)| invalid(key, found))?;
         let columns = d.columns.check();
         columns.map_err(|e| invalid("data.columns", format!("data.columns: {e}")))?;
         for (section, lora, precision) in [

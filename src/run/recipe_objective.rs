@@ -82,7 +82,7 @@ fn modifiers(policy: &PolicySettings) -> Result<(), Refusal> {
             "odpo_alpha",
             policy.odpo_alpha > 0.0,
             |admits| admits.offset,
-            "has no logit that a margin could offset",
+            "has no logit that the margin of a pair could offset",
         ),
         ("ld_alpha", policy.ld_alpha < 1.0, |admits| admits.tails, "counts tokens in another way"),
         (

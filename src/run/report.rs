@@ -190,6 +190,42 @@ pub struct PolicyReport {
     pub rewards_accuracy: Option<f64>,
 }
 
+/// A round of alignment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RoundReport {
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Prompts that the policy wrote to when it began; 0 for one on labelled pairs.
+    pub prompts: usize,
+    /// Prompts that make no pair, because all responses to them are the same.
+    pub alike: usize,
+    /// Prompts that make no pair, because the annotator says nothing of two of their responses.
+    pub silent: usize,
+    /// Pairs that the policy can learn from.
+    pub pairs: usize,
+    /// Those that batches are made of, with a weight above 0 under the threshold of its beginning.
+    pub kept: usize,
+    /// Mean tokens of what the policy wrote; `null` if nothing.
+    #[serde(with = "crate::finite")]
+    pub length: Option<f64>,
+    /// Share of it that has an end; `null` if nothing.
+    #[serde(with = "crate::finite")]
+    pub ended: Option<f64>,
+    /// Mean C of the pairs; `null` where the annotator is not asked.
+    #[serde(with = "crate::finite")]
+    pub confidence: Option<f64>,
+    /// Share of the pairs on which the annotator agrees with the gold reward; `null` where there is none.
+    #[serde(with = "crate::finite")]
+    pub annotator_accuracy: Option<f64>,
+    /// Its expected calibration error there.
+    #[serde(with = "crate::finite")]
+    pub annotator_ece: Option<f64>,
+    /// Mean gold reward of the responses of the pairs.
+    #[serde(with = "crate::finite")]
+    pub gold: Option<f64>,
+}
+
 /// What came out of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -209,6 +245,9 @@ pub struct Report {
     pub dissection: Option<Dissection>,
     /// The policy.
     pub policy: PolicyReport,
+    /// Its rounds by their numbers, from 1, where there are several or it writes what it learns from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rounds: BTreeMap<String, RoundReport>,
     /// Samples against the gold reward; only in the built-in demonstration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gold: Option<GoldReport>,

@@ -228,10 +228,13 @@ impl Session<'_> {
         if self.control.is_stopped() { Err(RunError::Stopped) } else { Ok(()) }
     }
 
-    /// Report progress of a stage without optimiser steps, and let the user interrupt it.
+    /// Report progress of a stage without optimiser steps, and let the user interrupt it. What the stage at work
+    /// does in the way of another one is not told as that one's progress.
     pub(crate) fn progress(&mut self, stage: Stage, done: u64, total: u64) -> Result<(), RunError> {
         self.note_memory();
-        self.emit(Event::Progress { stage, done, total })?;
+        if self.state.under_way.as_ref().is_none_or(|under_way| under_way.stage == stage) {
+            self.emit(Event::Progress { stage, done, total })?;
+        }
         self.poll()
     }
 }

@@ -17,6 +17,8 @@ use crate::train::ExecutionPlan;
 pub(super) const FILE: &str = "state.json";
 /// The folder of checkpoints in a run folder.
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
+/// The folder of what rounds of alignment leave, in a run folder.
+pub(crate) const ROUNDS: &str = "rounds";
 /// The layout of this file; others are not read.
 const LAYOUT: u64 = 2;
 /// How many checkpoints of a stage are kept: a damaged one is no dead end.

@@ -320,8 +320,9 @@ impl TrainerCallback for StageCallback<'_, '_> {
         // Of large models on slow disks fewer, so that training has the time; none is asked for
         // more often than that unless after every step.
         let least = if wanted > 0.0 { wanted.max(self.cost / COST) } else { 0.0 };
-        // The first one of a later training holds fast what those before it have left.
-        let first = self.phase.number > 0 && step == 1;
+        // The first one of a later training holds fast what those before it have left, and what was made for it.
+        let left = self.phase.number > 0 || !self.session.produced.is_empty();
+        let first = left && step == 1;
         let due = first || self.last.elapsed().as_secs_f64() >= least;
         let busy = self.writing.as_ref().is_some_and(|thread| !thread.is_finished());
         let wants = due && step < total && !busy;

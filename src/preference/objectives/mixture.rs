@@ -32,6 +32,7 @@ impl Mixture {
             mismatched: all.mismatched || more.mismatched,
             recent: all.recent || more.recent,
             references: all.references || more.references,
+            own_responses: all.own_responses || more.own_responses,
         })
     }
 

@@ -26,6 +26,7 @@ mod sft;
 mod sigmoid_norm;
 mod simpo;
 mod spa;
+mod spin;
 mod sppo_hard;
 
 pub use mixture::Mixture;
@@ -54,6 +55,7 @@ pub static OBJECTIVES: &[&dyn Objective] = &[
     &kto::Kto,
     &mrpo::Mrpo,
     &spa::Spa,
+    &spin::Spin,
     &exo_pair::ExoPair,
     &nca_pair::NcaPair,
     &bco_pair::BcoPair,
@@ -105,6 +107,8 @@ pub struct Needs {
     pub recent: bool,
     /// Log-probabilities under more references than one.
     pub references: bool,
+    /// Responses that the policy itself writes, in place of the rejected ones.
+    pub own_responses: bool,
 }
 
 impl Default for Needs {
@@ -116,6 +120,7 @@ impl Default for Needs {
             mismatched: false,
             recent: false,
             references: false,
+            own_responses: false,
         }
     }
 }

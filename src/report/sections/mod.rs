@@ -10,6 +10,7 @@ mod gate;
 mod gold;
 mod measured;
 mod policy;
+mod rounds;
 
 use super::Section;
 use crate::run::Report;
@@ -27,6 +28,7 @@ pub static SECTIONS: &[Describe] = &[
     confidence::section,
     dissection::section,
     policy::section,
+    rounds::section,
     data::section,
     measured::section,
 ];

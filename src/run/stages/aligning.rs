@@ -4,20 +4,21 @@ use super::super::Normalisation;
 use super::super::error::RunError;
 use super::super::session::Session;
 use super::super::stage::Stage;
-use super::material::{Material, reference};
-use super::random::stream;
+use super::material::{LabelledPair, Material, reference};
+use super::random::stream::{self, of_round};
+use super::sampling::longest;
 use crate::batch::{Ranked, Sequence};
 use crate::model::{Checkpoint, Footprint};
 use crate::train::{
-    ExecutionPlan, MovingReference, PolicyPair, PreferenceTask, Sampler, WeightedMean,
+    ExecutionPlan, MovingReference, PolicyPair, PreferenceTask, Sampler, Task, WeightedMean,
 };
 
 /// The policy with what it will learn.
 pub(super) struct Aligning {
-    /// Indexes of the material's pairs that batches are made of.
+    /// Indexes of the pairs that batches are made of.
     pub(super) kept: Vec<usize>,
     pub(super) order: Sampler,
-    /// The policy before its first step.
+    /// The policy before its first step on them.
     pub(super) checkpoint: Checkpoint,
     pub(super) task: PreferenceTask,
     pub(super) plan: ExecutionPlan,
@@ -27,7 +28,7 @@ impl Aligning {
     pub(super) fn new(session: &mut Session<'_>, material: &Material) -> Result<Self, RunError> {
         let settings = session.recipe.policy.clone();
         let (shuffle, seed) = (session.recipe.data.shuffle, session.recipe.seed);
-        let kept = kept(session, material);
+        let kept = kept(session, &material.pairs);
         let order = Sampler::new(kept.len(), &settings.training, shuffle, seed, stream::POLICY);
         let mut checkpoint = reference(session, material)?;
         if settings.disable_dropout {
@@ -36,7 +37,7 @@ impl Aligning {
         }
         // The reference is computed in the parts in which the policy will be, so the plan comes first.
         let footprint = Footprint::of(&checkpoint, settings.precision);
-        let mut task = task(session, material, &kept);
+        let mut task = task(session, material, &material.pairs, &kept);
         if settings.ref_model_sync_steps > 0 {
             if checkpoint.adapter.is_some() {
                 return Err(RunError::Impossible(format!(
@@ -52,10 +53,58 @@ impl Aligning {
         if settings.preference().extrapolation() > 0.0 {
             task = task.with_start(&checkpoint.decoder);
         }
-        let plan =
-            session.plan(Stage::POLICY.about(), &footprint, &task, &order, &settings.training)?;
+        let plan = plan(session, material, &footprint, (&task, &order))?;
         Ok(Self { kept, order, checkpoint, task, plan })
     }
+
+    /// The same policy before the pairs of a round, counted from 0; the weighting selects among them, unless they
+    /// are `selected` already.
+    pub(super) fn again(
+        self,
+        session: &Session<'_>,
+        material: &Material,
+        pairs: &[LabelledPair],
+        selected: bool,
+        round: usize,
+    ) -> Self {
+        let training = &session.recipe.policy.training;
+        let (shuffle, seed) = (session.recipe.data.shuffle, session.recipe.seed);
+        let kept = if selected { (0..pairs.len()).collect() } else { kept(session, pairs) };
+        let stream = of_round(stream::POLICY, round);
+        let order = Sampler::new(kept.len(), training, shuffle, seed, stream);
+        let task = task(session, material, pairs, &kept);
+        Self { kept, order, task, ..self }
+    }
+}
+
+/// How steps are computed: as can be those of all rounds, whatever the policy writes in them.
+fn plan(
+    session: &mut Session<'_>,
+    material: &Material,
+    footprint: &Footprint,
+    (task, order): (&PreferenceTask, &Sampler),
+) -> Result<ExecutionPlan, RunError> {
+    let training = session.recipe.policy.training.clone();
+    let about = Stage::POLICY.about();
+    if session.recipe.rounds_written() == 0 {
+        return session.plan(about, footprint, task, order, &training);
+    }
+    let sides: Vec<Ranked<Sequence>> =
+        material.pairs.iter().map(|(sides, _)| sides.clone()).collect();
+    let longest = longest(&session.recipe, &sides, material.max_length);
+    let mismatched = session.recipe.policy.objective.needs().mismatched;
+    let written = PreferenceTask::new(
+        unweighted(longest, mismatched.then_some(material.max_length)),
+        material.encoder.tokenizer.pad,
+        session.recipe.policy.preference(),
+        WeightedMean::Pairs,
+        None,
+    );
+    let most =
+        |task: &dyn Task| ExecutionPlan::default().needs(footprint, task, order, &training).total();
+    let longer = most(&written) > most(task);
+    let task: &dyn Task = if longer { &written } else { task };
+    session.plan(about, footprint, task, order, &training)
 }
 
 /// Whether labels are weighed by how sure they are.
@@ -64,12 +113,12 @@ fn weighed(session: &Session<'_>) -> bool {
 }
 
 /// The pairs that batches are made of: all, or those that the weighting selects.
-fn kept(session: &Session<'_>, material: &Material) -> Vec<usize> {
+fn kept(session: &Session<'_>, pairs: &[LabelledPair]) -> Vec<usize> {
     let weighting = &session.recipe.confidence;
-    let margins = || material.pairs.iter().map(|(_, label)| label.margin).collect::<Vec<_>>();
+    let margins = || pairs.iter().map(|(_, label)| label.margin).collect::<Vec<_>>();
     // Not by the threshold, which may move while the policy is trained.
     let selection = weighed(session).then(|| weighting.selection(&margins())).flatten();
-    let all = 0..material.pairs.len();
+    let all = 0..pairs.len();
     match selection {
         Some(kept) => all.filter(|&pair| kept[pair]).collect(),
         None => all.collect(),
@@ -96,8 +145,13 @@ pub(super) fn unweighted(sides: Vec<Ranked<Sequence>>, longest: Option<usize>) -
 }
 
 /// The weighted objective over pairs; what the reference says of them is not known yet.
-fn task(session: &Session<'_>, material: &Material, kept: &[usize]) -> PreferenceTask {
-    let pairs = || kept.iter().map(|&pair| &material.pairs[pair]);
+fn task(
+    session: &Session<'_>,
+    material: &Material,
+    pairs: &[LabelledPair],
+    kept: &[usize],
+) -> PreferenceTask {
+    let pairs = || kept.iter().map(|&pair| &pairs[pair]);
     let given = pairs().map(|(_, label)| label.weight).collect();
     let mismatched = session.recipe.policy.objective.needs().mismatched;
     let longest = mismatched.then_some(material.max_length);

@@ -43,20 +43,9 @@ pub(super) fn gate(
         return Ok(());
     }
     describe(prepared, annotated);
-    let there = |name: &&str| annotated.iter().any(|pair| pair.columns.contains_key(*name));
-    let mut names = vec![STATED_MARGIN, LENGTH_GAP, RARITY];
-    names.extend([SPREAD, DISAGREEMENT].into_iter().filter(there));
-    let row = |pair: &AnnotatedPair| row_of(&names, pair);
-    let of_part = |part: Part| {
-        annotated
-            .iter()
-            .filter(move |pair| pair.split == part.name())
-            .filter_map(|pair| Some((row(pair), pair.human? == pair.label)))
-    };
-    let (rows, right): (Vec<Vec<f64>>, Vec<bool>) = of_part(Part::Calibration).unzip();
-    let Some(found) = Gate::fit(&names, &rows, &right) else {
-        return Err(RunError::Impossible("data.calibration: the annotator can read none of the calibration pairs, so that there is nothing to fit the gate on; raise data.calibration, data.labelled or data.max_length, or set confidence.gate = false".to_owned()));
-    };
+    let names = looks_at(annotated);
+    let (rows, right) = of_part(&names, annotated, Part::Calibration);
+    let found = fitted(&names, &rows, &right)?;
     if rows.len() < FEW {
         session.warn(format!(
             "the gate is fitted on {} pairs, which is too few to believe it (expected {FEW} or more); raise data.calibration or data.labelled",
@@ -64,7 +53,7 @@ pub(super) fn gate(
         ))?;
     }
     let crossed = Gate::cross_fitted(&names, &rows, &right, FOLDS);
-    let (held_out, held_out_right): (Vec<Vec<f64>>, Vec<bool>) = of_part(Part::HeldOut).unzip();
+    let (held_out, held_out_right) = of_part(&names, annotated, Part::HeldOut);
     let gated: Vec<f64> = held_out.iter().map(|row| found.log_odds(row)).collect();
     let plain = |rows: &[Vec<f64>]| rows.iter().map(|row| row[0]).collect::<Vec<f64>>();
     let report = GateReport {
@@ -88,6 +77,47 @@ pub(super) fn gate(
         pair.margin = found.log_odds(&row_of(&names, pair)).max(if measured { LEAST } else { 0.0 });
     }
     Ok(())
+}
+
+/// Let the gate that was fitted on a table of annotations say how far labels of other pairs are to be trusted.
+///
+/// # Errors
+///
+/// The table has no calibration pair with a label that could be compared.
+pub(super) fn gate_again(
+    prepared: &Prepared,
+    table: &[AnnotatedPair],
+    fresh: &mut [AnnotatedPair],
+) -> Result<(), RunError> {
+    let names = looks_at(table);
+    let (rows, right) = of_part(&names, table, Part::Calibration);
+    let found = fitted(&names, &rows, &right)?;
+    describe(prepared, fresh);
+    for pair in fresh {
+        pair.margin = found.log_odds(&row_of(&names, pair)).max(0.0);
+    }
+    Ok(())
+}
+
+/// What a gate looks at in a table.
+fn looks_at(annotated: &[AnnotatedPair]) -> Vec<&'static str> {
+    let there = |name: &&str| annotated.iter().any(|pair| pair.columns.contains_key(*name));
+    let mut names = vec![STATED_MARGIN, LENGTH_GAP, RARITY];
+    names.extend([SPREAD, DISAGREEMENT].into_iter().filter(there));
+    names
+}
+
+/// What it looks at in the pairs of a part that a human labelled, and whether the annotator's labels are right.
+fn of_part(names: &[&str], annotated: &[AnnotatedPair], part: Part) -> (Vec<Vec<f64>>, Vec<bool>) {
+    annotated
+        .iter()
+        .filter(|pair| pair.split == part.name())
+        .filter_map(|pair| Some((row_of(names, pair), pair.human? == pair.label)))
+        .unzip()
+}
+
+fn fitted(names: &[&str], rows: &[Vec<f64>], right: &[bool]) -> Result<Gate, RunError> {
+    Gate::fit(names, rows, right).ok_or_else(|| RunError::Impossible("data.calibration: the annotator can read none of the calibration pairs, so that there is nothing to fit the gate on; raise data.calibration, data.labelled or data.max_length, or set confidence.gate = false".to_owned()))
 }
 
 fn row_of(names: &[&str], pair: &AnnotatedPair) -> Vec<f64> {

@@ -5,14 +5,16 @@ use super::super::error::RunError;
 use super::super::export::Export;
 use super::super::session::Session;
 use super::super::stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
-use super::aligning::{Aligning, unweighted};
+use super::aligning::unweighted;
 use super::encode::max_length;
 use super::estimating::Estimating;
 use super::random::stream;
 use super::words::{length, model};
 use super::work::Work;
 use super::{StageDefinition, Then};
-use crate::batch::Ranked;
+use super::{round_needs, rounds, sampling};
+use crate::batch::{Ranked, Sequence};
+use crate::model::MemoryEstimate;
 use crate::train::{PreferenceTask, Training, WeightedMean};
 
 pub(super) struct Policy;
@@ -60,10 +62,11 @@ impl StageDefinition for Policy {
             "It then".to_owned()
         };
         format!(
-            "{who} learns from the weighted pairs with {}, β = {}: {}.",
+            "{who} learns from the weighted pairs with {}, β = {}: {}.{}",
             settings.objective.title(),
             settings.beta,
-            length(&settings.training)
+            length(&settings.training),
+            rounds::plan(recipe)
         )
     }
 
@@ -79,18 +82,28 @@ impl StageDefinition for Policy {
             policy.pairs.iter().map(|sides| Ranked::of(sides.clone(), false)).collect();
         let mismatched = settings.objective.needs().mismatched;
         let longest = max_length(inputs.recipe, policy.files())?;
-        let mut task = PreferenceTask::new(
-            unweighted(sides, mismatched.then_some(longest)),
-            policy.pad(),
-            settings.preference(),
-            WeightedMean::Pairs,
-            None,
-        );
-        if settings.ref_model_sync_steps > 0 {
-            task = task.about_to_move_its_reference();
+        let trained = |sides: Vec<Ranked<Sequence>>| {
+            let mut task = PreferenceTask::new(
+                unweighted(sides, mismatched.then_some(longest)),
+                policy.pad(),
+                settings.preference(),
+                WeightedMean::Pairs,
+                None,
+            );
+            if settings.ref_model_sync_steps > 0 {
+                task = task.about_to_move_its_reference();
+            }
+            let (footprint, training) = (policy.footprint(), &settings.training);
+            inputs.trained(Stage::POLICY, footprint, &task, &order, training)
+        };
+        let labelled = trained(sides.clone());
+        if inputs.recipe.rounds_written() == 0 {
+            return Ok(Some(labelled));
         }
-        let (footprint, training) = (policy.footprint(), &settings.training);
-        Ok(Some(inputs.trained(Stage::POLICY, footprint, &task, &order, training)))
+        let written = trained(sampling::longest(inputs.recipe, &sides, longest));
+        let rounds = round_needs::most(inputs, &sides, longest)?;
+        let most = [labelled, written].into_iter().max_by_key(|found| found.needs.total());
+        Ok(most.map(|most| StageEstimate { needs: larger(most.needs, rounds), ..most }))
     }
 
     fn run(&self, session: &mut Session<'_>, work: &Work) -> Result<Then, RunError> {
@@ -100,17 +113,9 @@ impl StageDefinition for Policy {
         let settings = session.recipe.policy.clone();
         let material = work.material(session)?;
         let aligning = work.take_aligning(session)?;
-        let Aligning { order, mut checkpoint, mut task, plan, .. } = aligning;
-        session.stage(Stage::POLICY, order.total, |session| {
-            let total = order.total;
-            checkpoint.decoder = session.train(
-                &ABOUT,
-                checkpoint.decoder,
-                &mut task,
-                order,
-                &settings.training,
-                plan,
-            )?;
+        let total = rounds::total(session, work, &aligning)?;
+        session.stage(Stage::POLICY, total, |session| {
+            let (checkpoint, total) = rounds::align(session, work, aligning)?;
             session.measured("policy.steps", total as f64)?;
             let export = Export {
                 source: &material.files,
@@ -122,4 +127,8 @@ impl StageDefinition for Policy {
         })?;
         Ok(Then::Next)
     }
+}
+
+fn larger(one: MemoryEstimate, other: MemoryEstimate) -> MemoryEstimate {
+    if other.total() > one.total() { other } else { one }
 }

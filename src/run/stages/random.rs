@@ -1,5 +1,6 @@
 //! Randomness of stages: a function of the seed and of a stream of its own.
 
+use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -21,11 +22,31 @@ pub(super) mod stream {
     pub(crate) const ANNOTATOR_SFT: u64 = 8;
     /// Pairs that are dissected, and their draws.
     pub(crate) const DISSECT: u64 = 9;
+    /// Prompts of a round.
+    pub(crate) const PROMPTS: u64 = 10;
 
     /// The stream of one member of an ensemble, counted from 0.
     pub(crate) fn of_member(stream: u64, member: usize) -> u64 {
         stream + ((member as u64) << 8)
     }
+
+    /// The stream of one round of a training, counted from 0.
+    pub(crate) fn of_round(stream: u64, round: usize) -> u64 {
+        of_member(stream, round)
+    }
+}
+
+/// As many of `n` things as are `wanted`, or all of them, in their order.
+pub(super) fn some(n: usize, wanted: usize, seed: u64, stream: u64) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..n).collect();
+    if wanted > 0 && wanted < n {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(stream);
+        all.shuffle(&mut rng);
+        all.truncate(wanted);
+        all.sort_unstable();
+    }
+    all
 }
 
 /// As many of `n` things, drawn with replacement (a bootstrap resample).

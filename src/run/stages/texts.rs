@@ -130,8 +130,11 @@ impl Texts {
         let sequences: Vec<&Sequence> = self.pairs.iter().flat_map(|p| &p.sides).collect();
         // As a run computes them that knows no number of earlier ones.
         let at_once = session.state.now.plans.get(&stage.stage).map_or(1, |plan| plan.micro_batch);
-        let positions = Positions::of(&sequences, at_once);
-        session.measured("annotator.positions_over_least", positions.ratio())?;
+        // What is asked in rounds of the policy is not what the stage has told.
+        if !session.is_done(stage.stage) {
+            let positions = Positions::of(&sequences, at_once);
+            session.measured("annotator.positions_over_least", positions.ratio())?;
+        }
         Ok(said)
     }
 
@@ -149,8 +152,10 @@ impl Texts {
         let turn = Turn { number: 0, of: 1 };
         let sums = self.said(session, stage, &model, (LOG_PROBS, read), turn)?;
         let sequences: Vec<&Sequence> = self.pairs.iter().flat_map(|p| &p.sides).collect();
-        let responses = distinct(&sequences).0.len();
-        session.measured("annotator.distinct_responses", responses as f64)?;
+        if !session.is_done(stage.stage) {
+            let responses = distinct(&sequences).0.len();
+            session.measured("annotator.distinct_responses", responses as f64)?;
+        }
         let mean = |(pair, sums): (&EncodedPair, [f64; 2])| {
             let tokens = |k: usize| pair.sides[k].response.len().max(1) as f64;
             [sums[0] / tokens(0), sums[1] / tokens(1)]

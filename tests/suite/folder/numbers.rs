@@ -6,7 +6,7 @@ use confide::dissect::{Dissection, Effect, Found};
 use confide::preference::{Bin, Calibration};
 use confide::run::{
     AnnotatorReport, ConfidenceReport, DataReport, Event, GoldReport, GoldSample, KeptReport,
-    Metrics, PolicyReport, Report, read_events,
+    Metrics, PolicyReport, Report, RoundReport, read_events,
 };
 
 /// Every number of a report; a new one has to be added here.
@@ -62,6 +62,7 @@ fn report(x: f64) -> Report {
             rewards_margin: Some(x),
             rewards_accuracy: Some(x),
         },
+        rounds: BTreeMap::from([("2".to_owned(), round(x))]),
         gold: Some(GoldReport {
             model: String::new(),
             accuracy: Some(x),
@@ -83,6 +84,23 @@ fn report(x: f64) -> Report {
         intervals: BTreeMap::new(),
         measured: BTreeMap::new(),
         warnings: Vec::new(),
+    }
+}
+
+fn round(x: f64) -> RoundReport {
+    RoundReport {
+        steps: 1,
+        prompts: 1,
+        alike: 0,
+        silent: 0,
+        pairs: 1,
+        kept: 1,
+        length: Some(x),
+        ended: Some(x),
+        confidence: Some(x),
+        annotator_accuracy: Some(x),
+        annotator_ece: Some(x),
+        gold: Some(x),
     }
 }
 

@@ -26,13 +26,14 @@ pub(super) struct Settings {
 }
 
 /// The groups of the form: their titles, the sections in them, and whether they are open at first.
-const GROUPS: [(&str, &[&str], bool); 7] = [
+const GROUPS: [(&str, &[&str], bool); 8] = [
     ("Run", &[""], true),
     ("Data", &["data"], true),
     ("Annotator", &["annotator", "annotator.lora"], true),
     ("Confidence", &["confidence"], true),
     ("Fine-tuning (SFT)", &["sft"], false),
     ("Policy", &["policy", "policy.lora"], true),
+    ("Rounds on its own responses", &["online"], false),
     ("Evaluation", &["evaluate", "dissect"], false),
 ];
 
@@ -229,6 +230,7 @@ fn shows(recipe: &Recipe, setting: &Setting) -> bool {
         }
         _ => false,
     };
+    let (several, own) = (recipe.online.rounds > 1, recipe.policy.objective.needs().own_responses);
     match (setting.section.as_str(), name) {
         _ if constant => false,
         ("annotator", "kind") => true,
@@ -246,6 +248,9 @@ fn shows(recipe: &Recipe, setting: &Setting) -> bool {
         ("sft", "teacher" | "distill_weight" | "distill_temperature") => {
             recipe.sft.distill_steps > 0
         }
+        ("online", "num_generations") => several && !own,
+        ("online", "reference") => several && !own && recipe.policy.objective.needs().reference,
+        ("online", name) => name == "rounds" || several || own,
         ("policy", "ref_model_mixup_alpha") => recipe.policy.ref_model_sync_steps > 0,
         ("data", "calibration") => recipe.confidence.fits(),
         ("evaluate", "gold_precision") => !recipe.evaluate.gold.is_empty(),
