@@ -6,7 +6,7 @@ use super::super::error::RunError;
 use super::super::{Recipe, find_model};
 use super::encode::encoder_at;
 use super::prepared::{Prepared, prepare};
-use super::{annotator, check, lengths};
+use super::{annotator, check, lengths, rounds};
 use crate::model::{ModelError, ModelFiles};
 use crate::text::{Encoder, Lengths};
 
@@ -18,6 +18,7 @@ pub(crate) fn preview(
 ) -> Result<(BTreeMap<String, Lengths>, Vec<String>), RunError> {
     let (mut lengths, mut warnings) = (BTreeMap::new(), Vec::new());
     warnings.extend(annotator::told(recipe));
+    warnings.extend(rounds::warning(recipe));
     for_readers(recipe, |who, files, encoder| {
         warnings.extend(
             encoder.tell_controls(&prepared.pairs).map(|told| format!("for the {who}, {told}")),

@@ -50,7 +50,9 @@ pub(super) fn align(
     let mut before: u64 = (0..from).map(|round| steps_of(session, round)).sum();
     // Of the labelled pairs, in all rounds.
     let selected = aligning.kept.clone();
-    warn(session)?;
+    if let Some(warning) = warning(&recipe) {
+        session.warn(warning)?;
+    }
     for number in from..rounds {
         if number > 0 || recipe.rejects_own() {
             // What the training before has used is of no use to what comes now.
@@ -113,11 +115,9 @@ fn tell_steps(session: &mut Session<'_>, round: usize, steps: u64) -> Result<(),
 }
 
 /// What is to be said of an annotator that labels what it has not learned from.
-fn warn(session: &mut Session<'_>) -> Result<(), RunError> {
-    if session.recipe.rejects_own() || session.recipe.rounds_written() == 0 {
-        return Ok(());
-    }
-    session.warn("online.rounds: the annotator learned from other texts than the policy writes, and is less often right on those (with a fixed weak annotator the paper's online runs failed, arXiv 2603.04968); compare with online.rounds = 1".to_owned())
+pub(super) fn warning(recipe: &Recipe) -> Option<String> {
+    let asked = !recipe.rejects_own() && recipe.rounds_written() > 0;
+    asked.then(|| "online.rounds: the annotator learned from other texts than the policy writes, and is less often right on those (with a fixed weak annotator the paper's online runs failed, arXiv 2603.04968); compare with online.rounds = 1".to_owned())
 }
 
 /// What a round begins with: what the policy writes now, as pairs, and what the reference says of them.

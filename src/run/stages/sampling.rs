@@ -4,15 +4,19 @@ use std::collections::HashSet;
 
 use super::super::Recipe;
 use super::super::error::RunError;
+use super::super::event::Event;
 use super::super::session::Session;
 use super::material::Material;
 use super::prepared::Prepared;
 use super::random::some;
 use super::random::stream::{self, of_round};
 use crate::batch::{Ranked, Sequence};
-use crate::evaluate::sample_whole;
+use crate::evaluate::{SAMPLED_AT_ONCE, sample_whole};
 use crate::model::{Decoder, Sampling, read_config};
 use crate::text::TextError;
+
+/// How often it is told how much is written.
+const TOLD: usize = 10;
 
 /// A response that the policy wrote.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,8 +82,19 @@ pub(super) fn write(
     let ids: Vec<Vec<u32>> =
         ids.into_iter().flat_map(|ids| std::iter::repeat_n(ids, count)).collect();
     let (stop, tokenizer) = (material.encoder.stop(), &material.encoder.tokenizer);
+    let (parts, mut done) = (ids.len().div_ceil(SAMPLED_AT_ONCE), 0);
     let mut poll = || {
+        done += 1;
         session.note_memory();
+        // It takes as long as training does, and a person has nothing else to go by.
+        if parts >= TOLD && TOLD * done / parts > TOLD * (done - 1) / parts {
+            let message = format!(
+                "round {}: {} % of its responses are written",
+                round + 1,
+                100 * done / parts
+            );
+            session.emit(Event::Note { message })?;
+        }
         session.poll()
     };
     let found = sample_whole(decoder, tokenizer, &stop, &ids, &sampling, &mut poll)?;

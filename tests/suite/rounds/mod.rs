@@ -6,12 +6,12 @@ mod resumed;
 use std::path::Path;
 
 use burn::tensor::Device;
-use confide::annotate::score_sequences;
+use confide::annotate::{all_log_probs, score_sequences};
 use confide::batch::Sequence;
 use confide::builtin::gold_reward;
 use confide::data::{AnnotatedPair, Side, read_annotations};
 use confide::evaluate::sample_whole;
-use confide::model::{ModelError, ModelFiles, Sampling, load, score_pad};
+use confide::model::{ModelError, ModelFiles, Sampling, load, load_named, score_pad};
 use confide::report::{as_text, in_full};
 use confide::run::{
     Control, Event, Job, Metrics, Recipe, Report, Stage, estimate, execute, find_model,
@@ -277,6 +277,100 @@ fn every_annotator_of_texts_labels_rounds() {
     }
 }
 
+/// What a filter takes of the first labels it takes of later ones: half of them, those with the largest margins.
+#[test]
+fn filters_apply_in_each_round() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("run");
+    let settings = [
+        ("confidence.weight", "top"),
+        ("confidence.top", "0.5"),
+        ("policy.batch_size", "2"),
+        ("online.reference", "previous"),
+    ];
+    let (report, events) = run(&folder, &settings);
+    let round = &report.rounds["2"];
+    let half = (0.5 * round.pairs as f64).round() as usize;
+    assert!(half > 2 && round.kept == half, "{round:?}");
+    assert_eq!(round.steps as usize, half.div_ceil(2));
+    assert!(numbers(&events, "weight/mean").iter().all(|mean| *mean == 1.0));
+    // The reference is asked about these alone.
+    let saved = load_named(&folder.join("rounds/2-reference.safetensors")).unwrap();
+    assert_eq!(saved["log_probs"].shape, [half, 2]);
+}
+
+/// What later rounds are compared with is the model that alignment began with, adapter or not: its
+/// log-probabilities of the table's responses, which end only where the policy ended them.
+#[test]
+fn the_first_policy_speaks_of_later_responses() {
+    let place = tempfile::tempdir().unwrap();
+    for (i, rank) in ["0", "4"].into_iter().enumerate() {
+        let folder = place.path().join(i.to_string());
+        let settings = [("policy.lora.rank", rank), ("online.max_new_tokens", "30")];
+        let (report, events) = run(&folder, &settings);
+        let rows = table(&folder, 2);
+        let files = find_model("builtin:strong").unwrap();
+        let encoder = Encoder::plain(Tokenizer::load(&files).unwrap());
+        let policy = load(&files, &Device::flex()).unwrap().decoder;
+        let ended = |row: &AnnotatedPair, side: usize| row.columns[["ended_1", "ended_2"][side]];
+        let mut sequences = Vec::new();
+        for row in &rows {
+            for side in [row.label.index(), row.label.other().index()] {
+                let prompt = confide::data::Prompt::Text(row.prompt.clone());
+                let mut all = encoder.sequence(&prompt, &row.responses[side]).unwrap();
+                if ended(row, side) == 0.0 {
+                    assert!(encoder.stop().contains(&all.response.pop().unwrap()));
+                }
+                sequences.push(all);
+            }
+        }
+        let unended = rows.iter().flat_map(|row| [ended(row, 0), ended(row, 1)]);
+        let unended = unended.filter(|ended| *ended == 0.0).count();
+        assert!(unended > 0 && unended < sequences.len(), "{unended}");
+        let told = |warning: &String| warning.contains("are learned without an end");
+        assert!(report.warnings.iter().any(told), "{:?}", report.warnings);
+        let all: Vec<&Sequence> = sequences.iter().collect();
+        let quiet = &mut |_| Ok::<(), ModelError>(());
+        let own = all_log_probs(&policy, &all, encoder.tokenizer.pad, 1, quiet).unwrap();
+        let saved = load_named(&folder.join("rounds/2-reference.safetensors")).unwrap();
+        let known: Vec<f64> = saved["log_probs"].values.iter().map(|v| f64::from(*v)).collect();
+        let own: Vec<f64> = own.into_iter().map(f64::from).collect();
+        assert_close(&known, &own, 1e-4, "log-probabilities");
+        assert!(numbers(&events, "loss").iter().all(|loss| loss.is_finite()));
+    }
+}
+
+/// Objectives with more sequences, more references or none learn in rounds as well.
+#[test]
+fn every_kind_of_objective_learns_in_rounds() {
+    let place = tempfile::tempdir().unwrap();
+    let objectives: [&[(&str, &str)]; 5] = [
+        &[("policy.objective", "kto")],
+        &[("policy.objective", "orpo")],
+        &[
+            ("policy.objective", "spa"),
+            ("policy.spa_warmup", "0"),
+            ("online.reference", "previous"),
+        ],
+        &[("policy.objective", "mrpo"), ("policy.references", "['builtin:strong']")],
+        &[
+            ("policy.objective", "aot"),
+            ("policy.ld_alpha", "0.5"),
+            ("policy.sampling", "proportional"),
+        ],
+    ];
+    let shared = [("annotator.kind", "length"), ("policy.steps", "2"), ("online.rounds", "3")];
+    for (i, objective) in objectives.into_iter().enumerate() {
+        let folder = place.path().join(i.to_string());
+        let (report, events) = run(&folder, &[&shared[..], objective].concat());
+        let losses = numbers(&events, "loss");
+        assert!(losses.len() == 6 && losses.iter().all(|loss| loss.is_finite()), "{losses:?}");
+        let compared = folder.join("rounds/3-reference.safetensors").exists();
+        assert_eq!(compared, !objective.contains(&("policy.objective", "orpo")));
+        assert_eq!(report.rounds.len(), 3);
+    }
+}
+
 /// The gate of the first labels judges later ones: its log-odds by the coefficients that were told.
 #[test]
 fn the_gate_of_the_first_labels_judges_later_ones() {
@@ -327,6 +421,11 @@ fn an_estimate_counts_what_rounds_take() {
         let found = estimate(&recipe(settings), place.path()).unwrap();
         found.stages.iter().find(|stage| stage.stage == Stage::POLICY).unwrap().needs
     };
+    let told = |settings: &[(&str, &str)]| {
+        let found = estimate(&recipe(settings), place.path()).unwrap().warnings;
+        found.iter().any(|warning| warning.contains("learned from other texts"))
+    };
+    assert_eq!([told(&[]), told(&[("online.rounds", "1")])], [true, false]);
     let one = of(&[("online.rounds", "1")]);
     let two = of(&[("online.max_new_tokens", "400")]);
     // Pairs as long as the policy may write are learned from.
