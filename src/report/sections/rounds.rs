@@ -16,7 +16,8 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         return None;
     }
     let rows = rounds.iter().map(|(name, round)| {
-        let steps = format!("{} steps", count(round.steps as usize));
+        let plural = if round.steps == 1 { "" } else { "s" };
+        let steps = format!("{} step{plural}", count(round.steps as usize));
         let value = match round.prompts {
             0 => steps,
             _ => format!("{steps} on {} pairs of its own responses", kept(round)),

@@ -93,7 +93,7 @@ fn planned(recipe: &Recipe, prepared: &Prepared, material: &Material, aligning: 
         return 0;
     }
     let pairs = if recipe.rejects_own() {
-        drawn(recipe, aligning.kept.clone(), 0).len()
+        drawn(recipe, &aligning.kept, 0).len()
     } else {
         prompts(recipe, prepared, material, 0).len()
     };
@@ -163,8 +163,8 @@ fn written(
     let recipe = session.recipe.clone();
     let own = recipe.rejects_own();
     let (asked, count) = if own {
-        let pairs = selected.iter().map(|&pair| material.pairs[pair].1.pair).collect();
-        (drawn(&recipe, pairs, round), 1)
+        let pairs: Vec<usize> = selected.iter().map(|&pair| material.pairs[pair].1.pair).collect();
+        (drawn(&recipe, &pairs, round), 1)
     } else {
         (prompts(&recipe, prepared, material, round), recipe.online.num_generations)
     };

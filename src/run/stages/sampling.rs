@@ -46,11 +46,11 @@ pub(super) fn prompts(
     let mut seen = HashSet::new();
     let all = material.pairs.iter().map(|(_, label)| label.pair);
     let fresh: Vec<usize> = all.filter(|&i| seen.insert(prepared.pairs[i].prompt.key())).collect();
-    drawn(recipe, fresh, round)
+    drawn(recipe, &fresh, round)
 }
 
 /// As many of these as the recipe has the policy write to in a round.
-pub(super) fn drawn(recipe: &Recipe, all: Vec<usize>, round: usize) -> Vec<usize> {
+pub(super) fn drawn(recipe: &Recipe, all: &[usize], round: usize) -> Vec<usize> {
     let stream = of_round(stream::PROMPTS, round);
     let drawn = some(all.len(), recipe.online.prompts, recipe.seed, stream);
     drawn.into_iter().map(|i| all[i]).collect()
