@@ -20,7 +20,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         let steps = format!("{} step{plural}", count(round.steps as usize));
         let value = match round.prompts {
             0 => steps,
-            _ => format!("{steps} on {} pairs of its own responses", kept(round)),
+            _ => format!("{steps} on {} pairs of its own responses{}", kept(round), right(round)),
         };
         Row::new(format!("Round {name}"), value, explanation(round))
     });
@@ -33,6 +33,12 @@ pub(super) fn section(report: &Report) -> Option<Section> {
 
 fn kept(round: &RoundReport) -> String {
     format!("{} of {}", count(round.kept), count(round.pairs))
+}
+
+/// How right the annotator was, where a gold reward knows.
+fn right(round: &RoundReport) -> String {
+    let found = round.annotator_accuracy;
+    found.map_or_else(String::new, |_| format!(", annotator right on {}", share(found)))
 }
 
 fn explanation(round: &RoundReport) -> String {

@@ -133,7 +133,8 @@ fn a_second_round_learns_from_what_the_annotator_says_of_the_policys_responses()
     let warned = |words: &str| report.warnings.iter().filter(|w| w.contains(words)).count();
     assert_eq!(warned("learned from other texts"), 1, "{:?}", report.warnings);
     let glance = as_text(&report, "here");
-    let pairs = format!("{} of {} pairs of its own responses", found.kept, found.pairs);
+    let right = format!("annotator right on {:.1} %", 100.0 * accuracy);
+    let pairs = format!("{} of {} pairs of its own responses, {right}", found.kept, found.pairs);
     assert!(glance.contains("Round 2") && glance.contains(&pairs), "{glance}");
     assert!(in_full(&report, "here").contains("annotator right"));
 }

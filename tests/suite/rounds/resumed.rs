@@ -10,7 +10,7 @@ use crate::common::{events, program, small_demo, trace};
 
 fn command(out: &Path, settings: &[&str]) -> Command {
     let mut command = small_demo(out);
-    let small = ["data.limit=80", "annotator.steps=2", "sft.epochs=0", "evaluate.samples=0"];
+    let small = ["data.limit=80", "annotator.steps=2", "sft.epochs=0", "evaluate.samples=16"];
     let rounds = ["online.prompts=16", "online.max_new_tokens=10", "policy.batch_size=2"];
     for set in small.iter().chain(&rounds).chain(settings) {
         command.args(["--set", set]);
@@ -52,6 +52,12 @@ fn told(name: &'static str, event: &Value) -> bool {
     event["event"] == "measured" && event["name"] == name
 }
 
+/// Whether a checkpoint of the policy begins that far, so that the one before is whole.
+fn checkpoint_from(step: u64, event: &Value) -> bool {
+    let of_policy = event["event"] == "checkpoint" && event["stage"] == "policy";
+    of_policy && event["step"].as_u64() >= Some(step)
+}
+
 /// Killed between two rounds, before and after what the policy wrote is labelled, and within the last.
 #[test]
 fn a_run_killed_between_rounds_and_within_one_is_that_of_an_undisturbed_one() {
@@ -64,10 +70,8 @@ fn a_run_killed_between_rounds_and_within_one_is_that_of_an_undisturbed_one() {
         |e| told("rounds.2.pairs", e),
         |e| told("rounds.2.steps", e),
         |e| told("rounds.3.prompts", e),
-        |e| {
-            // Within the third round, whose steps follow those of two.
-            e["event"] == "step" && e["stage"] == "policy" && e["step"].as_u64().unwrap() >= 18
-        },
+        // Within the third round, whose steps follow the 16 of two.
+        |e| checkpoint_from(18, e),
     ];
     kill_at(&mut command(&killed, &settings).spawn().unwrap(), &killed, moments[0]);
     for moment in &moments[1..] {
@@ -96,11 +100,7 @@ fn the_first_round_of_self_play_goes_on_with_what_was_written_for_it() {
     let (calm, killed) = (place.path().join("calm"), place.path().join("killed"));
     let settings = ["policy.objective=spin", "online.rounds=2"];
     assert!(command(&calm, &settings).status().unwrap().success());
-    let moments: [Moment; 2] = [
-        // A second checkpoint begins when the first is whole.
-        |e| e["event"] == "checkpoint" && e["stage"] == "policy" && e["step"].as_u64() > Some(1),
-        |e| told("rounds.2.steps", e),
-    ];
+    let moments: [Moment; 2] = [|e| checkpoint_from(2, e), |e| told("rounds.2.steps", e)];
     kill_at(&mut command(&killed, &settings).spawn().unwrap(), &killed, moments[0]);
     let written = |out: &Path| std::fs::metadata(out.join("rounds/1.parquet")).unwrap().modified();
     let before = written(&killed).unwrap();
@@ -120,8 +120,7 @@ fn a_damaged_table_of_a_round_is_made_again() {
     let (calm, killed) = (place.path().join("calm"), place.path().join("killed"));
     let settings = ["online.rounds=2"];
     assert!(command(&calm, &settings).status().unwrap().success());
-    let moment: Moment =
-        |e| e["event"] == "step" && e["stage"] == "policy" && e["step"].as_u64().unwrap() >= 14;
+    let moment: Moment = |e| checkpoint_from(14, e);
     kill_at(&mut command(&killed, &settings).spawn().unwrap(), &killed, moment);
     let table = killed.join("rounds/2.parquet");
     assert!(table.exists(), "the kill was within the second round");
