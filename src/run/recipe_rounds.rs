@@ -41,6 +41,7 @@ impl Recipe {
         }
         let fault = |key: &'static str, found: String| Err((key, found));
         self.can_label_more()?;
+        self.detects_coupled()?;
         if online.temperature == 0.0 {
             return fault(
                 "online.temperature",
@@ -70,6 +71,21 @@ impl Recipe {
             );
         }
         Ok(())
+    }
+
+    /// Doubtful labels are detected by what the policy would say further away from where one training began,
+    /// which a later sitting within a round has not.
+    fn detects_coupled(&self) -> Result<(), Refusal> {
+        let (lambda, rounds) = (self.policy.preference().extrapolation(), self.online.rounds);
+        if lambda == 0.0 {
+            return Ok(());
+        }
+        Err((
+            "policy.spa_lambda",
+            format!(
+                "policy.spa_lambda = {lambda} leads the policy away from where its training began, which is another place in each of online.rounds = {rounds}; set policy.spa_lambda = 0, or online.rounds = 1"
+            ),
+        ))
     }
 
     /// Whether the annotator can label responses that no file has.

@@ -451,6 +451,10 @@ fn rounds_that_mean_nothing_are_refused() {
         (&[("online.temperature", "0")], "no best and no worst"),
         (&[("policy.objective", "simpo"), ("online.reference", "initial")], "compares with no"),
         (&[("policy.ref_model_sync_steps", "4")], "moves the reference within a training"),
+        (
+            &[("policy.objective", "spa"), ("policy.spa_lambda", "0.5")],
+            "leads the policy away from where its training began",
+        ),
         (&[("online.num_generations", "1")], "from 2 to 64 responses"),
         (&[("online.rounds", "0")], "from 1 to 100 rounds"),
         (&[("policy.objective", "spin"), ("online.reference", "initial")], "\"previous\""),
