@@ -28,7 +28,7 @@ settings! {
                 ("a-b", "which response is better"),
             ]),
         },
-        /// For judge: the question, with {prompt} and {response} (yes-no) or {response_a} and {response_b} (a-b) where these stand; empty for the usual one. It ends where the answer, Yes or No, A or B, is to be read. What is the same for all pairs is best said behind {prompt}: before it, it is computed for each pair anew.
+        /// For judge: the question, with {prompt} and {response} (yes-no) or {response_a} and {response_b} (a-b) where these stand; empty for the usual one. It ends where the answer, Yes or No, A or B, is to be read. What stands before {prompt} is computed once for a batch of pairs, what stands between it and the response once for each prompt, and what stands behind the response for each question anew.
         pub prompt: String = String::new() => {
             title: "Its question",
             zero: "the usual one",
@@ -46,8 +46,9 @@ pub struct Question {
     pub answers: [&'static str; 2],
 }
 
-/// What stands before the responses is the same for all questions about a pair, and is computed once; what
-/// stands behind them is not, so that the conversation comes first.
+/// What stands before the responses is the same for all questions about a pair, and what stands before the
+/// conversation for all questions; both are computed once. What stands behind is not, so that the conversation
+/// comes first.
 const YES_NO: &str = "Conversation:\n{prompt}\n\nResponse:\n{response}\n\n";
 const A_B: &str =
     "Conversation:\n{prompt}\n\nResponse A:\n{response_a}\n\nResponse B:\n{response_b}\n\n";

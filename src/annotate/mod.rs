@@ -20,5 +20,5 @@ pub use judging::{Asked, Judging, Question};
 pub use questions::{Asking, Positions, QuestionError, encode_questions};
 pub use sequences::{
     all_log_odds, all_log_probs, distinct, distinct_log_probs, response_log_probs, score_sequences,
-    scoring_needs,
+    scoring_needs, sharing_head,
 };

@@ -175,22 +175,24 @@ fn common(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 
-/// Positions of sequences that are computed in batches of so many.
+/// Positions of sequences that are computed in batches of so many, as [`sharing_head`] has them.
+///
+/// [`sharing_head`]: super::sharing_head
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Positions {
     /// That packed batches compute, padding included.
     pub computed: usize,
-    /// That would do: the nodes of a prefix tree over each batch.
+    /// That would do: the nodes of a prefix tree over all of them.
     pub least: usize,
 }
 
 impl Positions {
     /// Of these sequences.
-    pub fn of(sequences: &[&Sequence], batch_size: usize) -> Self {
-        let parts = || sequences.chunks(batch_size.max(1));
+    pub fn of((sequences, head): (&[&Sequence], usize), batch_size: usize) -> Self {
+        let parts = sequences.chunks(batch_size.max(1));
         Self {
-            computed: parts().map(|part| BatchShape::of(part).tokens).sum(),
-            least: parts().map(tree).sum(),
+            computed: parts.map(|part| BatchShape::behind(head, part).tokens).sum(),
+            least: tree(sequences),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use burn::tensor::Tensor;
 
-use crate::batch::{Batch, Sequence};
+use crate::batch::{Batch, Sequence, common_head};
 use crate::device::{is_cpu, read};
 use crate::model::{
     BatchShape, Decoder, Footprint, MemoryEstimate, ModelError, PassKind, Reading,
@@ -25,7 +25,9 @@ pub fn score_sequences<E: From<ModelError>>(
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
-    over_batches(decoder, &sequence_scores, sequences, pad.into(), batch_size, progress)
+    let pad = pad.into();
+    let compute = |part: &[&Sequence]| sequence_scores(decoder, &Batch::packed(part, pad));
+    over_batches(decoder, &compute, sequences, batch_size, progress)
 }
 
 /// Log-probabilities of responses in one batch, summed as a reading has it, in their order.
@@ -54,7 +56,8 @@ pub fn all_log_probs<E: From<ModelError>>(
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
-    over_batches(decoder, &sequence_log_probs, sequences, Some(pad), batch_size, progress)
+    let compute = |part: &[&Sequence]| sequence_log_probs(decoder, &Batch::packed(part, pad));
+    over_batches(decoder, &compute, sequences, batch_size, progress)
 }
 
 /// As [`all_log_probs`], with each distinct sequence computed once, however often it is there.
@@ -90,22 +93,34 @@ pub fn distinct<'s>(sequences: &[&'s Sequence]) -> (Vec<&'s Sequence>, Vec<usize
     (distinct, places)
 }
 
+/// Sequences as they are computed together: each distinct one once, and how many tokens all their prompts
+/// begin with, which each batch computes once. As many for every batch, so that what a sequence gives does
+/// not depend on what it is computed beside.
+pub fn sharing_head<'s>(sequences: &[&'s Sequence]) -> (Vec<&'s Sequence>, usize) {
+    let (distinct, _) = distinct(sequences);
+    let head = common_head(&distinct);
+    (distinct, head)
+}
+
 /// Log-odds of two next tokens behind any number of sequences, in their order: how much more probable
-/// the first is, as a logarithm.
+/// the first is, as a logarithm. Each batch computes the first `head` tokens of its prompts once, see
+/// [`sharing_head`].
 ///
 /// # Errors
 ///
 /// As [`score_sequences`].
 pub fn all_log_odds<E: From<ModelError>>(
     decoder: &Decoder,
-    sequences: &[&Sequence],
+    (sequences, head): (&[&Sequence], usize),
     tokens: [u32; 2],
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
-    let compute = |decoder: &Decoder, batch: &Batch| next_token_log_odds(decoder, batch, tokens);
-    // A sequence ends at its last token, whatever that is.
-    over_batches(decoder, &compute, sequences, None, batch_size, progress)
+    let compute = |part: &[&Sequence]| {
+        // A sequence ends at its last token, whatever that is.
+        next_token_log_odds(decoder, &Batch::packed_behind(head, part, None::<u32>), tokens)
+    };
+    over_batches(decoder, &compute, sequences, batch_size, progress)
 }
 
 /// The numbers of a batch; one that is not finite says nothing of its sequence, and would spoil
@@ -123,9 +138,8 @@ fn numbers(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
 /// one is queued, so that it never waits for this thread.
 fn over_batches<E: From<ModelError>>(
     decoder: &Decoder,
-    compute: &dyn Fn(&Decoder, &Batch) -> Tensor<1>,
+    compute: &dyn Fn(&[&Sequence]) -> Tensor<1>,
     sequences: &[&Sequence],
-    pad: Option<u32>,
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
@@ -137,7 +151,7 @@ fn over_batches<E: From<ModelError>>(
     };
     let mut queued = None;
     for part in sequences.chunks(batch_size.max(1)) {
-        let found = compute(decoder, &Batch::packed(part, pad));
+        let found = compute(part);
         let ready = if late { queued.replace(found) } else { Some(found) };
         ready.map_or(Ok(()), &mut read)?;
     }
@@ -145,19 +159,19 @@ fn over_batches<E: From<ModelError>>(
     Ok(values)
 }
 
-/// The largest batch size up to `wanted` (halved until it fits) with which these sequences can be
-/// computed within `limit` bytes, and what that takes.
+/// The largest batch size up to `wanted` (halved until it fits) with which these sequences, behind as many
+/// common tokens, can be computed within `limit` bytes, and what that takes.
 pub fn scoring_needs(
     footprint: &Footprint,
     scores: bool,
-    sequences: &[&Sequence],
+    (sequences, head): (&[&Sequence], usize),
     wanted: usize,
     limit: Option<u64>,
 ) -> (usize, MemoryEstimate) {
     let needs = |size: usize| {
         let passes = sequences
             .chunks(size)
-            .map(|part| footprint.pass(&BatchShape::of(part), scores, PassKind::Infer));
+            .map(|part| footprint.pass(&BatchShape::behind(head, part), scores, PassKind::Infer));
         MemoryEstimate {
             weights: footprint.weights(),
             activations: passes.max().unwrap_or(0),

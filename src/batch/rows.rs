@@ -2,9 +2,9 @@
 //!
 //! A row is a list of segments; a response segment continues a prompt segment of its
 //! row. [`Batch::packed`] puts everything into one row and each prompt there once, whoever
-//! continues it (arXiv 2410.20305); [`Batch::one_per_row`] is the plain layout that it equals.
-//! Nothing that reads a batch relies on either: readers ask for [`Batch::targets`] and
-//! [`Batch::ends`].
+//! continues it (arXiv 2410.20305), [`Batch::packed_behind`] also what all prompts begin with;
+//! [`Batch::one_per_row`] is the plain layout that both equal. Nothing that reads a batch relies on
+//! any of them: readers ask for [`Batch::targets`] and [`Batch::ends`].
 
 use std::collections::HashMap;
 
@@ -68,9 +68,12 @@ pub struct Batch {
     pad: Option<u32>,
 }
 
-/// What one token of a packed row sees: `[prompt.0, prompt.1)` and `[own, itself]`.
+/// What one token of a packed row sees: `[head.0, head.1)`, `[prompt.0, prompt.1)` and `[own, itself]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
+    /// First and one past the last token of what its prompt shares with the others of its row; empty,
+    /// at the beginning of its prompt, where they share nothing.
+    pub head: [usize; 2],
     /// First and one past the last token of the prompt that it continues; empty in a prompt.
     pub prompt: [usize; 2],
     /// First token of its own segment.
@@ -88,6 +91,21 @@ pub fn bucket(n: usize) -> usize {
     n.max(1).div_ceil(step) * step
 }
 
+/// How many tokens all prompts begin with alike; those of a single one are all alike.
+pub fn common_head(sequences: &[&Sequence]) -> usize {
+    let Some((first, rest)) = sequences.split_first() else { return 0 };
+    let common = |other: &&Sequence| {
+        first.prompt.iter().zip(&*other.prompt).take_while(|(a, b)| a == b).count()
+    };
+    rest.iter().map(common).min().unwrap_or(first.prompt.len())
+}
+
+/// The segment of this index and all that it continues, the nearest first.
+fn chain(segments: &[Segment], from: Option<usize>) -> impl Iterator<Item = &Segment> {
+    let next = |segment: &&Segment| segment.after.map(|i| &segments[i]);
+    std::iter::successors(from.map(|i| &segments[i]), next)
+}
+
 /// A row under construction.
 #[derive(Default)]
 struct Row {
@@ -99,7 +117,7 @@ struct Row {
 impl Row {
     /// Append a segment; returns its index.
     fn push(&mut self, tokens: &[u32], kind: SegmentKind, after: Option<usize>) -> usize {
-        let before = after.map_or(0, |i| self.segments[i].end - self.segments[i].start);
+        let before: usize = chain(&self.segments, after).map(|s| s.end - s.start).sum();
         let start = self.tokens.len();
         self.tokens.extend(tokens);
         self.positions.extend((before..before + tokens.len()).map(|i| i as u32));
@@ -108,23 +126,42 @@ impl Row {
     }
 }
 
+/// Indexes of sequences, those of each prompt together, in the order in which prompts first appear.
+fn by_prompt(sequences: &[&Sequence]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut known: HashMap<&[u32], usize> = HashMap::new();
+    for (i, sequence) in sequences.iter().enumerate() {
+        let group = *known.entry(&sequence.prompt).or_insert(groups.len());
+        if group == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[group].push(i);
+    }
+    groups
+}
+
 impl Batch {
     /// All sequences in one row, behind each other, and each prompt once before the responses that
     /// continue it; sequences keep their indexes. `pad` as in [`Batch::one_per_row`].
     pub fn packed(sequences: &[&Sequence], pad: impl Into<Option<u32>>) -> Self {
+        Self::packed_behind(0, sequences, pad)
+    }
+
+    /// As [`Batch::packed`], and the first `head` tokens of all prompts, or as many as they have in common,
+    /// once before all of them.
+    pub fn packed_behind(
+        head: usize,
+        sequences: &[&Sequence],
+        pad: impl Into<Option<u32>>,
+    ) -> Self {
         let pad = pad.into();
-        let mut groups: Vec<Vec<usize>> = Vec::new();
-        let mut known: HashMap<&[u32], usize> = HashMap::new();
-        for (i, sequence) in sequences.iter().enumerate() {
-            let group = *known.entry(&sequence.prompt).or_insert(groups.len());
-            if group == groups.len() {
-                groups.push(Vec::new());
-            }
-            groups[group].push(i);
-        }
+        let head = head.min(common_head(sequences));
         let mut row = Row::default();
-        for members in groups {
-            let prompt = row.push(&sequences[members[0]].prompt, SegmentKind::Prompt, None);
+        let before =
+            (head > 0).then(|| row.push(&sequences[0].prompt[..head], SegmentKind::Prompt, None));
+        for members in by_prompt(sequences) {
+            let prompt = &sequences[members[0]].prompt[head..];
+            let prompt = row.push(prompt, SegmentKind::Prompt, before);
             for i in members {
                 row.push(&sequences[i].response, SegmentKind::Response(i), Some(prompt));
             }
@@ -146,22 +183,26 @@ impl Batch {
 
     /// What each token sees, `[R · T]`, in places of the flattened batch; padding sees itself.
     pub fn spans(&self) -> Vec<Span> {
-        let alone = |i: usize| Span { prompt: [i, i], own: i, group_end: i + 1 };
+        let alone = |i: usize| Span { head: [i; 2], prompt: [i; 2], own: i, group_end: i + 1 };
         let mut spans: Vec<Span> = (0..self.rows * self.length).map(alone).collect();
         let mut ends: Vec<usize> = self.segments.iter().map(|s| s.end).collect();
-        for segment in &self.segments {
-            if let Some(prompt) = segment.after {
-                ends[prompt] = ends[prompt].max(segment.end);
+        for (i, segment) in self.segments.iter().enumerate().rev() {
+            if let Some(before) = segment.after {
+                ends[before] = ends[before].max(ends[i]);
             }
         }
         for (segment, end) in self.segments.iter().zip(ends) {
             let base = segment.row * self.length;
             let own = base + segment.start;
-            let prompt = segment.after.map_or([own; 2], |i| {
-                let prompt = &self.segments[i];
-                [base + prompt.start, base + prompt.end]
-            });
-            spans[own..base + segment.end].fill(Span { prompt, own, group_end: base + end });
+            let places = |s: &Segment| [base + s.start, base + s.end];
+            let mut before = chain(&self.segments, segment.after).map(places);
+            let prompt = match segment.kind {
+                SegmentKind::Prompt => [own; 2],
+                SegmentKind::Response(_) => before.next().unwrap_or([own; 2]),
+            };
+            let head = before.next().unwrap_or([prompt[0]; 2]);
+            let span = Span { head, prompt, own, group_end: base + end };
+            spans[own..base + segment.end].fill(span);
         }
         spans
     }
@@ -208,18 +249,8 @@ impl Batch {
     pub fn targets(&self) -> Vec<Target> {
         let mut targets = Vec::new();
         for segment in &self.segments {
-            let SegmentKind::Response(sequence) = segment.kind else { continue };
-            let base = segment.row * self.length;
-            let before = segment
-                .after
-                .map(|i| &self.segments[i])
-                .filter(|prompt| prompt.end > prompt.start)
-                .map(|prompt| base + prompt.end - 1);
-            for i in segment.start..segment.end {
-                let from = if i == segment.start { before } else { Some(base + i - 1) };
-                let Some(from) = from else { continue };
-                let (token, index) = (self.tokens[base + i], i - segment.start);
-                targets.push(Target { from, token, sequence, index });
+            if let SegmentKind::Response(sequence) = segment.kind {
+                self.predicted(segment, sequence, 0, &mut |target| targets.push(target));
             }
         }
         targets
@@ -229,11 +260,11 @@ impl Batch {
     /// its prompt, the first of which it is said to belong to.
     pub fn prompt_targets(&self) -> Vec<(Target, Vec<usize>)> {
         let mut targets = Vec::new();
-        for (place, segment) in self.segments.iter().enumerate() {
-            if segment.kind != SegmentKind::Prompt {
-                continue;
-            }
-            let own = self.segments.iter().filter(|other| other.after == Some(place));
+        for segment in self.segments.iter().filter(|s| s.kind == SegmentKind::Prompt) {
+            let continues = |other: &Segment| {
+                chain(&self.segments, other.after).any(|before| std::ptr::eq(before, segment))
+            };
+            let own = self.segments.iter().filter(|other| continues(other));
             let sequences: Vec<usize> = own
                 .filter_map(|other| match other.kind {
                     SegmentKind::Response(sequence) => Some(sequence),
@@ -241,29 +272,41 @@ impl Batch {
                 })
                 .collect();
             let Some(&sequence) = sequences.first() else { continue };
-            let base = segment.row * self.length;
-            for i in segment.start + 1..segment.end {
-                let (token, index) = (self.tokens[base + i], i - segment.start);
-                let target = Target { from: base + i - 1, token, sequence, index };
-                targets.push((target, sequences.clone()));
-            }
+            let before = chain(&self.segments, segment.after).map(|s| s.end - s.start).sum();
+            let mut found = |target| targets.push((target, sequences.clone()));
+            self.predicted(segment, sequence, before, &mut found);
         }
         targets
+    }
+
+    /// The tokens of a segment that something predicts, with their places, counted on from `first`.
+    fn predicted(
+        &self,
+        segment: &Segment,
+        sequence: usize,
+        first: usize,
+        found: &mut dyn FnMut(Target),
+    ) {
+        let base = segment.row * self.length;
+        let before = chain(&self.segments, segment.after)
+            .find(|s| s.end > s.start)
+            .map(|s| base + s.end - 1);
+        for i in segment.start..segment.end {
+            let from = if i == segment.start { before } else { Some(base + i - 1) };
+            let Some(from) = from else { continue };
+            let (token, index) = (self.tokens[base + i], first + i - segment.start);
+            found(Target { from, token, sequence, index });
+        }
     }
 
     /// For each sequence, the position of its rightmost token that is not padding: where
     /// transformers reads a score.
     pub fn ends(&self) -> Vec<usize> {
         let mut ends = vec![0; self.sequences];
-        for segment in &self.segments {
+        for (place, segment) in self.segments.iter().enumerate() {
             let SegmentKind::Response(sequence) = segment.kind else { continue };
             let base = segment.row * self.length;
-            let mut chain = vec![segment];
-            if let Some(prompt) = segment.after {
-                chain.push(&self.segments[prompt]);
-            }
-            ends[sequence] = chain
-                .iter()
+            ends[sequence] = chain(&self.segments, Some(place))
                 .flat_map(|s| (s.start..s.end).rev())
                 .map(|i| base + i)
                 .find(|&i| self.pad != Some(self.tokens[i]))

@@ -31,9 +31,11 @@ pub(crate) struct SegmentAttention {
     pub every_block: bool,
 }
 
-/// What one token sees: `[prompt.0, prompt.1)` and `[own, itself]`.
+/// What one token sees: `[head.0, head.1)`, `[prompt.0, prompt.1)` and `[own, itself]`, whose positions
+/// follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
+    pub(super) head: [usize; 2],
     pub(super) prompt: [usize; 2],
     pub(super) own: usize,
     /// One past the last token that may see it.

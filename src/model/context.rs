@@ -30,7 +30,7 @@ pub(crate) enum Seen {
     /// Those of their own row but these, `[B, heads, T, S]` (`true` hides); without a mask,
     /// themselves and everything before them.
     Rows { hidden: Option<Tensor<4, Bool>> },
-    /// Those in their spans, `[B · T, 4]`, and not farther away than a window.
+    /// Those in their spans, `[B · T, 6]`, and not farther away than a window.
     Spans { spans: Tensor<2, Int>, window: Option<usize> },
 }
 

@@ -19,7 +19,7 @@ pub struct DecoderInput {
     /// Which keys each query must not see, `[B, T, S]` (`true` hides); `None` where every
     /// row is one sequence padded on the right, so that causality alone suffices.
     pub hidden_keys: Option<Tensor<3, Bool>>,
-    /// What each token of packed rows sees, `[B · T, 4]`, as [`Batch::spans`] tells it: in place
+    /// What each token of packed rows sees, `[B · T, 6]`, as [`Batch::spans`] tells it: in place
     /// of `hidden_keys`.
     ///
     /// [`Batch::spans`]: crate::batch::Batch::spans

@@ -24,9 +24,12 @@ pub fn input(batch: &Batch, device: &Device) -> DecoderInput {
 }
 
 fn spans(batch: &Batch, device: &Device) -> Tensor<2, Int> {
-    let row = |span: &Span| [span.prompt[0], span.prompt[1], span.own, span.group_end];
+    let row = |span: &Span| {
+        let ([a, b], [c, d]) = (span.head, span.prompt);
+        [a, b, c, d, span.own, span.group_end]
+    };
     let numbers: Vec<u32> = batch.spans().iter().flat_map(row).map(|place| place as u32).collect();
-    ints(&numbers, [numbers.len() / 4, 4], device)
+    ints(&numbers, [numbers.len() / 6, 6], device)
 }
 
 /// Scores of the sequences of a batch, `[S]`, read at their last tokens.

@@ -35,6 +35,18 @@ impl Session<'_> {
         sequences: &[&Sequence],
         wanted: usize,
     ) -> Result<usize, RunError> {
+        self.scoring_batch_behind(stage, footprint, scores, (sequences, 0), wanted)
+    }
+
+    /// The same of sequences that begin with so many tokens alike, which are computed once a batch.
+    pub(crate) fn scoring_batch_behind(
+        &mut self,
+        stage: &AboutStage,
+        footprint: &Footprint,
+        scores: bool,
+        sequences: (&[&Sequence], usize),
+        wanted: usize,
+    ) -> Result<usize, RunError> {
         let plan = self.plan_once(stage, |limit, reduced| {
             let wanted = reduced.map_or(wanted, |plan| plan.micro_batch);
             let (size, needs) = scoring_needs(footprint, scores, sequences, wanted, limit);

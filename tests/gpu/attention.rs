@@ -20,8 +20,15 @@ fn random<const D: usize>(shape: [usize; D], seed: u64) -> TensorData {
     TensorData::new(values, shape)
 }
 
-/// Prompts with one to three responses each; token ids below `vocabulary`.
-fn sequences(seed: u64, groups: usize, longest: usize, vocabulary: u32) -> Vec<Sequence> {
+/// Prompts with one to three responses each, which begin with as many tokens alike; token ids below
+/// `vocabulary`.
+fn sequences(
+    seed: u64,
+    head: usize,
+    groups: usize,
+    longest: usize,
+    vocabulary: u32,
+) -> Vec<Sequence> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut all = Vec::new();
     for _ in 0..groups {
@@ -29,7 +36,8 @@ fn sequences(seed: u64, groups: usize, longest: usize, vocabulary: u32) -> Vec<S
             let n = rng.random_range(least..longest);
             (0..n).map(|_| rng.random_range(1..vocabulary)).collect()
         };
-        let prompt: Arc<[u32]> = tokens(0).into();
+        let shared = (1..vocabulary).cycle().take(head);
+        let prompt: Arc<[u32]> = shared.chain(tokens(0)).collect();
         let responses = 1 + all.len() % 3;
         all.extend(
             (0..responses).map(|_| Sequence { prompt: prompt.clone(), response: tokens(1) }),
@@ -82,14 +90,14 @@ fn apart(found: &[f64], expected: &[f64]) -> f64 {
 /// last bit, skipping blocks or not; returns the largest difference.
 pub(super) fn kernels_agree(
     device: &Device,
-    seed: u64,
+    (seed, head): (u64, usize),
     groups: usize,
     longest: usize,
     shape: Shape,
 ) -> f64 {
-    let sequences = sequences(seed, groups, longest, 60);
+    let sequences = sequences(seed, head, groups, longest, 60);
     let on_cpu = Device::flex();
-    let [spans, same_on_cpu] = [device, &on_cpu].map(|device| spans(&sequences, device));
+    let [spans, same_on_cpu] = [device, &on_cpu].map(|device| spans(head, &sequences, device));
     let n = spans.dims()[0];
     let (width, kv_width) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
     let inputs = [(n, width), (n, kv_width), (n, kv_width), (n, width)];
@@ -118,14 +126,16 @@ pub(super) fn kernels_agree(
 fn attention_kernels_agree_with_plain_operations() {
     let Some(device) = gpu() else { return };
     let mut worst: f64 = 0.0;
-    for (seed, groups, longest, heads, kv_heads, head_dim, window) in [
-        (1, 1, 12, 1, 1, 8, None),
-        (2, 5, 40, 4, 2, 64, None),
-        (3, 4, 50, 3, 1, 80, Some(7)),
-        (5, 2, 90, 2, 2, 128, Some(40)),
+    for (seed, head, groups, longest, heads, kv_heads, head_dim, window) in [
+        (1, 0, 1, 12, 1, 1, 8, None),
+        (2, 0, 5, 40, 4, 2, 64, None),
+        (3, 0, 4, 50, 3, 1, 80, Some(7)),
+        (5, 0, 2, 90, 2, 2, 128, Some(40)),
+        (6, 70, 6, 40, 2, 1, 64, None),
+        (7, 40, 4, 30, 2, 2, 8, Some(50)),
     ] {
         let shape = Shape { heads, kv_heads, head_dim, window };
-        worst = worst.max(kernels_agree(&device, seed, groups, longest, shape));
+        worst = worst.max(kernels_agree(&device, (seed, head), groups, longest, shape));
     }
     eprintln!("largest difference {worst:e}");
 }
@@ -134,15 +144,17 @@ fn attention_kernels_agree_with_plain_operations() {
 fn packed_rows_give_the_losses_and_gradients_of_single_rows() {
     let Some(device) = gpu() else { return };
     for (seed, family) in [(7, "llama3-rope"), (8, "opt"), (9, "qwen2-window")] {
-        let sequences = sequences(seed, 3, 14, 60);
+        let sequences = sequences(seed, 9, 3, 14, 60);
         let all: Vec<&Sequence> = sequences.iter().collect();
         let model = model(family, &device);
         let compute = |batch| pass(&model, &batch, OutputKind::LogProbs, false);
-        let (found, gradients) = compute(Batch::packed(&all, 0));
         let (expected, single) = compute(Batch::one_per_row(&all, 0));
-        let difference = apart(&found, &expected);
-        assert!(difference <= 1e-3, "{family}: {difference:e} apart");
-        let (between, size) = distance(&gradients, &single);
-        assert!(between <= 1e-3 * size, "{family}: {between:e} of {size:e}");
+        for head in [0, 9] {
+            let (found, gradients) = compute(Batch::packed_behind(head, &all, 0));
+            let difference = apart(&found, &expected);
+            assert!(difference <= 1e-3, "{family}, {head}: {difference:e} apart");
+            let (between, size) = distance(&gradients, &single);
+            assert!(between <= 1e-3 * size, "{family}, {head}: {between:e} of {size:e}");
+        }
     }
 }

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 
 use confide::annotate::{
     Annotating, Annotation, Annotator, Asked, Asking, Judging, Positions, Seen, encode_questions,
+    sharing_head,
 };
-use confide::batch::Sequence;
-use confide::data::{AnnotatedPair, Pair, ReadSettings, Side, read_annotations, read_files};
+use confide::batch::{Batch, Sequence};
+use confide::data::{
+    AnnotatedPair, Pair, Pairing, ReadSettings, Side, read_annotations, read_files,
+};
 use confide::model::ModelFiles;
 use confide::registry::Choice;
 use confide::run::{Control, Job, Recipe, Report, RunError, Stage, estimate, execute};
-use confide::text::{Encoder, Fit, Tokenizer};
+use confide::text::{Chat, Encoder, Fit, Tokenizer};
 use serde_json::Value;
 
 use crate::common::{assert_close, fixture, ids, numbers, repository, shared};
@@ -157,15 +160,47 @@ fn conversations_are_computed_once() {
     let asking = asked(&encoder, &pairs, Asked::YesNo);
     assert_eq!(asking.answers.unwrap().to_vec(), ids(&expected["cases"][1]["answers"]));
     let sequences: Vec<&Sequence> = asking.encoded.pairs.iter().flat_map(|p| &p.sides).collect();
+    let (distinct, head) = sharing_head(&sequences);
     for size in [2, 4, 100] {
-        let wanted: usize = sequences.chunks(size).map(trie).sum();
-        assert_eq!(Positions::of(&sequences, size).least, wanted, "{size} at once");
+        let found = Positions::of((&distinct, head), size);
+        assert_eq!(found.least, trie(&sequences), "{size} at once");
+        let rows =
+            distinct.chunks(size).map(|part| Batch::packed_behind(head, part, None::<u32>).length);
+        assert_eq!(found.computed, rows.sum::<usize>(), "{size} at once");
     }
+    // “Conversation:\n” is what all questions begin with.
+    let prompts: Vec<&[u32]> = sequences.iter().map(|s| &s.prompt[..]).collect();
+    assert!(head > 1 && prompts.iter().all(|prompt| prompt[..head] == prompts[0][..head]));
+    assert!(prompts.iter().any(|prompt| prompt.get(head) != prompts[0].get(head)));
     // Two pairs of one conversation share it, as do both questions about a pair.
     let prompt = |pair: usize| &asking.encoded.pairs[pair].sides[0].prompt;
     assert!(prompt(0).len() > 5 && prompt(0) == prompt(1) && prompt(1) != prompt(2));
     assert!(asking.encoded.pairs.iter().flat_map(|p| &p.sides).all(|s| !s.response.is_empty()));
 }
+
+/// A question that several pairs of one prompt ask, because a response stands in each of them, is asked once.
+#[test]
+fn a_response_of_several_pairs_is_asked_about_once() {
+    let row = r#"{"prompt": "Name a colour.", "responses": ["Blue.", "Red.", "Grey is one."], "ranks": [1, 2, 3]}"#;
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("rated.jsonl");
+    std::fs::write(&path, row).unwrap();
+    let settings = ReadSettings { pairing: Pairing::All, ..ReadSettings::default() };
+    let pairs = read_files(&[path], &settings).unwrap().pairs;
+    assert_eq!(pairs.len(), 3);
+    let files = ModelFiles::folder(&repository("tests/fixtures/judge")).unwrap();
+    let encoder = Encoder::plain(Tokenizer::load(&files).unwrap());
+    let sequences = |judge| -> usize {
+        let asking = asked(&encoder, &pairs, judge);
+        let all: Vec<&Sequence> = asking.encoded.pairs.iter().flat_map(|p| &p.sides).collect();
+        assert_eq!(all.len(), 6);
+        sharing_head(&all).0.len()
+    };
+    assert_eq!((sequences(Asked::YesNo), sequences(Asked::AB)), (3, 6));
+}
+
+/// A template that brings a system message, as those of instruct models do.
+const SYSTEM: &str = "{% for m in messages %}{% if loop.first and m['role'] != 'system' %}<|im_start|>system\nYou are a helpful AI assistant that knows more than it says.<|im_end|>\n{% endif %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
 /// Real conversations, with the usual questions: next to nothing is computed twice.
 #[test]
@@ -182,16 +217,23 @@ fn real_conversations_take_hardly_more_positions_than_they_must() {
     let config = r#"{"model_type": "gpt2", "bos_token_id": 50256, "eos_token_id": 50256}"#;
     std::fs::write(folder.path().join("config.json"), config).unwrap();
     let files = ModelFiles::folder(folder.path()).unwrap();
-    let encoder = Encoder::plain(Tokenizer::load(&files).unwrap());
     let pairs = read_files(&[data], &ReadSettings::default()).unwrap().pairs;
-    for judge in [Asked::YesNo, Asked::AB] {
-        let asking = asked(&encoder, &pairs[..256], judge);
+    let plain = Encoder::plain(Tokenizer::load(&files).unwrap());
+    std::fs::write(folder.path().join("chat_template.jinja"), SYSTEM).unwrap();
+    let chat = Encoder::load(&files, &Chat::default()).unwrap();
+    assert!(chat.template().is_some());
+    for (encoder, judge) in
+        [(&plain, Asked::YesNo), (&plain, Asked::AB), (&chat, Asked::YesNo), (&chat, Asked::AB)]
+    {
+        let what = format!("{judge:?}, chat {}", encoder.template().is_some());
+        let asking = asked(encoder, &pairs[..256], judge);
         let fits = asking.encoded.pairs.iter().filter_map(|pair| pair.fit(Fit::Whole, 1024));
         let sides: Vec<[Sequence; 2]> = fits.collect();
         let sequences: Vec<&Sequence> = sides.iter().flatten().collect();
-        let ratio = Positions::of(&sequences, 32).ratio();
-        eprintln!("{judge:?}: {ratio:.4} of the least positions");
-        assert!((1.0..=1.05).contains(&ratio), "{judge:?}: {ratio}");
+        let (distinct, head) = sharing_head(&sequences);
+        let ratio = Positions::of((&distinct, head), 32).ratio();
+        eprintln!("{what}: {ratio:.4} of the least positions");
+        assert!((1.0..=1.05).contains(&ratio), "{what}: {ratio}");
     }
 }
 

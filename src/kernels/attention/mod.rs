@@ -1,6 +1,6 @@
 //! Self-attention over a packed row: each token sees the prompt that it continues and its own
 //! segment up to itself (arXiv 2410.20305), so that one row holds a prompt and all that continues
-//! it, and rows hold many of these. No matrix of scores outlives its block in either pass (arXiv
+//! it, and rows hold many of these; what prompts begin with alike may stand before them, once. No matrix of scores outlives its block in either pass (arXiv
 //! 2307.08691).
 
 mod gpu;
@@ -21,8 +21,9 @@ use super::cpu::{self, Floats, ints, tensor};
 use crate::device::is_cpu;
 
 /// Queries `[N, heads · head_dim]`, keys and values `[N, kv_heads · head_dim]` → what they mix,
-/// `[N, heads · head_dim]`. `spans` is `[N, 4]`: first and one past the last token of the prompt
-/// that a token continues, first token of its own segment, one past the last token that sees it.
+/// `[N, heads · head_dim]`. `spans` is `[N, 6]`: first and one past the last token of what the prompt of
+/// a token shares with others, the same of the prompt that it continues, first token of its own segment,
+/// one past the last token that sees it.
 pub(crate) fn segment_attention(
     [q, k, v]: [Tensor<2>; 3],
     spans: Tensor<2, Int>,
@@ -59,13 +60,18 @@ pub(crate) fn plain_attention(
     let token = Tensor::<1, Int>::arange(0..n as i64, &device);
     let query = token.clone().reshape([n, 1]).expand([n, n]);
     let key = token.reshape([1, n]).expand([n, n]);
-    let in_prompt = key.clone().greater_equal(column(0)).bool_and(key.clone().lower(column(1)));
-    let own = key.clone().greater_equal(column(2)).bool_and(key.clone().lower_equal(query.clone()));
-    let mut visible = in_prompt.clone().bool_or(own);
+    let within = |first: usize| {
+        let not_before = key.clone().greater_equal(column(first));
+        not_before.bool_and(key.clone().lower(column(first + 1)))
+    };
+    let (in_head, in_prompt) = (within(0), within(2));
+    let own = key.clone().greater_equal(column(4)).bool_and(key.clone().lower_equal(query.clone()));
+    let mut visible = in_head.clone().bool_or(in_prompt.clone()).bool_or(own);
     if let Some(window) = window {
         let to_own = query.clone() - key.clone();
-        let to_prompt = query - column(2) + column(1) - key;
-        let distance = to_own.mask_where(in_prompt, to_prompt);
+        let to_prompt = query - column(4) + column(3) - key;
+        let to_head = to_prompt.clone() - column(2) + column(1);
+        let distance = to_own.mask_where(in_prompt, to_prompt).mask_where(in_head, to_head);
         visible = visible.bool_and(distance.lower_elem(window as i64));
     }
     let scores = q.matmul(k.swap_dims(1, 2)).mul_scalar(scale);
@@ -109,8 +115,14 @@ trait Kernels: Backend {
 /// Rows of the `spans` tensor.
 fn rows_of(spans: &FlexTensor) -> Vec<Span> {
     let numbers = ints(spans);
-    let (rows, _) = numbers.as_chunks::<4>();
-    rows.iter().map(|&[a, b, own, group_end]| Span { prompt: [a, b], own, group_end }).collect()
+    let (rows, _) = numbers.as_chunks::<6>();
+    let span = |&[a, b, c, d, own, group_end]: &[usize; 6]| Span {
+        head: [a, b],
+        prompt: [c, d],
+        own,
+        group_end,
+    };
+    rows.iter().map(span).collect()
 }
 
 impl Kernels for Flex {

@@ -10,6 +10,22 @@ use crate::kernels::arguments::{SegmentAttention, Span};
 /// Queries whose scores exist at once.
 const BLOCK: usize = 64;
 
+/// Stretches of keys: of what prompts share, of the prompt, of the own segment.
+type Ranges = [[usize; 2]; 3];
+
+/// What query `i` sees.
+fn seen(i: usize, span: &Span, window: Option<usize>) -> Ranges {
+    let Span { head, prompt, own, .. } = *span;
+    let Some(window) = window else { return [head, prompt, [own, i + 1]] };
+    // A query hides what is `window` positions before it or farther away.
+    let from = |[start, end]: [usize; 2], behind: usize| {
+        [(end + behind).saturating_sub(window).clamp(start, end), end]
+    };
+    let to_prompt = i + 1 - own;
+    let to_head = to_prompt + prompt[1] - prompt[0];
+    [from(head, to_head), from(prompt, to_prompt), from([own, i + 1], 0)]
+}
+
 /// Queries side by side that continue the same prompt.
 #[derive(Clone, Copy)]
 struct Block {
@@ -23,34 +39,22 @@ impl Block {
         self.end - self.start
     }
 
-    /// The two ranges of keys that any of them sees: of the prompt, of their own segment.
-    fn keys(&self, window: Option<usize>) -> [[usize; 2]; 2] {
-        let Span { prompt, own, .. } = self.span;
-        let Some(window) = window else { return [prompt, [own, self.end]] };
-        // The first query of the block sees furthest back.
-        let own_start = own.max((self.start + 1).saturating_sub(window));
-        let before = (self.start - own + 1).max(1);
-        let prompt_start = (prompt[1] + before).saturating_sub(window).clamp(prompt[0], prompt[1]);
-        [[prompt_start, prompt[1]], [own_start, self.end]]
+    /// The ranges of keys that any of them sees. The first query sees furthest back, the last one
+    /// furthest on.
+    fn keys(&self, window: Option<usize>) -> Ranges {
+        let [head, prompt, [own, _]] = seen(self.start, &self.span, window);
+        [head, prompt, [own, self.end]]
     }
 
-    /// What query `i` sees of the block's keys, as columns of its scores: a stretch of the prompt
-    /// and a stretch of its own segment.
-    fn visible(
-        &self,
-        i: usize,
-        [prompt, own]: [[usize; 2]; 2],
-        window: Option<usize>,
-    ) -> [[usize; 2]; 2] {
-        let width = prompt[1] - prompt[0];
-        let column = |key: usize| width + key - own[0];
-        let all = [[0, width], [width, column(i + 1)]];
-        let Some(window) = window else { return all };
-        let own_start = own[0].max((i + 1).saturating_sub(window));
-        let distance = i - self.span.own + 1;
-        let hidden = (self.span.prompt[1] + distance).saturating_sub(window).max(prompt[0]);
-        let hidden = hidden.min(prompt[1]) - prompt[0];
-        [[hidden, width], [column(own_start), column(i + 1)]]
+    /// What query `i` sees of the block's keys, as columns of its scores.
+    fn visible(&self, i: usize, keys: Ranges, window: Option<usize>) -> Ranges {
+        let mut before = 0;
+        let mut columns = seen(i, &self.span, window);
+        for (range, keys) in columns.iter_mut().zip(keys) {
+            *range = range.map(|key| before + key - keys[0]);
+            before += keys[1] - keys[0];
+        }
+        columns
     }
 }
 
@@ -94,7 +98,7 @@ impl<'a> Head<'a> {
 fn scores(
     buffer: &mut Vec<f32>,
     block: &Block,
-    keys: [[usize; 2]; 2],
+    keys: Ranges,
     q: Head<'_>,
     k: Head<'_>,
     scale: f32,
@@ -119,18 +123,16 @@ fn scores(
 
 /// Scores → probabilities; returns their log-sum-exp.
 #[multiversion(targets = "simd")]
-fn softmax(row: &mut [f32], visible: [[usize; 2]; 2]) -> f32 {
-    let [[a, b], [c, d]] = visible;
-    let most = highest(&row[a..b]).max(highest(&row[c..d]));
+fn softmax(row: &mut [f32], visible: Ranges) -> f32 {
+    let [[a, b], [c, d], [e, f]] = visible;
+    let most = highest(&row[a..b]).max(highest(&row[c..d])).max(highest(&row[e..f]));
     for [start, end] in visible {
         for x in &mut row[start..end] {
             *x = exp(*x - most);
         }
     }
-    row[..a].fill(0.0);
-    row[b..c].fill(0.0);
-    row[d..].fill(0.0);
-    let total = sum(&row[a..b], |x| x) + sum(&row[c..d], |x| x);
+    hide(row, visible);
+    let total = sum(&row[a..b], |x| x) + sum(&row[c..d], |x| x) + sum(&row[e..f], |x| x);
     let factor = 1.0 / total;
     for x in row.iter_mut() {
         *x *= factor;
@@ -140,16 +142,21 @@ fn softmax(row: &mut [f32], visible: [[usize; 2]; 2]) -> f32 {
 
 /// Scores → probabilities, by a log-sum-exp that is known.
 #[multiversion(targets = "simd")]
-fn to_probabilities(row: &mut [f32], visible: [[usize; 2]; 2], log_sum_exp: f32) {
-    let [[a, b], [c, d]] = visible;
+fn to_probabilities(row: &mut [f32], visible: Ranges, log_sum_exp: f32) {
     for [start, end] in visible {
         for x in &mut row[start..end] {
             *x = exp(*x - log_sum_exp);
         }
     }
+    hide(row, visible);
+}
+
+/// Zeros in place of what is not seen.
+fn hide(row: &mut [f32], [[a, b], [c, d], [e, f]]: Ranges) {
     row[..a].fill(0.0);
     row[b..c].fill(0.0);
-    row[d..].fill(0.0);
+    row[d..e].fill(0.0);
+    row[f..].fill(0.0);
 }
 
 /// What `dS = P∘(dP − D)·scale` leaves in `score_grads`, which holds dP.
@@ -219,10 +226,10 @@ pub(crate) fn attend_backward(
     shape: SegmentAttention,
 ) -> [Vec<f32>; 3] {
     let SegmentAttention { heads, kv_heads, head_dim, .. } = shape;
-    // Tokens that see each other continue one prompt, which begins where its own tokens do.
+    // Tokens that see each other continue one prompt, or prompts that share their head; it begins where
+    // its own tokens do.
     let blocks = blocks(spans);
-    let groups: Vec<&[Block]> =
-        blocks.chunk_by(|a, b| a.span.prompt[0] == b.span.prompt[0]).collect();
+    let groups: Vec<&[Block]> = blocks.chunk_by(|a, b| a.span.head[0] == b.span.head[0]).collect();
     let tasks: Vec<(&[Block], usize)> =
         groups.iter().flat_map(|g| (0..kv_heads).map(move |head| (*g, head))).collect();
     let given = Given { q, k, v, out, log_sum_exps, grad_output };

@@ -19,8 +19,8 @@ use super::prepared::Prepared;
 use super::texts::Texts;
 use super::work::Work;
 use super::{StageDefinition, Then};
-use crate::annotate::Pool;
-use crate::batch::Ranked;
+use crate::annotate::{Pool, sharing_head};
+use crate::batch::{Ranked, Sequence};
 use crate::data::{AnnotatedPair, Pair, read_annotations, write_annotations};
 use crate::preference::{Judged, calibration, confidence};
 
@@ -90,6 +90,18 @@ impl StageDefinition for Confidence {
         let pairs = inputs.asked(reader, &rest)?;
         let batch = 2 * settings.training.batch_size;
         let (footprint, kind) = (&reader.footprint, settings.kind.reads().output());
+        if settings.kind.reads().asks() {
+            let all: Vec<&Sequence> = pairs.iter().flatten().collect();
+            let (asked, head) = sharing_head(&all);
+            let asked = (&asked[..], head);
+            return Ok(Some(inputs.inferred_behind(
+                Stage::CONFIDENCE,
+                footprint,
+                kind,
+                asked,
+                batch,
+            )));
+        }
         Ok(Some(inputs.inferred(Stage::CONFIDENCE, footprint, kind, &pairs, batch)))
     }
 

@@ -201,8 +201,20 @@ impl<'a> Estimating<'a> {
         batch_size: usize,
     ) -> StageEstimate {
         let sequences: Vec<&Sequence> = pairs.iter().flatten().collect();
+        self.inferred_behind(stage, footprint, kind, (&sequences, 0), batch_size)
+    }
+
+    /// The same over sequences that begin with so many tokens alike, which are computed once a batch.
+    pub(super) fn inferred_behind(
+        &self,
+        stage: Stage,
+        footprint: &Footprint,
+        kind: OutputKind,
+        sequences: (&[&Sequence], usize),
+        batch_size: usize,
+    ) -> StageEstimate {
         let (size, needs) =
-            scoring_needs(footprint, kind.is_scores(), &sequences, batch_size, self.limit);
+            scoring_needs(footprint, kind.is_scores(), sequences, batch_size, self.limit);
         StageEstimate {
             stage,
             needs,

@@ -13,6 +13,7 @@ use super::questions::ask;
 use super::reader::{pad, trained_files};
 use crate::annotate::{
     Positions, Reads, all_log_odds, all_log_probs, distinct, distinct_log_probs, score_sequences,
+    sharing_head,
 };
 use crate::batch::Sequence;
 use crate::model::{Checkpoint, Decoder, Footprint, load_as};
@@ -122,17 +123,17 @@ impl Texts {
         let Some(answers) = self.answers else { return Ok(Vec::new()) };
         let model = trained_files(session, 0)?;
         let model = load_as(&model, &session.device, session.recipe.annotator.precision)?;
+        let (sequences, head) = self.computed(true);
         let read: Read<'_> =
-            &|decoder, new, size, told| all_log_odds(decoder, new, answers, size, told);
+            &|decoder, new, size, told| all_log_odds(decoder, (new, head), answers, size, told);
         let reads = format!("log-odds of the next token, {} against {}", answers[0], answers[1]);
         let turn = Turn { number: 0, of: 1 };
         let said = self.said(session, stage, &model, (&reads, read), turn)?;
-        let sequences: Vec<&Sequence> = self.pairs.iter().flat_map(|p| &p.sides).collect();
         // As a run computes them that knows no number of earlier ones.
         let at_once = session.state.now.plans.get(&stage.stage).map_or(1, |plan| plan.micro_batch);
         // What is asked in rounds of the policy is not what the stage has told.
         if !session.is_done(stage.stage) {
-            let positions = Positions::of(&sequences, at_once);
+            let positions = Positions::of((&sequences, head), at_once);
             session.measured("annotator.positions_over_least", positions.ratio())?;
         }
         Ok(said)
@@ -186,6 +187,13 @@ impl Texts {
         Ok(learned.into_iter().zip(before).map(ratio).collect())
     }
 
+    /// The sequences that a model computes, and how many tokens all of them begin with: of questions, which
+    /// are alike at their beginnings, each distinct one once.
+    fn computed(&self, questions: bool) -> (Vec<&Sequence>, usize) {
+        let all: Vec<&Sequence> = self.pairs.iter().flat_map(|p| &p.sides).collect();
+        if questions { sharing_head(&all) } else { (all, 0) }
+    }
+
     /// One number for each response by one model; those of earlier runs are not computed again.
     fn said(
         &self,
@@ -195,20 +203,21 @@ impl Texts {
         (reads, read): (&str, Read<'_>),
         turn: Turn,
     ) -> Result<Vec<[f64; 2]>, RunError> {
-        let sequences: Vec<&Sequence> = self.pairs.iter().flat_map(|p| &p.sides).collect();
         let settings = &session.recipe.annotator;
+        let (sequences, head) = self.computed(settings.kind.reads().asks());
         let footprint = Footprint::of(model, settings.precision);
         let wanted = 2 * settings.training.batch_size;
         let scores = settings.kind.reads().output().is_scores();
-        let batch_size = session.scoring_batch(stage, &footprint, scores, &sequences, wanted)?;
-        let total = self.pairs.len() as u64;
+        let asked = (&sequences[..], head);
+        let batch_size = session.scoring_batch_behind(stage, &footprint, scores, asked, wanted)?;
+        let (total, all) = (self.pairs.len() as u64, sequences.len() as u64);
         let before = turn.number as u64 * total;
         let mut cache = session.cached(&model.decoder, reads)?;
         let new: Vec<&Sequence> =
             sequences.iter().copied().filter(|side| cache.get(side).is_none()).collect();
         let known = (sequences.len() - new.len()) as u64;
         let found = read(&model.decoder, &new, batch_size, &mut |done| {
-            let done = before + (known + done as u64) / 2;
+            let done = before + (known + done as u64) * total / all;
             session.progress(stage.stage, done / turn.of as u64, total)
         })?;
         new.into_iter().zip(found).for_each(|(side, number)| cache.put(side, number));

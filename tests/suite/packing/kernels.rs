@@ -6,7 +6,7 @@ use confide::kernels::check::{self, Shape};
 use confide::model::Activation;
 
 use super::shared::spans;
-use super::{assert_equal, random_sequences};
+use super::{assert_equal, behind, random_sequences};
 use crate::common::vector;
 
 fn random<const D: usize>(shape: [usize; D], seed: usize) -> Tensor<D> {
@@ -46,12 +46,16 @@ fn compare<const D: usize>(
 /// More tokens than one block of queries, heads that share keys, windows.
 #[test]
 fn attention_within_spans_is_attention_under_a_mask() {
-    for (seed, groups, heads, kv_heads, window) in [
-        (1, 2, 2, 2, None),
-        (2, 24, 4, 2, None),
-        (3, 9, 3, 1, Some(5)),
-        (4, 30, 2, 1, Some(1)),
-        (5, 3, 2, 2, Some(1000)),
+    for (seed, groups, head, heads, kv_heads, window) in [
+        (1, 2, 0, 2, 2, None),
+        (2, 24, 0, 4, 2, None),
+        (3, 9, 0, 3, 1, Some(5)),
+        (4, 30, 0, 2, 1, Some(1)),
+        (5, 3, 0, 2, 2, Some(1000)),
+        (6, 7, 90, 2, 1, None),
+        (7, 9, 13, 3, 1, Some(5)),
+        (8, 4, 70, 2, 2, Some(24)),
+        (9, 3, 3, 2, 2, Some(1)),
     ] {
         let mut sequences = random_sequences(seed, groups);
         // A group that needs several blocks.
@@ -60,7 +64,7 @@ fn attention_within_spans_is_attention_under_a_mask() {
             let response = (1..50).cycle().take(n).collect();
             sequences.push(Sequence { prompt: prompt.clone(), response });
         }
-        let spans = spans(&sequences, &Device::flex());
+        let spans = spans(head, &behind(head, &sequences), &Device::flex());
         let n = spans.dims()[0];
         let shape = Shape { heads, kv_heads, head_dim: 8, window };
         let inputs =

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use confide::batch::{Batch, Sequence, Span, bucket};
+use confide::batch::{Batch, Sequence, Span, Target, bucket, common_head};
+use confide::model::BatchShape;
 use proptest::prelude::*;
 
-use super::{PAD, both, random_sequences};
+use super::{PAD, behind, random_sequences};
 
 fn sequence(prompt: &Arc<[u32]>, response: &[u32]) -> Sequence {
     Sequence { prompt: prompt.clone(), response: response.to_vec() }
@@ -21,7 +22,8 @@ fn a_prompt_is_there_once_and_positions_go_on_from_it() {
     assert_eq!(batch.positions[..10], [0, 1, 2, 3, 4, 3, 4, 5, 0, 1]);
     assert_eq!((batch.rows, batch.length, batch.real_tokens()), (1, 16, 10));
     let spans = batch.spans();
-    let own = |prompt, own, group_end| Span { prompt, own, group_end };
+    let own =
+        |prompt: [usize; 2], own, group_end| Span { head: [prompt[0]; 2], prompt, own, group_end };
     assert_eq!(spans[1], own([0, 0], 0, 8), "a prompt sees itself, and both responses see it");
     assert_eq!(spans[4], own([0, 3], 3, 5));
     assert_eq!(spans[7], own([0, 3], 5, 8), "the second response does not see the first");
@@ -34,11 +36,73 @@ fn a_prompt_is_there_once_and_positions_go_on_from_it() {
     assert_eq!(batch.response_lengths(), [2, 1, 3]);
 }
 
+#[test]
+fn what_prompts_begin_with_is_there_once() {
+    let prompts: [Arc<[u32]>; 3] = [[5, 6, 7, 1].into(), [5, 6].into(), [5, 6, 7].into()];
+    let [a, b, c, d] = [
+        sequence(&prompts[0], &[1, 2]),
+        sequence(&prompts[1], &[7, 3]),
+        sequence(&prompts[2], &[4]),
+        sequence(&prompts[0], &[9]),
+    ];
+    let all = [&a, &b, &c, &d];
+    assert_eq!(common_head(&all), 2);
+    // No more than is asked for, and no more than there is.
+    let one = Batch::packed_behind(1, &all, PAD);
+    assert_eq!(one.tokens[..13], [5, 6, 7, 1, 1, 2, 9, 6, 7, 3, 6, 7, 4]);
+    let batch = Batch::packed_behind(2, &all, PAD);
+    assert_eq!(Batch::packed_behind(100, &all, PAD), batch);
+    assert_eq!(batch.tokens[..11], [5, 6, 7, 1, 1, 2, 9, 7, 3, 7, 4]);
+    assert_eq!(batch.positions[..11], [0, 1, 2, 3, 4, 5, 4, 2, 3, 2, 3]);
+    assert_eq!(BatchShape::behind(2, &all).tokens, bucket(11));
+    let spans = batch.spans();
+    let own = |prompt, own, group_end| Span { head: [0, 2], prompt, own, group_end };
+    let alone = Span { head: [0, 0], prompt: [0, 0], own: 0, group_end: 11 };
+    assert_eq!(spans[1], alone, "all see the head, which sees itself");
+    assert_eq!(spans[3], own([2, 2], 2, 7), "a prompt sees the head and itself");
+    assert_eq!(spans[6], own([2, 4], 6, 7));
+    assert_eq!(spans[8], own([7, 7], 7, 9), "a prompt that is the head alone");
+    assert_eq!(spans[10], own([9, 10], 10, 11));
+    let padding = Span { head: [12, 12], prompt: [12, 12], own: 12, group_end: 13 };
+    assert_eq!(spans[12], padding);
+    let targets: Vec<_> = batch.targets().iter().map(|t| (t.from, t.token, t.sequence)).collect();
+    assert_eq!(targets, [(3, 1, 0), (4, 2, 0), (3, 9, 3), (1, 7, 1), (7, 3, 1), (9, 4, 2)]);
+    let prompts: Vec<_> = batch
+        .prompt_targets()
+        .into_iter()
+        .map(|(t, all)| (t.from, t.token, t.index, all))
+        .collect();
+    let expected = [
+        (0, 6, 1, vec![0, 3, 1, 2]),
+        (1, 7, 2, vec![0, 3]),
+        (2, 1, 3, vec![0, 3]),
+        (1, 7, 2, vec![2]),
+    ];
+    assert_eq!(prompts, expected);
+    assert_eq!(batch.ends(), [5, 8, 10, 6]);
+    assert_eq!(batch.real_tokens(), 11);
+    // Nothing of a sequence but its head is more than padding.
+    let empty = Sequence { prompt: prompts_of_padding(), response: vec![PAD] };
+    assert_eq!(Batch::packed_behind(2, &[&empty, &empty], PAD).ends(), [1, 1]);
+}
+
+/// A prompt that ends with padding.
+fn prompts_of_padding() -> Arc<[u32]> {
+    [3, 4, PAD].into()
+}
+
 proptest! {
     #[test]
-    fn packed_rows_say_what_single_rows_say(seed in any::<u64>(), groups in 1usize..9) {
-        let sequences = random_sequences(seed, groups);
-        let [packed, single] = both(&sequences);
+    fn packed_rows_say_what_single_rows_say(
+        seed in any::<u64>(),
+        groups in 1usize..9,
+        head in prop_oneof![Just(0), 1usize..20],
+    ) {
+        let sequences = behind(head, &random_sequences(seed, groups));
+        let all: Vec<&Sequence> = sequences.iter().collect();
+        let packed = Batch::packed_behind(head, &all, PAD);
+        let single = Batch::one_per_row(&all, PAD);
+        prop_assert_eq!(packed.length, BatchShape::behind(head, &all).tokens);
         let read = |batch: &Batch| -> Vec<(usize, u32, u32)> {
             let mut all: Vec<_> = batch
                 .targets()
@@ -53,12 +117,23 @@ proptest! {
             batch.ends().iter().map(|&i| (batch.positions[i], batch.tokens[i])).collect()
         };
         prop_assert_eq!(ends(&packed), ends(&single));
+        let of_prompts = |batch: &Batch| -> Vec<(usize, usize, u32, u32)> {
+            let each = |(t, all): (Target, Vec<usize>)| {
+                let said = move |sequence| (sequence, t.index, batch.positions[t.from], t.token);
+                all.into_iter().map(said)
+            };
+            let mut all: Vec<_> = batch.prompt_targets().into_iter().flat_map(each).collect();
+            all.sort_unstable();
+            all
+        };
+        prop_assert_eq!(of_prompts(&packed), of_prompts(&single));
         // Following what each token sees gives its sequence back.
         let spans = packed.spans();
         for (segment, kind) in packed.segments.iter().map(|s| (s, s.kind)) {
             let confide::batch::SegmentKind::Response(which) = kind else { continue };
             let span = spans[segment.end - 1];
-            let seen = (span.prompt[0]..span.prompt[1]).chain(span.own..segment.end);
+            let stretches = [span.head, span.prompt, [span.own, segment.end]];
+            let seen = stretches.into_iter().flat_map(|[from, to]| from..to);
             let seen: Vec<u32> = seen.map(|i| packed.tokens[i]).collect();
             let sequence = &sequences[which];
             let whole: Vec<u32> = sequence.prompt.iter().chain(&sequence.response).copied().collect();

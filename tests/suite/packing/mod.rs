@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use confide::batch::{Batch, Sequence};
-use confide::model::{Decoder, ModelFiles, load, sequence_log_probs, sequence_scores};
+use confide::model::{
+    Decoder, ModelFiles, load, next_token_log_odds, sequence_log_probs, sequence_scores,
+};
 use confide::train::OutputKind;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -61,9 +63,21 @@ fn random_sequences(seed: u64, groups: usize) -> Vec<Sequence> {
     order.into_iter().map(|i| sequences[i].clone()).collect()
 }
 
-fn both(sequences: &[Sequence]) -> [Batch; 2] {
+/// The same sequences, so many tokens before each prompt.
+fn behind(head: usize, sequences: &[Sequence]) -> Vec<Sequence> {
+    let head: Vec<u32> = (1..60).cycle().take(head).collect();
+    let with = |sequence: &Sequence| Sequence {
+        prompt: head.iter().chain(&*sequence.prompt).copied().collect(),
+        ..sequence.clone()
+    };
+    sequences.iter().map(with).collect()
+}
+
+/// Sequences behind so many common tokens, in one row, where these stand once, and one to a row.
+fn both(head: usize, sequences: &[Sequence]) -> [Batch; 2] {
+    let sequences = behind(head, sequences);
     let all: Vec<&Sequence> = sequences.iter().collect();
-    [Batch::packed(&all, PAD), Batch::one_per_row(&all, PAD)]
+    [Batch::packed_behind(head, &all, PAD), Batch::one_per_row(&all, PAD)]
 }
 
 /// Panic unless numbers agree to 1e-5 of the largest, or of a tenth.
@@ -86,8 +100,9 @@ fn with_score(model: Decoder) -> Decoder {
 fn log_probabilities_scores_and_gradients_are_those_of_single_rows() {
     for family in FAMILIES {
         let model = with_score(model(family));
-        for seed in 0..4 {
-            let [packed, single] = both(&random_sequences(seed, 1 + seed as usize));
+        // Windows are shorter than the longest head.
+        for (seed, head) in [(0, 0), (1, 0), (2, 0), (3, 0), (4, 1), (5, 9)] {
+            let [packed, single] = both(head, &random_sequences(seed, 1 + seed as usize % 4));
             for readout in [OutputKind::LogProbs, OutputKind::Scores] {
                 let (expected, plain) = pass(&model, &single, readout, false);
                 for recompute in [false, true] {
@@ -106,13 +121,20 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_composition_gives_the_same_outputs(seed in 0u64..1 << 32, groups in 1usize..7, which in 0usize..9) {
+    fn any_composition_gives_the_same_outputs(
+        seed in 0u64..1 << 32,
+        groups in 1usize..7,
+        which in 0usize..9,
+        head in prop_oneof![Just(0), 1usize..12],
+    ) {
         let model = with_score(model(FAMILIES[which]));
-        let [packed, single] = both(&random_sequences(seed, groups));
+        let [packed, single] = both(head, &random_sequences(seed, groups));
         let log_probs = |batch: &Batch| vector(sequence_log_probs(&model, batch));
         assert_equal(&log_probs(&packed), &log_probs(&single), FAMILIES[which]);
         let scores = |batch: &Batch| vector(sequence_scores(&model, batch));
         assert_equal(&scores(&packed), &scores(&single), FAMILIES[which]);
+        let odds = |batch: &Batch| vector(next_token_log_odds(&model, batch, [3, 40]));
+        assert_equal(&odds(&packed), &odds(&single), FAMILIES[which]);
     }
 }
 
@@ -132,5 +154,14 @@ fn what_else_is_in_a_batch_changes_nothing_on_the_cpu() {
                 .collect();
             assert_eq!(apart, together, "{family}, {part} at a time");
         }
+        // Nor does it where all share a head, as long as that is the same.
+        let sequences = behind(7, &sequences);
+        let all: Vec<&Sequence> = sequences.iter().collect();
+        let scored = |some: &[&Sequence]| {
+            vector(next_token_log_odds(&model, &Batch::packed_behind(7, some, PAD), [3, 40]))
+        };
+        let together = scored(&all);
+        let apart: Vec<f64> = all.chunks(3).flat_map(scored).collect();
+        assert_eq!(apart, together, "{family}, behind a head");
     }
 }

@@ -7,10 +7,11 @@ use confide::train::{Gradients, OutputKind, Pass, PassSettings};
 
 use crate::common::vector;
 
-/// What every token of these sequences in one packed row sees, as attention reads it.
-pub(super) fn spans(sequences: &[Sequence], device: &Device) -> Tensor<2, Int> {
+/// What every token of these sequences in one packed row sees, as attention reads it; up to `head` tokens
+/// that all begin with stand there once.
+pub(super) fn spans(head: usize, sequences: &[Sequence], device: &Device) -> Tensor<2, Int> {
     let all: Vec<&Sequence> = sequences.iter().collect();
-    input(&Batch::packed(&all, 0), device).spans.unwrap()
+    input(&Batch::packed_behind(head, &all, 0), device).spans.unwrap()
 }
 
 /// Outputs and gradients of Σ ±output.

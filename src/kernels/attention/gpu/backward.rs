@@ -8,7 +8,7 @@ use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 use super::tiles::{
-    BLOCK, Head, OWN, SQUARE_ROW, apply_mask, head_of, last_queries, meets, mix, own_columns,
+    BLOCK, Head, OWN, SEEN, SQUARE_ROW, apply_mask, head_of, last_queries, meets, mix, own_columns,
     own_sights, probability, products, row, store, write,
 };
 
@@ -89,7 +89,7 @@ pub(super) fn of_queries(
     let mut scores = Array::<f32>::new(comptime!(OWN * OWN));
     let mut of_scores = Array::<f32>::new(comptime!(OWN * OWN));
     let mut sums = Array::<f32>::new(comptime!(OWN * own_columns(head_dim)));
-    let mut rows = Array::<i32>::new(comptime!(OWN * 3));
+    let mut rows = Array::<i32>::new(comptime!(OWN * SEEN));
     own_sights(spans, queries, window, &mut rows);
 
     for keys in 0..queries + 1 {
@@ -155,7 +155,7 @@ pub(super) fn of_keys(
     let mut of_scores = Array::<f32>::new(comptime!(OWN * OWN));
     let mut sums_k = Array::<f32>::new(comptime!(OWN * own_columns(head_dim)));
     let mut sums_v = Array::<f32>::new(comptime!(OWN * own_columns(head_dim)));
-    let mut rows = Array::<i32>::new(comptime!(OWN * 3));
+    let mut rows = Array::<i32>::new(comptime!(OWN * SEEN));
 
     for queries in keys..last_queries(bounds, keys, n, skip) {
         if meets(bounds, queries, keys, skip) {

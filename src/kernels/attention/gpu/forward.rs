@@ -7,7 +7,7 @@ use burn_cubecl::cubecl;
 use burn_cubecl::cubecl::prelude::*;
 
 use super::tiles::{
-    BLOCK, HIDDEN, OWN, SQUARE_ROW, apply_mask, head_of, meets, mix, own_columns, own_sights,
+    BLOCK, HIDDEN, OWN, SEEN, SQUARE_ROW, apply_mask, head_of, meets, mix, own_columns, own_sights,
     probability, products, row, store, write,
 };
 
@@ -45,7 +45,7 @@ pub(super) fn attend(
     let mut total = Shared::<[f32]>::new_slice(BLOCK);
     let mut scores = Array::<f32>::new(comptime!(OWN * OWN));
     let mut sums = Array::<f32>::new(comptime!(OWN * own_columns(head_dim)));
-    let mut rows = Array::<i32>::new(comptime!(OWN * 3));
+    let mut rows = Array::<i32>::new(comptime!(OWN * SEEN));
     own_sights(spans, queries, window, &mut rows);
     let columns = comptime!(own_columns(head_dim));
     let unit = UNIT_POS as usize;

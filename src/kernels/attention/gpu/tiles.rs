@@ -25,9 +25,11 @@ pub(super) const HIDDEN: f32 = -1e30;
 /// Scores below it are hidden.
 const LEAST: f32 = -1e29;
 /// Numbers that tell what a block of tokens sees, see [`bounds`].
-pub(super) const BOUNDS: usize = 4;
+pub(super) const BOUNDS: usize = 6;
+/// Numbers that tell what a token sees, see [`own_sights`].
+pub(super) const SEEN: usize = 5;
 /// Numbers of a row of spans.
-const SPAN: usize = 4;
+const SPAN: usize = 6;
 /// Behind all tokens.
 const NOWHERE: i32 = i32::MAX;
 
@@ -48,28 +50,40 @@ pub(super) const fn own_columns(chunk: usize) -> usize {
     chunk / GRID
 }
 
-/// What a token sees: a prompt from its start to one past its end, and from the start of its own
-/// segment to itself.
+/// What a token sees: what its prompt shares with others and the prompt, each from its start to one past
+/// its end, and from the start of its own segment to itself.
 #[derive(CubeType)]
 struct Sight {
+    head: i32,
+    head_past: i32,
     start: i32,
     past: i32,
     own: i32,
 }
 
-/// What a token sees of the last `window` positions; its own segment stands right behind the prompt,
-/// wherever it is in the row.
+/// What a token sees of the last `window` positions; its own segment stands right behind the prompt, and
+/// that behind what it shares with others, wherever they are in the row.
 #[cube]
 fn sight(spans: &Tensor<i32>, token: usize, window: i32) -> Sight {
-    let past = spans[token * SPAN + 1];
-    let own = spans[token * SPAN + 2];
+    let head_past = spans[token * SPAN + 1];
+    let prompt = spans[token * SPAN + 2];
+    let past = spans[token * SPAN + 3];
+    let own = spans[token * SPAN + 4];
     let end = i32::cast_from(token) + 1;
-    let start = max(spans[token * SPAN], past + end - own - window);
-    Sight { start: min(start, past), past, own: max(own, end - window) }
+    let start = max(prompt, past + end - own - window);
+    let head = max(spans[token * SPAN], head_past + past - prompt + end - own - window);
+    Sight {
+        head: min(head, head_past),
+        head_past,
+        start: min(start, past),
+        past,
+        own: max(own, end - window),
+    }
 }
 
 /// What a block of tokens sees: the first and one past the last of all their prompts (N and 0 where
-/// none has one), the first of their segments, one past the last token that sees any of them.
+/// none has one), the first of their segments, one past the last token that sees any of them, the first
+/// and one past the last of what their prompts share with others (likewise).
 #[cube(launch)]
 pub(super) fn bounds(spans: &Tensor<i32>, found: &mut Tensor<i32>, window: i32) {
     let block = ABSOLUTE_POS;
@@ -79,6 +93,8 @@ pub(super) fn bounds(spans: &Tensor<i32>, found: &mut Tensor<i32>, window: i32) 
         let mut high = 0i32;
         let mut own = i32::cast_from(n);
         let mut end = 0i32;
+        let mut head = i32::cast_from(n);
+        let mut head_past = 0i32;
         for i in 0..BLOCK {
             let token = block * BLOCK + i;
             if token < n {
@@ -87,14 +103,20 @@ pub(super) fn bounds(spans: &Tensor<i32>, found: &mut Tensor<i32>, window: i32) 
                     low = min(low, sight.start);
                     high = max(high, sight.past);
                 }
+                if sight.head < sight.head_past {
+                    head = min(head, sight.head);
+                    head_past = max(head_past, sight.head_past);
+                }
                 own = min(own, sight.own);
-                end = max(end, spans[token * SPAN + 3]);
+                end = max(end, spans[token * SPAN + 5]);
             }
         }
         found[block * BOUNDS] = low;
         found[block * BOUNDS + 1] = high;
         found[block * BOUNDS + 2] = own;
         found[block * BOUNDS + 3] = end;
+        found[block * BOUNDS + 4] = head;
+        found[block * BOUNDS + 5] = head_past;
     }
 }
 
@@ -113,7 +135,9 @@ pub(super) fn meets(
         let low = bounds[queries * BOUNDS];
         let high = bounds[queries * BOUNDS + 1];
         let own = bounds[queries * BOUNDS + 2];
-        (first < high && past > low) || past > own
+        let head = bounds[queries * BOUNDS + 4];
+        let head_past = bounds[queries * BOUNDS + 5];
+        (first < high && past > low) || (first < head_past && past > head) || past > own
     } else {
         true.runtime()
     }
@@ -134,21 +158,26 @@ pub(super) fn last_queries(
     (end - 1) / BLOCK + 1
 }
 
-/// What the thread's own rows see, three numbers to a row.
+/// What the thread's own rows see, so many numbers to a row: the head's start and end, the prompt's, the
+/// first of the row's own segment.
 #[cube]
 pub(super) fn own_sights(spans: &Tensor<i32>, block: usize, window: i32, rows: &mut Array<i32>) {
     #[unroll]
     for a in 0..OWN {
         let token = block * BLOCK + row(a);
         // A row behind the last token sees nothing.
-        rows[a * 3] = 0i32;
-        rows[a * 3 + 1] = 0i32;
-        rows[a * 3 + 2] = NOWHERE;
+        rows[a * SEEN] = 0i32;
+        rows[a * SEEN + 1] = 0i32;
+        rows[a * SEEN + 2] = 0i32;
+        rows[a * SEEN + 3] = 0i32;
+        rows[a * SEEN + 4] = NOWHERE;
         if token < spans.shape(0) {
             let sight = sight(spans, token, window);
-            rows[a * 3] = sight.start;
-            rows[a * 3 + 1] = sight.past;
-            rows[a * 3 + 2] = sight.own;
+            rows[a * SEEN] = sight.head;
+            rows[a * SEEN + 1] = sight.head_past;
+            rows[a * SEEN + 2] = sight.start;
+            rows[a * SEEN + 3] = sight.past;
+            rows[a * SEEN + 4] = sight.own;
         }
     }
 }
@@ -168,9 +197,10 @@ pub(super) fn apply_mask(
         #[unroll]
         for b in 0..OWN {
             let key = i32::cast_from(keys * BLOCK + column(b));
-            let in_prompt = key >= rows[a * 3] && key < rows[a * 3 + 1];
-            let in_own = key >= rows[a * 3 + 2] && key <= query;
-            let seen = in_prompt || in_own;
+            let in_head = key >= rows[a * SEEN] && key < rows[a * SEEN + 1];
+            let in_prompt = key >= rows[a * SEEN + 2] && key < rows[a * SEEN + 3];
+            let in_own = key >= rows[a * SEEN + 4] && key <= query;
+            let seen = in_head || in_prompt || in_own;
             scores[a * OWN + b] = select(seen, scores[a * OWN + b] * scale, HIDDEN);
         }
     }
