@@ -90,6 +90,18 @@ impl Numbers for [f64; 2] {
     }
 }
 
+impl Numbers for Option<[f64; 2]> {
+    type InJson = Option<[Json; 2]>;
+
+    fn into_json(self) -> Option<[Json; 2]> {
+        self.map(Numbers::into_json)
+    }
+
+    fn from_json(found: Option<[Json; 2]>) -> Self {
+        found.map(Numbers::from_json)
+    }
+}
+
 impl Numbers for (String, f64) {
     type InJson = (String, Json);
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rewording::{Instruction, Rewording};
 use crate::data::{Pair, Prompt};
 use crate::settings::{Words, settings};
 use crate::text::prompt_text;
@@ -34,6 +35,9 @@ settings! {
             zero: "the usual one",
             advanced: true,
         },
+        /// How a fairer question is looked for.
+        #[serde(flatten)]
+        pub rewording: Rewording = Rewording::default(),
     }
 }
 
@@ -46,6 +50,9 @@ pub struct Question {
     pub answers: [&'static str; 2],
 }
 
+/// All places that a question may have.
+pub const PLACES: [&str; 4] = ["{prompt}", "{response}", "{response_a}", "{response_b}"];
+
 /// What stands before the responses is the same for all questions about a pair, and what stands before the
 /// conversation for all questions; both are computed once. What stands behind is not, so that the conversation
 /// comes first.
@@ -55,7 +62,7 @@ const A_B: &str =
 
 impl Asked {
     /// What it may answer.
-    fn answers(self) -> [&'static str; 2] {
+    pub fn answers(self) -> [&'static str; 2] {
         match self {
             Self::YesNo => ["Yes", "No"],
             Self::AB => ["A", "B"],
@@ -63,7 +70,7 @@ impl Asked {
     }
 
     /// The places that a question has to name.
-    fn places(self) -> &'static [&'static str] {
+    pub fn places(self) -> &'static [&'static str] {
         match self {
             Self::YesNo => &["{prompt}", "{response}"],
             Self::AB => &["{prompt}", "{response_a}", "{response_b}"],
@@ -103,19 +110,49 @@ impl Judging {
         }
     }
 
+    /// Whether a fairer question can be looked for, where that is asked for.
+    ///
+    /// # Errors
+    ///
+    /// The key of what is in the way, and what to write.
+    pub fn check_rewording(&self) -> Result<(), (&'static str, String)> {
+        let epochs = self.rewording.optimise_prompt;
+        if epochs == 0 {
+            return Ok(());
+        }
+        if self.judge != Asked::AB {
+            let found = format!(
+                "annotator.optimise_prompt = {epochs} looks for a question that prefers the first place less, and with annotator.judge = \"yes-no\" there is one response alone; set annotator.judge = \"a-b\", or annotator.optimise_prompt = 0"
+            );
+            return Err(("annotator.optimise_prompt", found));
+        }
+        if self.instruction(true).is_none() {
+            let found = format!(
+                "annotator.prompt has no line of three words or more without {}, so that annotator.optimise_prompt has nothing to say in other words; write what is to be done on a line of its own",
+                self.judge.places().join(", ")
+            );
+            return Err(("annotator.prompt", found));
+        }
+        Ok(())
+    }
+
+    /// The question to a model that is talked to (`chat`), or that writes on, with its places.
+    pub fn text(&self, chat: bool) -> String {
+        if self.prompt.is_empty() { self.judge.usual(chat) } else { self.prompt.clone() }
+    }
+
+    /// The same, cut at what can be said in other words.
+    pub fn instruction(&self, chat: bool) -> Option<Instruction> {
+        Instruction::of(&self.text(chat), self.judge.places())
+    }
+
     /// Both questions about a pair: about each response, or in each order.
     pub fn questions(&self, pair: &Pair, chat: bool) -> [Question; 2] {
-        let asks =
-            if self.prompt.is_empty() { self.judge.usual(chat) } else { self.prompt.clone() };
+        let asks = self.text(chat);
         let conversation = conversation(&pair.prompt);
         let question = |first: usize| {
             let (this, other) = (pair.responses[first].trim(), pair.responses[1 - first].trim());
-            let fillings: [(&str, &str); 4] = [
-                ("{prompt}", &conversation),
-                ("{response}", this),
-                ("{response_a}", this),
-                ("{response_b}", other),
-            ];
+            let fillings: [&str; 4] = [&conversation, this, this, other];
             Question { text: filled(&asks, &fillings), answers: self.judge.answers() }
         };
         [question(0), question(1)]
@@ -129,15 +166,16 @@ fn conversation(prompt: &Prompt) -> String {
     text.strip_suffix("\n\nAssistant:").unwrap_or(text).to_owned()
 }
 
-/// A text with each place filled once, whatever is filled in.
-fn filled(text: &str, fillings: &[(&str, &str)]) -> String {
+/// A text with each of [`PLACES`] filled once, whatever is filled in.
+fn filled(text: &str, fillings: &[&str; 4]) -> String {
     let mut whole = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('{') {
         let (before, from) = rest.split_at(at);
         whole.push_str(before);
-        let found = fillings
+        let found = PLACES
             .iter()
+            .zip(fillings)
             .find_map(|(place, filling)| from.strip_prefix(place).map(|behind| (*filling, behind)));
         let (filling, behind) = found.unwrap_or_else(|| from.split_at(1));
         whole.push_str(filling);

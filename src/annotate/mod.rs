@@ -7,6 +7,7 @@ mod ensemble;
 mod further;
 mod judging;
 mod questions;
+mod rewording;
 mod sequences;
 
 pub use annotators::{
@@ -16,8 +17,12 @@ pub use annotators::{
 pub use combining::Combining;
 pub use ensemble::{Ensemble, trust};
 pub use further::{Further, Said, toward_first};
-pub use judging::{Asked, Judging, Question};
+pub use judging::{Asked, Judging, PLACES, Question};
 pub use questions::{Asking, Positions, QuestionError, encode_questions};
+pub use rewording::{
+    Answer, Asker, Instruction, Reworded, Rewording, Tried, Unasked, fairness, paraphrase_request,
+    position_bias, reword,
+};
 pub use sequences::{
     all_log_odds, all_log_probs, distinct, distinct_log_probs, response_log_probs, score_sequences,
     scoring_needs, sharing_head,

@@ -106,8 +106,12 @@ pub(super) fn pin_models(
     let gold = Some(&mut recipe.evaluate.gold).filter(|gold| !gold.is_empty());
     let distils = recipe.sft.distill_steps > 0;
     let teacher = Some(&mut recipe.sft.teacher).filter(|field| distils && !field.is_empty());
+    let rewording = &mut recipe.annotator.constants.judging.rewording;
+    let asks = recipe.annotator.kind.reads().asks() && rewording.optimise_prompt > 0;
+    let paraphraser = Some(&mut rewording.paraphraser).filter(|field| asks && !field.is_empty());
     let policy = [&mut recipe.policy.model].into_iter().chain(&mut recipe.policy.references);
-    for field in annotator.into_iter().chain(teacher).chain(policy).chain(gold) {
+    let all = annotator.into_iter().chain(paraphraser).chain(teacher).chain(policy).chain(gold);
+    for field in all {
         let model = field.clone();
         *field = fetch_model(&model, download, &mut |progress| {
             listener(Event::Fetching {

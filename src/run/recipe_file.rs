@@ -217,6 +217,14 @@ impl Recipe {
     fn check_annotator(&self) -> Result<(), (&'static str, String)> {
         let settings = &self.annotator;
         settings.kind.check_settings(&settings.constants)?;
+        let epochs = settings.constants.judging.rewording.optimise_prompt;
+        if epochs > 0 && !settings.kind.reads().asks() {
+            let found = format!(
+                "annotator.optimise_prompt = {epochs} looks for a fairer question, and \"{}\" asks none; set it to 0, or choose an annotator that asks",
+                settings.kind.name()
+            );
+            return Err(("annotator.optimise_prompt", found));
+        }
         let members = settings.ensemble;
         if members > 1 && !settings.kind.reads().head() {
             let found = format!(
@@ -290,6 +298,7 @@ impl Recipe {
         with.filter(|text| matches!(Further::parse(text), Further::Table(_))).for_each(resolve);
         let models = [
             &mut self.annotator.model,
+            &mut self.annotator.constants.judging.rewording.paraphraser,
             &mut self.sft.teacher,
             &mut self.policy.model,
             &mut self.evaluate.gold,

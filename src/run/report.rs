@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::stage::Stage;
 use super::summary::{DataSummary, PromptsReport};
+use crate::annotate::{Tried, Unasked};
 use crate::dissect::Dissection;
 use crate::evaluate::GoldReport;
 use crate::preference::{Calibration, Calibrator, Combine, Gate};
@@ -54,9 +55,53 @@ pub struct AnnotatorReport {
     pub steps: u64,
     /// Reliability on the held-out split.
     pub calibration: Option<Calibration>,
+    /// By how much more than half of all questions the response in first place is preferred, from −½ to ½, before
+    /// both orders are averaged; none of an annotator that does not compare.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::finite")]
+    pub position_bias: Option<f64>,
+    /// Share of pairs of which both orders prefer the same response; none as above.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::finite")]
+    pub consistent: Option<f64>,
+    /// The question that was looked for; none where it is asked as it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<QuestionReport>,
     /// Those that label together, each by itself; none where one labels alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub combination: Option<CombinationReport>,
+}
+
+/// A judge's question that was looked for (ZEPO, arXiv 2406.11370).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuestionReport {
+    /// The question as it was, as `annotator.prompt` takes it.
+    pub before: String,
+    /// The question as it is now.
+    pub prompt: String,
+    /// The line of it that was looked for.
+    pub instruction: String,
+    /// −|share of answers for the first place − ½| with the question as it was, and as it is now.
+    #[serde(with = "crate::finite")]
+    pub fairness: [f64; 2],
+    /// Unlabelled pairs on which it was looked for.
+    pub pairs: usize,
+    /// The same on further pairs; `null` without any.
+    #[serde(default, with = "crate::finite")]
+    pub fairness_further: Option<[f64; 2]>,
+    /// How many these are.
+    pub further: usize,
+    /// Epochs; fewer than asked for where nothing can be fairer.
+    pub epochs: u64,
+    /// All wordings that were asked, the original first.
+    pub tried: Vec<Tried>,
+    /// Paraphrases that were not.
+    pub unasked: Unasked,
+}
+
+impl QuestionReport {
+    /// Whether it is another than the one as it was.
+    pub fn is_new(&self) -> bool {
+        self.before != self.prompt
+    }
 }
 
 /// Several annotators as one.

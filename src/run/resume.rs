@@ -24,6 +24,7 @@ const MAY_CHANGE: &[&str] = &[
     "data.held_out_files",
     "data.chat_template",
     "annotator.model",
+    "annotator.paraphraser",
     "sft.teacher",
     "policy.model",
     "policy.references",

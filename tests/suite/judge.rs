@@ -96,6 +96,7 @@ fn bias(report: &Report, form: &str, probabilities: &[f64], what: &str) {
     let found = names.map(|name| report.measured.get(&format!("annotator.{name}")));
     if form == "yes-no" {
         assert_eq!(found, [None; 3], "{what}");
+        assert_eq!([report.annotator.position_bias, report.annotator.consistent], [None; 2]);
         return;
     }
     let pairs = probabilities.as_chunks::<2>().0;
@@ -106,6 +107,11 @@ fn bias(report: &Report, form: &str, probabilities: &[f64], what: &str) {
     let wanted = [share(|p| *p > 0.5), share(|p| *p < 0.5), mean];
     let found = found.map(|value| value.unwrap().as_f64().unwrap());
     assert_close(&found, &wanted, 1e-4, what);
+    let first = probabilities.iter().filter(|p| **p > 0.5).count() as f64;
+    let differ = pairs.iter().filter(|[a, b]| (*a > 0.5) != (*b > 0.5)).count() as f64;
+    let wanted = [first / probabilities.len() as f64 - 0.5, differ / pairs.len() as f64];
+    let found = [report.annotator.position_bias, report.annotator.consistent].map(Option::unwrap);
+    assert_close(&found, &wanted, 1e-12, what);
 }
 
 fn judging(judge: Asked) -> Annotating {

@@ -38,6 +38,7 @@ mod passes;
 mod preference;
 mod resume;
 mod reward;
+mod rewording;
 mod rounds;
 mod sampling;
 mod sft;

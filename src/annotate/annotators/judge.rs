@@ -3,6 +3,7 @@
 
 use super::{Annotating, Annotation, Annotator, Reads, Seen};
 use crate::annotate::judging::{Asked, Question};
+use crate::annotate::rewording::position_bias;
 use crate::data::{AnnotatedPair, Pair};
 use crate::registry::About;
 
@@ -58,7 +59,8 @@ impl Annotator for Judge {
         probabilities.map_or_else(Vec::new, |both| names.into_iter().zip(both).collect())
     }
 
-    /// How much the first place counts, whatever stands there (arXiv 2406.11370).
+    /// How much the first place counts, whatever stands there, before both orders are averaged (arXiv
+    /// 2406.11370), and how often both orders name the same response.
     fn measures(&self, said: &[AnnotatedPair], settings: &Annotating) -> Vec<(&'static str, f64)> {
         if settings.judging.judge == Asked::YesNo || said.is_empty() {
             return Vec::new();
@@ -71,15 +73,20 @@ impl Annotator for Judge {
             both as f64 / said.len() as f64
         };
         let mean = said.iter().flat_map(first).sum::<f64>() / (2 * said.len()) as f64;
+        let odds: Vec<[f64; 2]> = said.iter().map(|pair| first(pair).map(|p| p - 0.5)).collect();
+        let consistent = odds.iter().filter(|[a, b]| a * b < 0.0).count();
         vec![
             ("annotator.first_wins_both", share(|p| p > 0.5)),
             ("annotator.second_wins_both", share(|p| p < 0.5)),
             ("annotator.first_mean", mean),
+            ("annotator.position_bias", position_bias(&odds)),
+            ("annotator.consistent", consistent as f64 / said.len() as f64),
         ]
     }
 
     fn check_settings(&self, settings: &Annotating) -> Result<(), (&'static str, String)> {
-        settings.judging.check().map_err(|found| ("annotator.prompt", found))
+        settings.judging.check().map_err(|found| ("annotator.prompt", found))?;
+        settings.judging.check_rewording()
     }
 }
 

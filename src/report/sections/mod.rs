@@ -8,6 +8,7 @@ mod data;
 mod dissection;
 mod gate;
 mod gold;
+mod judge;
 mod measured;
 mod policy;
 mod rounds;
@@ -22,6 +23,7 @@ pub type Describe = fn(&Report) -> Option<Section>;
 pub static SECTIONS: &[Describe] = &[
     gold::section,
     annotator::section,
+    judge::section,
     combination::section,
     calibration::section,
     gate::section,

@@ -11,6 +11,7 @@ use super::super::{Disk, Recipe};
 use super::encode::length_of;
 use super::lengths::{lengths, tell};
 use super::prepared::Prepared;
+use super::question;
 use super::reference::reference_name;
 use super::teaching;
 use crate::files::hex;
@@ -64,6 +65,7 @@ pub(crate) fn run(session: &mut Session<'_>, prepared: &Prepared) -> Result<(), 
             tell(session, who, &found)?;
         }
     }
+    question::check(session)?;
     if session.recipe.policy.training.epochs > 0.0 {
         for (i, field) in session.recipe.policy.references.clone().iter().enumerate() {
             session.same_input(&reference_name(i), &find_model(field)?.fingerprint()?)?;

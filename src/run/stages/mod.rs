@@ -27,6 +27,7 @@ mod policy;
 mod preferring;
 mod prepared;
 mod preview;
+mod question;
 mod questions;
 mod random;
 mod reader;
@@ -57,6 +58,7 @@ use crate::train::Training;
 pub(super) static STAGES: &[&dyn StageDefinition] = &[
     &data::Data,
     &annotator::Annotator,
+    &question::Question,
     &confidence::Confidence,
     &dissect::Dissect,
     &sft::Sft,

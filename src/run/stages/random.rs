@@ -25,6 +25,9 @@ pub(super) mod stream {
     /// Prompts of a round.
     pub(crate) const PROMPTS: u64 = 10;
 
+    /// Pairs that a fairer question is looked for on, and what paraphrases are drawn by.
+    pub(crate) const QUESTION: u64 = 20;
+
     /// The stream of one member of an ensemble, counted from 0.
     pub(crate) fn of_member(stream: u64, member: usize) -> u64 {
         stream + ((member as u64) << 8)

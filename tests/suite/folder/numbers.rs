@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use confide::annotate::{Tried, Unasked};
 use confide::dissect::{Dissection, Effect, Found};
 use confide::preference::{Bin, Calibration};
 use confide::run::{
     AnnotatorReport, ConfidenceReport, DataReport, Event, GoldReport, GoldSample, KeptReport,
-    Metrics, PolicyReport, Report, RoundReport, read_events,
+    Metrics, PolicyReport, QuestionReport, Report, RoundReport, read_events,
 };
 
 /// Every number of a report; a new one has to be added here.
@@ -27,6 +28,20 @@ fn report(x: f64) -> Report {
             longer_is_better: Some(x),
             steps: 1,
             calibration: Some(calibration),
+            position_bias: Some(x),
+            consistent: Some(x),
+            question: Some(QuestionReport {
+                before: "b".to_owned(),
+                prompt: "p".to_owned(),
+                instruction: "i".to_owned(),
+                fairness: [x, x],
+                pairs: 1,
+                fairness_further: Some([x, x]),
+                further: 1,
+                epochs: 1,
+                tried: vec![Tried { words: "w".to_owned(), fairness: x }],
+                unasked: Unasked::default(),
+            }),
             combination: None,
         },
         confidence: ConfidenceReport {

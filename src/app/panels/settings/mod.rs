@@ -236,6 +236,10 @@ fn shows(recipe: &Recipe, setting: &Setting) -> bool {
         ("annotator", "kind") => true,
         ("annotator", name) if is_constant_of(&*recipe.annotator.kind, name) => true,
         ("annotator", "model") => reads.model(),
+        (
+            "annotator",
+            "paraphrases" | "optimise_items" | "paraphrase_temperature" | "paraphraser",
+        ) => reads.asks() && recipe.annotator.constants.judging.rewording.optimise_prompt > 0,
         ("annotator", name) if is_of_judges(name) => reads.asks(),
         ("annotator", name) if is_of_combining(name) => !reads.labels(),
         ("annotator", "precision") if reads.model() && !reads.learns() => true,
