@@ -21,7 +21,7 @@ pub enum Asked {
 settings! {
     /// How a judge is asked.
     pub struct Judging {
-        /// For judge: what it is asked. yes-no: of each response whether it is good; the log-odds of Yes are its score. a-b: which response is better, once in each order; the mean probability of both orders is that of the label, so that a preference for the first place cancels.
+        /// For judge and trained-judge (a-b alone): what it is asked. yes-no: of each response whether it is good; the log-odds of Yes are its score. a-b: which response is better, once in each order; the mean probability of both orders is that of the label, so that a preference for the first place cancels.
         pub judge: Asked = Asked::YesNo => {
             title: "The judge says",
             words: Words::Of(&[
@@ -29,7 +29,7 @@ settings! {
                 ("a-b", "which response is better"),
             ]),
         },
-        /// For judge: the question, with {prompt} and {response} (yes-no) or {response_a} and {response_b} (a-b) where these stand; empty for the usual one. It ends where the answer, Yes or No, A or B, is to be read. What stands before {prompt} is computed once for a batch of pairs, what stands between it and the response once for each prompt, and what stands behind the response for each question anew.
+        /// For judge and trained-judge: the question, with {prompt} and {response} (yes-no) or {response_a} and {response_b} (a-b) where these stand; empty for the usual one. It ends where the answer, Yes or No, A or B, is to be read. What stands before {prompt} is computed once for a batch of pairs, what stands between it and the response once for each prompt, and what stands behind the response for each question anew.
         pub prompt: String = String::new() => {
             title: "Its question",
             zero: "the usual one",

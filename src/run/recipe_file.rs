@@ -233,6 +233,13 @@ impl Recipe {
             );
             return Err(("annotator.ensemble", found));
         }
+        if settings.kind.reads() == Reads::LearnedAnswers && settings.training.epochs == 0.0 {
+            let found = format!(
+                "annotator.epochs = 0 with annotator.kind = \"{}\" learns nothing; set annotator.epochs (1, say), or choose an annotator that is asked as it is",
+                settings.kind.name()
+            );
+            return Err(("annotator.epochs", found));
+        }
         if settings.kind.reads() == Reads::LogRatios && settings.training.epochs == 0.0 {
             let found = format!(
                 "annotator.epochs = 0 with annotator.kind = \"{}\" learns nothing, so that its model and its reference would be one, and every score 0; set annotator.epochs (1, say)",

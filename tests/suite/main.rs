@@ -42,6 +42,7 @@ mod rewording;
 mod rounds;
 mod sampling;
 mod sft;
+mod trained_judge;
 mod trl;
 mod view;
 mod vocabulary;

@@ -8,10 +8,10 @@ use crate::train::{PolicyPair, PreferenceTask, Task, WeightedMean};
 
 pub(super) struct Implicit;
 
-const BETA: Constant = Constant {
+pub(super) const BETA: Constant = Constant {
     field: Field {
         name: "beta",
-        doc: " For implicit: β of its DPO, which is also what log-ratios are multiplied by to give scores.",
+        doc: " For implicit and trained-judge: β of its DPO; of implicit also what log-ratios are multiplied by to give scores.",
         title: "β",
         limits: Limits::POSITIVE,
         ..Field::BASIC
@@ -19,10 +19,10 @@ const BETA: Constant = Constant {
     default: 0.1,
 };
 
-const SFT_EPOCHS: Constant = Constant {
+pub(super) const SFT_EPOCHS: Constant = Constant {
     field: Field {
         name: "sft_epochs",
-        doc: " For implicit: passes over the chosen responses of the labelled split before DPO; what the model is then is the reference. 0 takes the model as it is for the reference.",
+        doc: " For implicit and trained-judge: passes over the chosen responses of the labelled split, or over the verdicts that are right in both orders, before DPO; what the model is then is the reference. 0 takes the model as it is for the reference.",
         title: "Fine-tune before",
         unit: "epochs",
         zero: "not at all",
@@ -32,10 +32,10 @@ const SFT_EPOCHS: Constant = Constant {
     default: 1.0,
 };
 
-const SFT_LEARNING_RATE: Constant = Constant {
+pub(super) const SFT_LEARNING_RATE: Constant = Constant {
     field: Field {
         name: "sft_learning_rate",
-        doc: " For implicit: highest learning rate of that fine-tuning; its other settings are those of annotator.",
+        doc: " For implicit and trained-judge: highest learning rate of that fine-tuning; its other settings are those of annotator.",
         title: "Its learning rate",
         limits: Limits::POSITIVE,
         ..Field::BASIC
@@ -68,27 +68,30 @@ impl Annotator for Implicit {
     }
 
     fn fine_tuning(&self, settings: &Annotating) -> Option<FineTuning> {
-        let epochs = settings.get(SFT_EPOCHS.field.name);
-        let learning_rate = settings.get(SFT_LEARNING_RATE.field.name);
-        (epochs > 0.0).then_some(FineTuning { epochs, learning_rate })
+        fine_tuning(settings)
     }
 
-    /// DPO, which is the first of the objectives.
     fn task(&self, lessons: Lessons, settings: &Annotating) -> Option<Box<dyn Task>> {
-        let Lessons { pairs, reference, pad, .. } = lessons;
-        let beta = settings.get(BETA.field.name);
-        let preference = Preference { beta, ..Preference::default() };
-        let pair = |sides| PolicyPair {
-            sides,
-            reference: Default::default(),
-            margin: 0.0,
-            mismatched: None,
-        };
-        let pairs = pairs.into_iter().map(pair).collect();
-        let mut task = PreferenceTask::new(pairs, pad?, preference, WeightedMean::Pairs, None);
-        task.set_reference(
-            reference.into_iter().map(|log_probs| log_probs.map(f64::from)).collect(),
-        );
-        Some(Box::new(task))
+        dpo(lessons, settings)
     }
+}
+
+/// What is fine-tuned before DPO.
+pub(super) fn fine_tuning(settings: &Annotating) -> Option<FineTuning> {
+    let epochs = settings.get(SFT_EPOCHS.field.name);
+    let learning_rate = settings.get(SFT_LEARNING_RATE.field.name);
+    (epochs > 0.0).then_some(FineTuning { epochs, learning_rate })
+}
+
+/// DPO, which is the first of the objectives.
+pub(super) fn dpo(lessons: Lessons, settings: &Annotating) -> Option<Box<dyn Task>> {
+    let Lessons { pairs, reference, pad, .. } = lessons;
+    let beta = settings.get(BETA.field.name);
+    let preference = Preference { beta, ..Preference::default() };
+    let pair =
+        |sides| PolicyPair { sides, reference: Default::default(), margin: 0.0, mismatched: None };
+    let pairs = pairs.into_iter().map(pair).collect();
+    let mut task = PreferenceTask::new(pairs, pad?, preference, WeightedMean::Pairs, None);
+    task.set_reference(reference.into_iter().map(|log_probs| log_probs.map(f64::from)).collect());
+    Some(Box::new(task))
 }

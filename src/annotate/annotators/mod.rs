@@ -11,6 +11,7 @@ mod judge;
 mod length;
 mod random;
 mod reward_head;
+mod trained_judge;
 
 pub use length::log_length;
 
@@ -27,6 +28,7 @@ pub static ANNOTATORS: &[&dyn Annotator] = &[
     &reward_head::RewardHead,
     &implicit::Implicit,
     &judge::Judge,
+    &trained_judge::TrainedJudge,
     &gptscore::GptScore,
     &human::Human,
     &file::File,
@@ -147,6 +149,8 @@ pub enum Reads {
     LogProbs,
     /// The log-odds of two answers of `annotator.model`, as it is, to questions about the pair.
     Answers,
+    /// The same of `annotator.model` once it has learned from the labelled split which answer is right.
+    LearnedAnswers,
     /// The texts alone.
     Texts,
     /// The label that the pair comes with, and how sure it is.
@@ -164,12 +168,12 @@ impl Reads {
 
     /// Whether that model learns from the labelled split before.
     pub fn learns(self) -> bool {
-        matches!(self, Self::Scores | Self::LogRatios)
+        matches!(self, Self::Scores | Self::LogRatios | Self::LearnedAnswers)
     }
 
     /// Whether that model is asked questions.
     pub fn asks(self) -> bool {
-        self == Self::Answers
+        matches!(self, Self::Answers | Self::LearnedAnswers)
     }
 
     /// What is read of that model; of answers no more than of a scalar head.

@@ -20,6 +20,7 @@ use super::prepared::Prepared;
 use super::random::normal;
 use super::random::stream::{self, of_member};
 use super::reader::{folder, pad, scores};
+use super::verdicts;
 use super::words::{length, model};
 use super::work::Work;
 use super::{StageDefinition, Then};
@@ -67,7 +68,9 @@ impl StageDefinition for Annotator {
     fn plan(&self, recipe: &Recipe) -> String {
         let settings = &recipe.annotator;
         let name = model(&settings.model);
-        if settings.kind.reads().asks() {
+        if settings.kind.reads().asks() && settings.kind.reads().learns() {
+            verdicts::plan(settings)
+        } else if settings.kind.reads().asks() {
             format!("The model {name} is asked about each pair as it is; it learns nothing here.")
         } else if settings.kind.reads() == Reads::LogProbs {
             format!(
@@ -98,7 +101,11 @@ impl StageDefinition for Annotator {
     fn estimate(&self, inputs: &Estimating<'_>) -> Result<Option<StageEstimate>, RunError> {
         let (reader, settings) = (inputs.annotator()?, &inputs.recipe.annotator);
         let labelled = &inputs.prepared.split.labelled;
-        let pairs = inputs.training(reader, labelled, Fit::Whole, ["annotator", "labelled"])?;
+        let pairs = if settings.kind.reads().asks() {
+            verdicts::estimated(inputs, reader, labelled)?
+        } else {
+            inputs.training(reader, labelled, Fit::Whole, ["annotator", "labelled"])?
+        };
         let order = inputs.order(pairs.len(), &settings.training, stream::ANNOTATOR);
         let head = settings.kind.reads().head();
         if settings.training.epochs <= 0.0 {
@@ -120,6 +127,8 @@ impl StageDefinition for Annotator {
             // Nothing to train: the model must be able to score already.
             scores(&files)?;
             session.stage(Stage::ANNOTATOR, 0, |_| Ok(()))?;
+        } else if session.recipe.annotator.kind.reads().asks() {
+            verdicts::train(session, work.prepared()?, &files)?;
         } else if session.recipe.annotator.kind.reads().head() {
             train(session, work.prepared()?, &files)?;
         } else {

@@ -31,8 +31,12 @@ pub(crate) fn lengths(
     let split = &prepared.split;
     let (pairs, fit) = match who {
         "annotator" if recipe.annotator.kind.reads().asks() => {
-            let asked =
-                [for_policy(recipe, prepared), split.calibration.clone(), split.held_out.clone()];
+            let learned = match recipe.annotator.kind.reads().learns() {
+                true => split.labelled.clone(),
+                false => Vec::new(),
+            };
+            let (calibration, held_out) = (split.calibration.clone(), split.held_out.clone());
+            let asked = [learned, for_policy(recipe, prepared), calibration, held_out];
             let asked = asked.concat();
             let limit = max_length(recipe, files)?;
             return of_questions(recipe, encoder, &prepared.pairs, &asked, limit);

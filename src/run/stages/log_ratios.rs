@@ -44,7 +44,7 @@ pub(super) fn plan(settings: &AnnotatorSettings) -> String {
 }
 
 /// The training on the chosen responses; `None` where the model is the reference as it is.
-fn fine_tuning(settings: &AnnotatorSettings) -> Option<Training> {
+pub(super) fn fine_tuning(settings: &AnnotatorSettings) -> Option<Training> {
     let found = settings.kind.fine_tuning(&settings.constants)?;
     let (epochs, learning_rate) = (found.epochs, found.learning_rate);
     Some(Training { epochs, learning_rate, steps: 0, ..settings.training.clone() })
@@ -99,13 +99,13 @@ pub(super) fn train(
 }
 
 /// The order in which fine-tuning takes its responses.
-fn tuning_order(recipe: &Recipe, lessons: &Lessons, training: &Training) -> Sampler {
+pub(super) fn tuning_order(recipe: &Recipe, lessons: &Lessons, training: &Training) -> Sampler {
     let (shuffle, stream) = (recipe.data.shuffle, stream::ANNOTATOR_SFT);
     Sampler::new(lessons.pairs.len(), training, shuffle, recipe.seed, stream)
 }
 
 /// Fine-tune on the chosen responses, and keep what the model is then.
-fn tune(
+pub(super) fn tune(
     session: &mut Session<'_>,
     decoder: Decoder,
     lessons: &Lessons,
@@ -145,7 +145,7 @@ pub(super) fn reference(session: &Session<'_>, files: &ModelFiles) -> Result<Che
 
 /// What the reference says of all responses, computed in the very batches of the first epoch: there the
 /// model is still the reference, and batches of other shapes may differ from it in the last bits.
-fn log_probs(
+pub(super) fn log_probs(
     session: &mut Session<'_>,
     reference: &Decoder,
     lessons: &Lessons,

@@ -40,6 +40,7 @@ mod selecting;
 mod sft;
 mod teaching;
 mod texts;
+mod verdicts;
 mod words;
 mod work;
 mod written_pairs;

@@ -76,7 +76,7 @@ impl Texts {
         let reads = session.recipe.annotator.kind.reads();
         if !reads.head() {
             let said = match reads {
-                Reads::Answers => self.log_odds(session, stage)?,
+                _ if reads.asks() => self.log_odds(session, stage)?,
                 Reads::LogProbs => self.mean_log_probs(session, stage)?,
                 _ => self.log_ratios(session, stage)?,
             };
