@@ -1,7 +1,8 @@
 //! A judge learns to judge (RISE, arXiv 2502.11689): first from its own verdicts of the pairs that it judges
 //! as people do in both orders, then by DPO from the pairs that it still gets wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::super::AnnotatorSettings;
 use super::super::error::RunError;
@@ -72,7 +73,7 @@ pub(super) fn verdicts(
             // The response in first place is the pair's second one in the second order.
             let first = second == (order == 1);
             let tokens = question.prompt.iter().chain(&question.response).copied();
-            let prompt: std::sync::Arc<[u32]> = tokens.collect();
+            let prompt: Arc<[u32]> = tokens.collect();
             let answered =
                 |answer: u32| Sequence { prompt: prompt.clone(), response: vec![answer] };
             Verdict { question, answers: Ranked::of(answers.map(answered), !first), first }
@@ -98,20 +99,13 @@ fn labelled(
     let asking = ask(session, encoder, prepared, &prepared.split.labelled, "labelled")?;
     let Some(answers) = asking.answers else { return Err(nothing_to_learn()) };
     let asked = fitting(&asking.encoded.pairs, max_length);
-    let known: std::collections::BTreeSet<usize> = asked.iter().map(|(pair, _)| *pair).collect();
+    let known: BTreeSet<usize> = asked.iter().map(|(pair, _)| *pair).collect();
     let all = asking.encoded.pairs.iter().map(|pair| pair.pair);
     session.too_long.extend(all.filter(|pair| !known.contains(pair)));
     if asked.is_empty() {
         return Err(nothing_to_learn());
     }
     Ok((verdicts(&prepared.pairs, &asked, answers), answers))
-}
-
-/// Lessons from some of the verdicts.
-fn lessons(verdicts: &[Verdict], chosen: &[bool], pad: u32) -> Lessons {
-    let some = verdicts.iter().zip(chosen).filter(|(_, chosen)| **chosen);
-    let pairs = some.map(|(verdict, _)| verdict.answers.clone()).collect();
-    Lessons { pairs, pad: Some(pad), ..Lessons::default() }
 }
 
 /// Fine-tune on what is right, find out what is wrong, and learn from that.
@@ -123,59 +117,31 @@ pub(super) fn train(
     let encoder = encoder(session, files)?;
     let pad = encoder.tokenizer.pad;
     let (verdicts, answers) = labelled(session, prepared, files, &encoder)?;
-    let all = vec![true; verdicts.len()];
     // How many there are of either kind is known when the model has answered.
     let most = order(&session.recipe, verdicts.len(), 0);
     session.stage(Stage::ANNOTATOR, most.total, |session| {
-        let recipe = session.recipe.clone();
-        let training = &recipe.annotator.training;
         let mut checkpoint = reference(session, files)?;
-        let footprint = Footprint::of(&checkpoint, recipe.annotator.precision);
-        let whole = task(&recipe, lessons(&verdicts, &all, pad))?;
+        let settings = session.recipe.annotator.clone();
+        let footprint = Footprint::of(&checkpoint, settings.precision);
+        let whole = task(&session.recipe, lessons(&verdicts, |_| true, pad))?;
         let about = Stage::ANNOTATOR.about();
-        let plan = session.plan(about, &footprint, &*whole, &most, training)?;
-        let judged = Judged { verdicts: &verdicts, answers, plan };
-        let mut before = 0;
-        if let Some(training) = fine_tuning(&recipe.annotator) {
-            let right = judged.known(session, VERDICTS[0], &checkpoint.decoder)?;
-            let kept = lessons(&verdicts, &both(&right), pad);
-            told_kept(session, kept.pairs.len() / 2, verdicts.len() / 2)?;
-            let order = tuning_order(&recipe, &kept, &training);
-            before = order.total;
-            if session.phase(Stage::ANNOTATOR) == 0 {
-                let course = Course { order, training: &training, plan };
-                let total = before + most.total;
-                checkpoint.decoder = tune(session, checkpoint.decoder, &kept, course, total)?;
-            }
-        }
-        // DPO begins as its reference, which drops nothing.
-        let decoder = checkpoint.decoder.without_dropout();
-        let right = judged.known(session, VERDICTS[1], &decoder)?;
-        // Both orders of a pair that is wrong in one: of its errors alone a judge that prefers a place would learn to
-        // prefer the other.
-        let wrong: Vec<bool> = both(&right).iter().map(|right| !right).collect();
-        let wrong = lessons(&verdicts, &wrong, pad);
-        session.measured("annotator.verdicts_wrong", (wrong.pairs.len() / 2) as f64)?;
-        let order = order(&recipe, wrong.pairs.len(), 0);
-        let total = before + order.total;
-        checkpoint.decoder = if order.total == 0 {
-            session.warn(format!(
-                "the judge judges all {} labelled pairs as people do in both orders, so that it has no errors to learn from",
-                verdicts.len() / 2
-            ))?;
-            decoder
-        } else {
-            let known = log_probs(session, &decoder, &wrong, pad, (&order, plan))?;
-            let mut task = task(&recipe, Lessons { reference: known, ..wrong })?;
-            let phase = Phase { number: usize::from(before > 0), before, total };
-            let course = Course { order, training, plan };
-            session.train_phase(about, phase, decoder, &mut *task, course)?
-        };
-        session.measured("annotator.steps", total as f64)?;
-        let (ends, merge) = (encoder.stop(), recipe.annotator.lora.merge);
+        let plan = session.plan(about, &footprint, &*whole, &most, &settings.training)?;
+        let school = School { verdicts: &verdicts, answers, pad, plan };
+        let (decoder, tuned) = school.tuned(session, checkpoint.decoder)?;
+        let (decoder, steps) = school.corrected(session, decoder, tuned)?;
+        checkpoint.decoder = decoder;
+        session.measured("annotator.steps", steps as f64)?;
+        let (ends, merge) = (encoder.stop(), settings.lora.merge);
         let export = Export { source: files, pad: Some(pad), ends, merge };
         session.export(&folder(0), &checkpoint, &export)
     })
+}
+
+/// Lessons from some of the verdicts, by their numbers.
+fn lessons(verdicts: &[Verdict], chosen: impl Fn(usize) -> bool, pad: u32) -> Lessons {
+    let some = verdicts.iter().enumerate().filter(|(i, _)| chosen(*i));
+    let pairs = some.map(|(_, verdict)| verdict.answers.clone()).collect();
+    Lessons { pairs, pad: Some(pad), ..Lessons::default() }
 }
 
 /// Of questions, both of each pair side by side, those whose pair is right in both orders.
@@ -200,14 +166,72 @@ fn told_kept(session: &mut Session<'_>, kept: usize, all: usize) -> Result<(), R
     Ok(())
 }
 
-/// Verdicts, and how a model is asked for its own.
-struct Judged<'a> {
+/// What a judge learns from, and how it is asked.
+struct School<'a> {
     verdicts: &'a [Verdict],
     answers: [u32; 2],
+    pad: u32,
     plan: ExecutionPlan,
 }
 
-impl Judged<'_> {
+impl School<'_> {
+    /// The judge fine-tuned on its own verdicts that are right in both orders, where that is wanted, and after how
+    /// many steps.
+    fn tuned(
+        &self,
+        session: &mut Session<'_>,
+        decoder: Decoder,
+    ) -> Result<(Decoder, u64), RunError> {
+        let recipe = session.recipe.clone();
+        let Some(training) = fine_tuning(&recipe.annotator) else { return Ok((decoder, 0)) };
+        let right = both(&self.known(session, VERDICTS[0], &decoder)?);
+        let kept = lessons(self.verdicts, |i| right[i], self.pad);
+        told_kept(session, kept.pairs.len() / 2, self.verdicts.len() / 2)?;
+        let order = tuning_order(&recipe, &kept, &training);
+        let total = order.total;
+        // Otherwise it is what an earlier sitting has left.
+        if session.phase(Stage::ANNOTATOR) > 0 {
+            return Ok((decoder, total));
+        }
+        let course = Course { order, training: &training, plan: self.plan };
+        Ok((tune(session, decoder, &kept, course, total)?, total))
+    }
+
+    /// The judge that has learned, after so many steps of fine-tuning, by DPO from the pairs that it gets wrong;
+    /// and the steps of both.
+    fn corrected(
+        &self,
+        session: &mut Session<'_>,
+        decoder: Decoder,
+        before: u64,
+    ) -> Result<(Decoder, u64), RunError> {
+        let recipe = session.recipe.clone();
+        // DPO begins as its reference, which drops nothing.
+        let decoder = decoder.without_dropout();
+        // Both orders of a pair that is wrong in one: of its errors alone a judge that prefers a place would learn to
+        // prefer the other.
+        let right = both(&self.known(session, VERDICTS[1], &decoder)?);
+        let wrong = lessons(self.verdicts, |i| !right[i], self.pad);
+        session.measured("annotator.verdicts_wrong", (wrong.pairs.len() / 2) as f64)?;
+        let order = order(&recipe, wrong.pairs.len(), 0);
+        if order.total == 0 {
+            session.warn(format!(
+                "the judge judges all {} labelled pairs as people do in both orders, so that it has no errors to learn from",
+                self.verdicts.len() / 2
+            ))?;
+            return Ok((decoder, before));
+        }
+        let known = log_probs(session, &decoder, &wrong, self.pad, (&order, self.plan))?;
+        let mut task = task(&recipe, Lessons { reference: known, ..wrong })?;
+        let total = before + order.total;
+        let phase = Phase { number: usize::from(before > 0), before, total };
+        let training = &recipe.annotator.training;
+        let course = Course { order, training, plan: self.plan };
+        let about = Stage::ANNOTATOR.about();
+        let decoder = session.train_phase(about, phase, decoder, &mut *task, course)?;
+        Ok((decoder, total))
+    }
+
     /// Whether a model's verdict on each question is right: as an earlier sitting has written it down, or as it is
     /// now, which is written down.
     fn known(
