@@ -143,7 +143,7 @@ impl Judging {
 
     /// The same, cut at what can be said in other words.
     pub fn instruction(&self, chat: bool) -> Option<Instruction> {
-        Instruction::of(&self.text(chat), self.judge.places())
+        Instruction::of(&self.text(chat), self.judge.answers(), self.judge.places())
     }
 
     /// Both questions about a pair: about each response, or in each order.

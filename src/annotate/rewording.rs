@@ -10,7 +10,7 @@ use crate::settings::{Holds, Limits, settings};
 settings! {
     /// How a fairer question is looked for.
     pub struct Rewording {
-        /// For judge, where it says which response is better (a-b): look for so many epochs for other words of its question that prefer the first place less (ZEPO, arXiv 2406.11370), before anything is labelled. In each the instruction, the longest line of the question without a place in it, is paraphrased by a model; each paraphrase is asked of a few unlabelled pairs in both orders, and kept where its fairness −|share of answers for the first place − ½| is higher than that of the best so far. No label is read. The question that is found is in the report, in the form in which a recipe takes it (annotator.prompt); a run that is resumed asks it again. The paper takes 5. 0: the question is asked as it is.
+        /// For judge, where it says which response is better (a-b): look for so many epochs for other words of its question that prefer the first place less (ZEPO, arXiv 2406.11370), before anything is labelled. In each the instruction, the longest line of the question without a place in it, up to a sentence that names the answers, is paraphrased by a model; each paraphrase is asked of a few unlabelled pairs in both orders, and kept where its fairness −|share of answers for the first place − ½| is higher than that of the best so far. No label is read. The question that is found is in the report, in the form in which a recipe takes it (annotator.prompt); a run that is resumed asks it again. The paper takes 5. 0: the question is asked as it is.
         pub optimise_prompt: u64 = 0 => {
             title: "Look for a fairer question",
             unit: "epochs",
@@ -49,18 +49,20 @@ settings! {
 /// The least that can be said in other words.
 const FEWEST_WORDS: usize = 3;
 
-/// A question, cut at the line that says what to do: the one with the most words, of those without a place.
+/// A question, cut at what says what to do: in the line with the most words, of those without a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instruction {
     before: String,
-    /// The line.
+    /// What can be said in other words.
     pub words: String,
     after: String,
 }
 
 impl Instruction {
-    /// Of a question with these places; `None` where no line has three words or more and no place.
-    pub fn of(question: &str, places: &[&str]) -> Option<Self> {
+    /// Of a question with these answers and places; `None` where no line has three words or more and no place. Of
+    /// its line what stands before the first sentence that names an answer, such as “Answer with A or B.”, where
+    /// that is three words or more: small models lose the answers' words.
+    pub fn of(question: &str, answers: [&str; 2], places: &[&str]) -> Option<Self> {
         let lines = question.split('\n').scan(0, |start, line| {
             let at = *start;
             *start += line.len() + 1;
@@ -72,6 +74,7 @@ impl Instruction {
         if words.split_whitespace().count() < FEWEST_WORDS {
             return None;
         }
+        let words = before_answers(words, answers);
         let at = at + line.len() - line.trim_start().len();
         Some(Self {
             before: question[..at].to_owned(),
@@ -86,12 +89,25 @@ impl Instruction {
     }
 }
 
+/// The sentences of a line before the first that names an answer, or all of them where there are too few words.
+fn before_answers<'a>(line: &'a str, answers: [&str; 2]) -> &'a str {
+    let free = |sentence: &&str| !answers.iter().any(|answer| has_word(sentence, answer));
+    let sentences = line.split_inclusive(['.', '?', '!']).take_while(free);
+    let found = line[..sentences.map(str::len).sum()].trim_end();
+    if found.split_whitespace().count() < FEWEST_WORDS { line } else { found }
+}
+
 /// What asks a model to say an instruction in other words: one that is talked to (`chat`), or one that writes on.
 pub fn paraphrase_request(instruction: &str, answers: [&str; 2], chat: bool) -> String {
     let [first, second] = answers;
+    let keep = if answers.iter().any(|answer| has_word(instruction, answer)) {
+        format!(", and keep the words {first} and {second}")
+    } else {
+        String::new()
+    };
     if chat {
         format!(
-            "Paraphrase the following instruction for a task in which two responses are compared. Keep its meaning, and keep the words {first} and {second}. Be diverse. Write the paraphrase alone, in one line.\n\nInstruction: {instruction}"
+            "Paraphrase the following instruction for a task in which two responses are compared. Keep its meaning{keep}. Be diverse. Write the paraphrase alone, in one line.\n\nInstruction: {instruction}"
         )
     } else {
         format!("Instruction: {instruction}\n\nThe same instruction in other words:")

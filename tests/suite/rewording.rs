@@ -41,17 +41,20 @@ const PLACES: [&str; 4] = ["{prompt}", "{response}", "{response_a}", "{response_
 #[test]
 fn an_instruction_is_the_longest_line_without_a_place() {
     let text = "Talk:\n{prompt}\n\nA: {response_a} and many more words of its own\n  Say which is better.  \nB: {response_b}\nAnswer:";
-    let found = Instruction::of(text, &PLACES).unwrap();
+    let found = Instruction::of(text, ["A", "B"], &PLACES).unwrap();
     assert_eq!(found.words, "Say which is better.");
     assert_eq!(found.with(&found.words), text);
     let other = found.with("A or B?");
     assert_eq!(other, text.replace("Say which is better.", "A or B?"));
-    assert_eq!(Instruction::of("{prompt}\n{response_a}\n{response_b}\nA or\n", &PLACES), None);
+    assert_eq!(
+        Instruction::of("{prompt}\n{response_a}\n{response_b}\nA or\n", ["A", "B"], &PLACES),
+        None
+    );
     // The usual questions have one, to a model that is talked to and to one that writes on.
     for chat in [true, false] {
         let judging = Judging { judge: confide::annotate::Asked::AB, ..Judging::default() };
         let found = judging.instruction(chat).unwrap();
-        assert!(found.words.starts_with("Which response is more helpful"), "{found:?}");
+        assert_eq!(found.words, "Which response is more helpful, honest and harmless?");
         assert_eq!(found.with(&found.words), judging.text(chat));
     }
 }
@@ -88,7 +91,7 @@ impl Asker<String> for Script {
 
 fn script(answers: &[&[&'static str]], epochs: u64) -> (Script, confide::annotate::Reworded) {
     let question = "{prompt}\n{response_a}\n{response_b}\nIs A or B better?";
-    let instruction = Instruction::of(question, &PLACES).unwrap();
+    let instruction = Instruction::of(question, ["A", "B"], &PLACES).unwrap();
     let answers = answers.iter().map(|epoch| epoch.to_vec()).collect();
     let mut script = Script { answers, asked: Vec::new(), judged: Vec::new() };
     let settings = Rewording { optimise_prompt: epochs, paraphrases: 4, ..Rewording::default() };
