@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 
-use super::plan::joined;
 use super::callback::{Flow, TrainError, TrainerCallback};
 use super::pending::{PendingQueue, PendingStep, read};
+use super::plan::joined;
 use super::task::Task;
 use super::{
     AdamW, ExecutionPlan, Gradients, Metrics, Pass, PassSettings, PendingMetrics, Sampler, Training,

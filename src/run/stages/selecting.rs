@@ -33,7 +33,7 @@ pub(super) fn selected(
     let decoder = checkpoint.decoder.without_dropout();
     let chosen: Vec<&Sequence> = pairs.iter().map(|&i| &material.pairs[i].0.chosen).collect();
     let wanted = settings.training.batch_size;
-    let (size, _) = scoring_needs(&footprint, false, &chosen, wanted, session.memory);
+    let (size, _) = scoring_needs(&footprint, false, (&chosen, 0), wanted, session.memory);
     let top_k = settings.select_top_k as usize;
     let mut cache = session
         .cached(&decoder, &format!("median losses of tokens among the {top_k} likeliest"))?;
