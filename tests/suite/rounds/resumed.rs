@@ -52,10 +52,16 @@ fn told(name: &'static str, event: &Value) -> bool {
     event["event"] == "measured" && event["name"] == name
 }
 
-/// Whether a checkpoint of the policy begins that far, so that the one before is whole.
-fn checkpoint_from(step: u64, event: &Value) -> bool {
-    let of_policy = event["event"] == "checkpoint" && event["stage"] == "policy";
+/// Whether the policy has come that far.
+fn step_from(step: u64, event: &Value) -> bool {
+    let of_policy = event["event"] == "step" && event["stage"] == "policy";
     of_policy && event["step"].as_u64() >= Some(step)
+}
+
+/// Whether a second checkpoint of the policy begins, so that the first is whole.
+fn second_checkpoint(event: &Value) -> bool {
+    let of_policy = event["event"] == "checkpoint" && event["stage"] == "policy";
+    of_policy && event["step"].as_u64() > Some(1)
 }
 
 /// Killed between two rounds, before and after what the policy wrote is labelled, and within the last.
@@ -71,7 +77,7 @@ fn a_run_killed_between_rounds_and_within_one_is_that_of_an_undisturbed_one() {
         |e| told("rounds.2.steps", e),
         |e| told("rounds.3.prompts", e),
         // Within the third round, whose steps follow the 16 of two.
-        |e| checkpoint_from(18, e),
+        |e| step_from(18, e),
     ];
     kill_at(&mut command(&killed, &settings).spawn().unwrap(), &killed, moments[0]);
     for moment in &moments[1..] {
@@ -98,9 +104,9 @@ fn a_run_killed_between_rounds_and_within_one_is_that_of_an_undisturbed_one() {
 fn the_first_round_of_self_play_goes_on_with_what_was_written_for_it() {
     let place = tempfile::tempdir().unwrap();
     let (calm, killed) = (place.path().join("calm"), place.path().join("killed"));
-    let settings = ["policy.objective=spin", "online.rounds=2"];
+    let settings = ["policy.objective=spin", "online.rounds=2", "policy.epochs=3"];
     assert!(command(&calm, &settings).status().unwrap().success());
-    let moments: [Moment; 2] = [|e| checkpoint_from(2, e), |e| told("rounds.2.steps", e)];
+    let moments: [Moment; 2] = [second_checkpoint, |e| told("rounds.2.steps", e)];
     kill_at(&mut command(&killed, &settings).spawn().unwrap(), &killed, moments[0]);
     let written = |out: &Path| std::fs::metadata(out.join("rounds/1.parquet")).unwrap().modified();
     let before = written(&killed).unwrap();
@@ -120,7 +126,7 @@ fn a_damaged_table_of_a_round_is_made_again() {
     let (calm, killed) = (place.path().join("calm"), place.path().join("killed"));
     let settings = ["online.rounds=2"];
     assert!(command(&calm, &settings).status().unwrap().success());
-    let moment: Moment = |e| checkpoint_from(14, e);
+    let moment: Moment = |e| step_from(14, e);
     kill_at(&mut command(&killed, &settings).spawn().unwrap(), &killed, moment);
     let table = killed.join("rounds/2.parquet");
     assert!(table.exists(), "the kill was within the second round");
