@@ -253,11 +253,16 @@ fn every_annotator_of_texts_labels_rounds() {
     let judge = repository("tests/fixtures/judge");
     let judge = judge.to_str().unwrap();
     let place = tempfile::tempdir().unwrap();
-    let kinds: [&[(&str, &str)]; 6] = [
+    let kinds: [&[(&str, &str)]; 7] = [
         &[("annotator.kind", "implicit")],
         &[("annotator.kind", "gptscore")],
         &[("annotator.kind", "judge"), ("annotator.model", judge)],
         &[("annotator.kind", "judge"), ("annotator.model", judge), ("annotator.judge", "a-b")],
+        &[
+            ("annotator.kind", "trained-judge"),
+            ("annotator.model", judge),
+            ("annotator.judge", "a-b"),
+        ],
         &[("annotator.kind", "random")],
         &[("annotator.ensemble", "2")],
     ];
