@@ -190,13 +190,13 @@ impl Head {
             let rows = ROWS.min(m - start);
             let hidden = hidden.clone().narrow(0, start, rows);
             let tokens = ints(&targets[start..start + rows], [rows, 1], &hidden.device());
-            self.rows_likelier(&hidden, tokens)
+            self.rows_likelier(&hidden, &tokens)
         });
         Tensor::cat(parts.collect(), 0)
     }
 
     /// The target's logit comes out of the very product that it is compared in, in a walk before that.
-    fn rows_likelier(&self, hidden: &Tensor<2>, targets: Tensor<2, Int>) -> Tensor<1> {
+    fn rows_likelier(&self, hidden: &Tensor<2>, targets: &Tensor<2, Int>) -> Tensor<1> {
         let [rows, _] = targets.dims();
         let device = hidden.device();
         let chunks = self.vocabulary_chunks(rows);
