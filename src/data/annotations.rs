@@ -16,6 +16,9 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
 
+use super::containers::check_pages;
+use super::error::Fault;
+use super::limits::Budget;
 use super::{DataError, Side};
 
 /// A pair with what the annotator says of it.
@@ -230,15 +233,52 @@ fn read_table(path: &Path) -> Result<Vec<AnnotatedPair>, DataError> {
     let damaged = |found: String| DataError::Damaged { path: path.to_owned(), found };
     let file = crate::input::open(path)
         .map_err(|source| DataError::Open { path: path.to_owned(), source })?;
+    let again =
+        file.try_clone().map_err(|source| DataError::Open { path: path.to_owned(), source })?;
+    let length = again.metadata().map_or(0, |found| found.len());
+    let most = length.saturating_mul(DENSEST).max(ANYWAY);
+    let budget = Budget::of_memory(most);
+    let too_much = |_| {
+        damaged(format!(
+            "its {length} bytes unpack to more than {} MiB, which no table of annotations does",
+            most >> 20
+        ))
+    };
     let reader = SerializedFileReader::new(file).map_err(|e| damaged(e.to_string()))?;
+    check_pages(&again, reader.metadata(), &budget).map_err(|fault| match fault {
+        Fault::TooLarge(..) => too_much(fault),
+        other => other.of(path.to_owned()),
+    })?;
     let rows = reader.get_row_iter(None).map_err(|e| damaged(e.to_string()))?;
     rows.map(|row| {
         let row = row.map_err(|e| damaged(e.to_string()))?;
-        from_row(&row)
-            .ok_or_else(|| damaged("a row without the columns of an annotations table".to_owned()))
+        let pair = from_row(&row).ok_or_else(|| {
+            damaged("a row without the columns of an annotations table".to_owned())
+        })?;
+        budget.hold(pair.size()).map_err(too_much)?;
+        Ok(pair)
     })
     .collect()
 }
+
+/// Bytes of memory for each byte of a table, at most. A row has some twenty bytes of numbers that hardly pack, so
+/// that this is some 20 kB of texts in every row, however often they repeat.
+const DENSEST: u64 = 1000;
+/// What a table may take however small it is.
+const ANYWAY: u64 = 256 << 20;
+
+impl AnnotatedPair {
+    /// Bytes of memory that it takes, about.
+    fn size(&self) -> u64 {
+        let [first, second] = &self.responses;
+        let texts = [&self.split, &self.prompt, first, second].map(String::len);
+        let columns = self.columns.keys().map(|name| name.len() + COLUMN);
+        (size_of::<Self>() + texts.iter().sum::<usize>() + columns.sum::<usize>()) as u64
+    }
+}
+
+/// What a column takes in a row, beside its name.
+const COLUMN: usize = 64;
 
 fn from_row(row: &Row) -> Option<AnnotatedPair> {
     let field =

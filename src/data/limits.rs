@@ -82,6 +82,12 @@ impl Budget {
         Self { limits: *limits, memory, held: AtomicI64::new(0), rows: none(), pairs: none() }
     }
 
+    /// Of so many bytes of memory, and as many rows as they hold.
+    pub(super) fn of_memory(memory: u64) -> Self {
+        let limits = Limits { max_rows: usize::MAX, max_row_bytes: usize::MAX, max_memory: 0.0 };
+        Self { memory, ..Self::new(&limits) }
+    }
+
     /// Bytes that a row may have.
     pub(super) fn row_bytes(&self) -> u64 {
         self.limits.max_row_bytes as u64

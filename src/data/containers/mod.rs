@@ -16,6 +16,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use self::blocks::{Blocks, LARGEST, too_large};
+pub(super) use self::pages::check as check_pages;
 pub(super) use self::record::{Wrong, parse as parse_record};
 pub(super) use self::table::Table;
 use self::text::{BOM, utf8};

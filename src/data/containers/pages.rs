@@ -19,7 +19,7 @@ const DEEPEST: usize = 16;
 /// # Errors
 ///
 /// One of them unpacks to more than there is memory for, or to more than it says.
-pub(super) fn check(
+pub(in crate::data) fn check(
     file: &File,
     metadata: &ParquetMetaData,
     budget: &Budget,

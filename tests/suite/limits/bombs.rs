@@ -133,3 +133,35 @@ fn each_two_of_many_answers_are_counted_before_they_are_made() {
     let best = ReadSettings { pairing: Pairing::BestWorst, ..settings };
     assert_eq!(read_file(&path, &best).unwrap().0.len(), 2);
 }
+
+/// A table of annotations comes from a run's folder, which may be a stranger's.
+#[test]
+fn a_table_of_annotations_does_not_unpack_without_end() {
+    use confide::data::{AnnotatedPair, Side, read_annotations, write_annotations};
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("annotations.parquet");
+    let pair = AnnotatedPair {
+        pair: None,
+        split: "unlabelled".to_owned(),
+        prompt: "a".repeat(1 << 19),
+        responses: ["b".to_owned(), "c".to_owned()],
+        human: None,
+        scores: [1.0, 0.0],
+        label: Side::First,
+        margin: 1.0,
+        columns: [("spread".to_owned(), 0.5)].into(),
+    };
+    let table = vec![pair; 520];
+    write_annotations(&path, &table[..100]).unwrap();
+    assert_eq!(read_annotations(&path).unwrap(), table[..100]);
+    write_annotations(&path, &table).unwrap();
+    assert!(std::fs::metadata(&path).unwrap().len() < 1 << 18);
+    let error = read_annotations(&path).unwrap_err().to_string();
+    assert!(error.contains("annotations.parquet"), "{error}");
+    assert!(error.contains("unpack to more than 256 MiB"), "{error}");
+
+    // A page that says a size of itself below zero, which its library takes for gigabytes.
+    let seed = crate::common::repository("fuzz/corpus/annotations/large_page.parquet");
+    let error = read_annotations(&seed).unwrap_err().to_string();
+    assert!(error.contains("pages cannot be read"), "{error}");
+}
