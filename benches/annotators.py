@@ -25,6 +25,7 @@ KINDS = {
     "implicit": ["annotator.kind=implicit"],
     "judge, yes-no": ["annotator.kind=judge", "annotator.judge=yes-no"],
     "judge, a-b": ["annotator.kind=judge", "annotator.judge=a-b"],
+    "trained-judge, a-b": ["annotator.kind=trained-judge", "annotator.judge=a-b"],
     "gptscore": ["annotator.kind=gptscore"],
     "gptscore, T fitted": ["annotator.kind=gptscore", "confidence.temperature=fit"],
     "length": ["annotator.kind=length"],
