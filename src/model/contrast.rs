@@ -68,7 +68,7 @@ fn rows_log_probs(sides: &[(&Head, Tensor<2>); 2], tokens: &[u32]) -> Tensor<1> 
     let walk = chunks.fold(None, |walk: Option<Walk>, (start, count)| {
         let logits = hidden.clone().matmul(head.columns(start, count))
             + others.clone().matmul(other.columns(start, count));
-        Some(Walk::on(walk, logits))
+        Some(Walk::on(walk, logits, false, None))
     });
     match walk {
         Some(walk) => (own - walk.highest - walk.sum.log()).squeeze_dim(1),

@@ -159,23 +159,10 @@ impl Head {
         for (start, count) in self.vocabulary_chunks(m) {
             let columns = self.columns(start, count);
             let logits = hidden.clone().matmul(columns.clone());
-            let highest = logits.clone().max_dim(1);
-            let highest = match &walk {
-                Some(earlier) => earlier.highest.clone().max_pair(highest),
-                None => highest,
-            };
-            let exponentials = (logits - highest.clone()).exp();
-            let sum = exponentials.clone().sum_dim(1);
-            let square = beside.sum_sq.then(|| exponentials.clone().square().sum_dim(1));
-            let mean = beside.jacobian.then(|| {
-                let columns = means_of.map_or(columns, |other| other.columns(start, count));
-                exponentials.matmul(columns.transpose())
-            });
-            let here = Walk { highest, sum, square, mean };
-            walk = Some(match walk {
-                None => here,
-                Some(earlier) => earlier.and(here),
-            });
+            let means_of = beside
+                .jacobian
+                .then(|| means_of.map_or(columns, |other| other.columns(start, count)));
+            walk = Some(Walk::on(walk, logits, beside.sum_sq, means_of));
         }
         let Some(walk) = walk else {
             unreachable!("a vocabulary holds at least one token");
@@ -315,15 +302,23 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// One step further, over the logits of a chunk, for their log-sum-exp alone.
-    pub(super) fn on(walk: Option<Self>, logits: Tensor<2>) -> Self {
+    /// One step further, over the logits of a chunk `[M, count]`; with means of these columns `[E, count]`.
+    pub(super) fn on(
+        walk: Option<Self>,
+        logits: Tensor<2>,
+        squares: bool,
+        means_of: Option<Tensor<2>>,
+    ) -> Self {
         let highest = logits.clone().max_dim(1);
         let highest = match &walk {
             Some(earlier) => earlier.highest.clone().max_pair(highest),
             None => highest,
         };
-        let sum = (logits - highest.clone()).exp().sum_dim(1);
-        let here = Self { highest, sum, square: None, mean: None };
+        let exponentials = (logits - highest.clone()).exp();
+        let sum = exponentials.clone().sum_dim(1);
+        let square = squares.then(|| exponentials.clone().square().sum_dim(1));
+        let mean = means_of.map(|columns| exponentials.matmul(columns.transpose()));
+        let here = Self { highest, sum, square, mean };
         match walk {
             None => here,
             Some(earlier) => earlier.and(here),

@@ -90,6 +90,26 @@ impl OutputCache {
         self.fresh += 1;
     }
 
+    /// Learn of these sequences what is not known yet: `compute` gives a number for each that is new.
+    ///
+    /// # Errors
+    ///
+    /// Those of `compute`.
+    pub(crate) fn learn<E>(
+        &mut self,
+        sequences: &[&Sequence],
+        compute: impl FnOnce(&[&Sequence]) -> Result<Vec<f32>, E>,
+    ) -> Result<(), E> {
+        let new: Vec<&Sequence> =
+            sequences.iter().copied().filter(|sequence| self.get(sequence).is_none()).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let values = compute(&new)?;
+        new.into_iter().zip(values).for_each(|(sequence, value)| self.put(sequence, value));
+        Ok(())
+    }
+
     /// How many numbers were there before.
     pub(crate) fn found(&self) -> usize {
         self.found

@@ -1,8 +1,6 @@
 //! Which responses are worth learning from: those that are hard for a weak model, and that it could have guessed
 //! (SALT_DS, arXiv 2410.18779, section 3.2).
 
-use std::cmp::Ordering;
-
 /// The median loss of the tokens of a response that are among the `top_k` which a model finds likeliest; none where
 /// no token is. Each token is its log-probability and how many tokens are likelier.
 pub fn difficulty(tokens: &[(f32, usize)], top_k: usize) -> Option<f64> {
@@ -22,12 +20,9 @@ pub fn difficulty(tokens: &[(f32, usize)], top_k: usize) -> Option<f64> {
 pub fn hardest(difficulties: &[Option<f64>], share: f64) -> Vec<usize> {
     let count = (share * difficulties.len() as f64).ceil() as usize;
     let mut places: Vec<usize> = (0..difficulties.len()).collect();
-    places.sort_by(|&i, &j| {
-        match (difficulties[i], difficulties[j]) {
-            (Some(one), Some(other)) => other.total_cmp(&one),
-            (one, other) => other.is_some().cmp(&one.is_some()),
-        }
-        .then(Ordering::Equal)
+    places.sort_by(|&i, &j| match (difficulties[i], difficulties[j]) {
+        (Some(one), Some(other)) => other.total_cmp(&one),
+        (one, other) => other.is_some().cmp(&one.is_some()),
     });
     places.truncate(count);
     places.sort_unstable();

@@ -1,7 +1,8 @@
 //! What several tests need.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
 use serde_json::Value;
@@ -122,4 +123,19 @@ pub(crate) fn trace(out: &Path) -> Vec<Value> {
         step["metrics"].as_object_mut().unwrap().remove("tokens_per_second");
     }
     steps
+}
+
+/// Whether the run has reached the moment to kill it at.
+pub(crate) type Moment = fn(&Value) -> bool;
+
+/// Kill a run when it has reached the moment.
+pub(crate) fn kill_at(child: &mut Child, out: &Path, moment: Moment) {
+    let begun = Instant::now();
+    while !events(out).iter().any(moment) {
+        assert!(begun.elapsed() < Duration::from_secs(180), "the moment never came");
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before the moment");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

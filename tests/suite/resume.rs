@@ -1,31 +1,17 @@
 //! A killed run goes on as if nothing had happened.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use confide::run::{Control, Event, Job, Stage, execute};
 use serde_json::Value;
 
-use crate::common::{events, program, small_demo, trace};
+use crate::common::{Moment, kill_at, program, small_demo, trace};
 
 fn quiet(mut command: Command) -> Command {
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command
-}
-
-/// Whether the run has reached the moment to kill it at.
-type Moment = fn(&Value) -> bool;
-
-fn kill_at(child: &mut Child, out: &Path, moment: Moment) {
-    let begun = Instant::now();
-    while !events(out).iter().any(moment) {
-        assert!(begun.elapsed() < Duration::from_secs(180), "the moment never came");
-        assert!(child.try_wait().unwrap().is_none(), "the run ended before the moment");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::encode::{encoder, told};
 use super::labels::{by_human, mean};
 use super::material::{Material, aligned, reference};
 use super::prepared::Prepared;
+use super::sampling::{different_prompts, with_room};
 use crate::annotate::score_sequences;
 use crate::batch::Sequence;
 use crate::data::Prompt;
@@ -97,21 +98,14 @@ fn asked_of_held_out(
     prepared: &Prepared,
     material: &Material,
 ) -> Result<Asked, RunError> {
-    let mut seen = std::collections::HashSet::new();
-    let all = prepared.split.held_out.iter().copied();
-    let fresh: Vec<usize> = all.filter(|&i| seen.insert(prepared.pairs[i].prompt.key())).collect();
+    let fresh = different_prompts(prepared, prepared.split.held_out.iter().copied());
     let wanted = session.recipe.evaluate.samples.min(fresh.len());
     let limit = read_config(&material.files)?.1.positions.min(session.recipe.data.max_length);
     let mut asked = Asked { prompts: Vec::new(), pairs: Vec::new(), ids: Vec::new() };
     for k in 0..wanted {
         let pair = fresh[k * fresh.len() / wanted];
         let prompt = &prepared.pairs[pair].prompt;
-        let ids = match material.encoder.prompt(prompt).and_then(|r| material.encoder.encode(&r)) {
-            Ok(ids) => ids,
-            Err(TextError::Refused { .. } | TextError::Template { .. }) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        if !ids.is_empty() && ids.len() < limit {
+        if let Some(ids) = with_room(material, prompt, limit)? {
             asked.prompts.push(prompt.clone());
             asked.pairs.push(pair);
             asked.ids.push(ids);

@@ -19,12 +19,5 @@ pub(super) fn learn(
     sequences: &[&Sequence],
     pad: u32,
 ) -> Result<(), ModelError> {
-    let new: Vec<&Sequence> =
-        sequences.iter().copied().filter(|side| cache.get(side).is_none()).collect();
-    if new.is_empty() {
-        return Ok(());
-    }
-    let sums = response_log_probs(decoder, &new, pad, &Reading::default())?;
-    new.into_iter().zip(sums).for_each(|(side, sum)| cache.put(side, sum));
-    Ok(())
+    cache.learn(sequences, |new| response_log_probs(decoder, new, pad, &Reading::default()))
 }

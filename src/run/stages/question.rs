@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::super::error::RunError;
 use super::super::event::Event;
 use super::super::session::Session;
-use super::super::sizes::{frozen_footprint, shape_of};
+use super::super::sizes::frozen_footprint;
 use super::super::stage::{AboutStage, Stage, StageEstimate, Whose};
 use super::super::{QuestionReport, Recipe, find_model};
 use super::confidence::PART;
@@ -25,11 +25,11 @@ use crate::annotate::{
     Answer, Asker, PLACES, QuestionError, Unasked, all_log_odds, distinct, encode_questions,
     fairness, paraphrase_request, reword, sharing_head,
 };
-use crate::batch::{Sequence, bucket, common_head};
+use crate::batch::{Sequence, common_head};
 use crate::data::{Message, Prompt, Role};
 use crate::model::{
-    BatchShape, Checkpoint, DecoderConfig, Footprint, Generated, ModelError, ModelFiles, PassKind,
-    Sampling, generate, is_reward_model, load_as,
+    Checkpoint, Footprint, Generated, ModelError, ModelFiles, Sampling, generate, is_reward_model,
+    load_as,
 };
 use crate::text::{Encoder, Fit};
 
@@ -97,16 +97,17 @@ impl StageDefinition for Question {
         let asked = (&asked[..], head);
         let mut found =
             inputs.inferred_behind(Stage::QUESTION, &reader.footprint, kind, asked, batch);
-        let (writes, files) = match paraphraser(recipe)? {
+        let writes = match paraphraser(recipe)? {
             Some(files) => {
                 let precision = recipe.annotator.precision;
                 let writes = frozen_footprint(&files, precision, inputs.device())?;
                 found.needs.weights += writes.weights();
-                (writes, files)
+                writes
             }
-            None => (reader.footprint.clone(), reader.files.clone()),
+            None => reader.footprint.clone(),
         };
-        let writing = writing(&writes, &shape_of(&files)?.1, settings.paraphrases);
+        // A request is about as long as what it asks for.
+        let writing = writes.sampled(settings.paraphrases, LONGEST, LONGEST);
         found.needs.activations = found.needs.activations.max(writing);
         Ok(Some(found))
     }
@@ -165,15 +166,6 @@ pub(super) fn check(session: &mut Session<'_>) -> Result<(), RunError> {
     let Some(files) = paraphraser(&session.recipe)? else { return Ok(()) };
     session.same_input("annotator.paraphraser", &files.fingerprint()?)?;
     encoder(session, &files).map(drop)
-}
-
-/// Bytes of so many paraphrases under way at once: keys and values of all tokens, and a pass.
-fn writing(footprint: &Footprint, config: &DecoderConfig, count: usize) -> u64 {
-    // A request is about as long as what it asks for.
-    let length = bucket(2 * LONGEST);
-    let cache = 2 * config.layers * count * length * config.kv_heads * config.head_dim;
-    let batch = BatchShape { tokens: count * length, targets: bucket(count) };
-    4 * cache as u64 + footprint.pass(&batch, false, PassKind::Infer)
 }
 
 /// A model that reads or writes here.

@@ -11,6 +11,7 @@ use super::prepared::Prepared;
 use super::random::some;
 use super::random::stream::{self, of_round};
 use crate::batch::{Ranked, Sequence};
+use crate::data::Prompt;
 use crate::evaluate::{SAMPLED_AT_ONCE, sample_whole};
 use crate::model::{Decoder, Sampling, read_config};
 use crate::text::TextError;
@@ -43,10 +44,8 @@ pub(super) fn prompts(
     material: &Material,
     round: usize,
 ) -> Vec<usize> {
-    let mut seen = HashSet::new();
     let all = material.pairs.iter().map(|(_, label)| label.pair);
-    let fresh: Vec<usize> = all.filter(|&i| seen.insert(prepared.pairs[i].prompt.key())).collect();
-    drawn(recipe, &fresh, round)
+    drawn(recipe, &different_prompts(prepared, all), round)
 }
 
 /// As many of these as the recipe has the policy write to in a round.
@@ -117,13 +116,7 @@ fn encoded(
     let limit = read_config(&material.files)?.1.positions.min(material.max_length);
     let (mut asked, mut all) = (Vec::new(), Vec::new());
     for &pair in pairs {
-        let prompt = &prepared.pairs[pair].prompt;
-        let ids = match material.encoder.prompt(prompt).and_then(|r| material.encoder.encode(&r)) {
-            Ok(ids) => ids,
-            Err(TextError::Refused { .. } | TextError::Template { .. }) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        if !ids.is_empty() && ids.len() < limit {
+        if let Some(ids) = with_room(material, &prepared.pairs[pair].prompt, limit)? {
             asked.push(pair);
             all.push(ids);
         }
@@ -137,6 +130,33 @@ fn encoded(
         ))?;
     }
     Ok((asked, all))
+}
+
+/// A prompt in the policy's tokens; none where it leaves no room for a response within `limit` tokens, or is
+/// refused.
+///
+/// # Errors
+///
+/// The tokenizer fails.
+pub(super) fn with_room(
+    material: &Material,
+    prompt: &Prompt,
+    limit: usize,
+) -> Result<Option<Vec<u32>>, RunError> {
+    match material.encoder.prompt(prompt).and_then(|written| material.encoder.encode(&written)) {
+        Ok(ids) => Ok(Some(ids).filter(|ids| !ids.is_empty() && ids.len() < limit)),
+        Err(TextError::Refused { .. } | TextError::Template { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Different prompts of these pairs, each by the first that has it.
+pub(super) fn different_prompts(
+    prepared: &Prepared,
+    pairs: impl Iterator<Item = usize>,
+) -> Vec<usize> {
+    let mut seen = HashSet::new();
+    pairs.filter(|&pair| seen.insert(prepared.pairs[pair].prompt.key())).collect()
 }
 
 /// Pairs as long as they can be once the policy has written what is its own of them, for whoever counts memory.

@@ -1,6 +1,5 @@
 //! The hardest responses that a weak model could have guessed (SALT_DS, arXiv 2410.18779).
 
-use super::super::cache::OutputCache;
 use super::super::error::RunError;
 use super::super::find_model;
 use super::super::session::Session;
@@ -37,9 +36,10 @@ pub(super) fn selected(
     let top_k = settings.select_top_k as usize;
     let mut cache = session
         .cached(&decoder, &format!("median losses of tokens among the {top_k} likeliest"))?;
+    let pad = material.encoder.tokenizer.pad;
     for part in chosen.chunks(size) {
         session.poll()?;
-        learn(&mut cache, &decoder, part, material.encoder.tokenizer.pad, top_k)?;
+        cache.learn(part, |new| difficulties(&decoder, new, pad, top_k))?;
     }
     let known = |side: &&Sequence| cache.get(side).filter(|loss| *loss >= 0.0).map(f64::from);
     let found: Vec<Option<f64>> = chosen.iter().map(known).collect();
@@ -77,32 +77,24 @@ pub(super) fn larger(
     Ok(StageEstimate { needs: if more { choosing.needs } else { training.needs }, ..training })
 }
 
-/// Learn how hard these responses are, as far as it is not known.
-fn learn(
-    cache: &mut OutputCache,
+/// How hard each of these responses is; [`NONE`] where none of its tokens could be guessed.
+fn difficulties(
     decoder: &Decoder,
     sequences: &[&Sequence],
     pad: u32,
     top_k: usize,
-) -> Result<(), ModelError> {
-    let new: Vec<&Sequence> =
-        sequences.iter().copied().filter(|side| cache.get(side).is_none()).collect();
-    if new.is_empty() {
-        return Ok(());
-    }
-    let batch = Batch::packed(&new, pad);
+) -> Result<Vec<f32>, ModelError> {
+    let batch = Batch::packed(sequences, pad);
     let [log_probs, likelier] = token_ranks(decoder, &batch);
     let [log_probs, likelier] =
         [read(log_probs).map_err(ModelError::Device)?, read(likelier).map_err(ModelError::Device)?];
     if let Some(&found) = log_probs.iter().find(|number| !number.is_finite()) {
         return Err(ModelError::NoNumber { what: "a sequence", found });
     }
-    let mut tokens = vec![Vec::new(); new.len()];
+    let mut tokens = vec![Vec::new(); sequences.len()];
     for ((target, log_prob), likelier) in batch.targets().iter().zip(log_probs).zip(likelier) {
         tokens[target.sequence].push((log_prob, likelier as usize));
     }
-    for (side, tokens) in new.into_iter().zip(tokens) {
-        cache.put(side, difficulty(&tokens, top_k).map_or(NONE, |loss| loss as f32));
-    }
-    Ok(())
+    let of = |tokens: &Vec<_>| difficulty(tokens, top_k).map_or(NONE, |loss| loss as f32);
+    Ok(tokens.iter().map(of).collect())
 }

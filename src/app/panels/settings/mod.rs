@@ -249,9 +249,9 @@ fn shows(recipe: &Recipe, setting: &Setting) -> bool {
         ("annotator.lora" | "policy.lora", name) => name == "rank" || adapter,
         ("", "device" | "device_memory") => false,
         ("policy", "loss_weights") => recipe.policy.objective.parts().len() > 1,
-        ("sft", "teacher" | "distill_weight" | "distill_temperature") => {
-            recipe.sft.distill_steps > 0
-        }
+        ("sft", "teacher") => recipe.sft.distill_steps > 0 || recipe.sft.select_share < 1.0,
+        ("sft", "distill_weight" | "distill_temperature") => recipe.sft.distill_steps > 0,
+        ("sft", "select_top_k") => recipe.sft.select_share < 1.0,
         ("online", "num_generations") => several && !own,
         ("online", "reference") => several && !own && recipe.policy.objective.needs().reference,
         ("online", name) => name == "rounds" || several || own,
