@@ -23,6 +23,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import struct
@@ -213,7 +214,9 @@ def cost(args):
     waits, threads, writers = [], {}, set()
     for line in open(trace):
         thread, at, call = line.split(maxsplit=2)
-        taken = float(call.rsplit("<", 1)[1][:-2]) if call.endswith(">\n") else 0.0
+        # A call that another thread's interrupts is told twice, and its time when it resumes.
+        told = re.search(r"<(\d+\.\d+)>$", call)
+        taken = float(told.group(1)) if told else 0.0
         if "sync" in call:
             waits.append(taken)
             writers.add(thread)
@@ -228,11 +231,10 @@ def cost(args):
     writing = sum(end - begun for begun, end in lives)
     print(f"{whole:.0f} s, {steps} steps, {len(lives)} checkpoints of {size / 2**20:.0f} MiB, begun after "
           f"{[round(begun - lives[0][0]) for begun, _ in lives]} s")
-    # An hour has as many as the last interval tells, and those at its beginning and its end.
-    hour = writing / whole
-    if len(lives) > 2:
-        interval = (lives[-2][0] - lives[1][0]) / max(len(lives) - 3, 1)
-        hour = (3600 / interval + 2 if interval > 0 else len(lives)) * writing / len(lives) / 3600
+    # The one at the end comes early: an hour has as many as the intervals between the others tell, and that one.
+    others = [begun for begun, _ in lives[:-1]]
+    interval = (others[-1] - others[0]) / (len(others) - 1) if len(others) > 1 else whole
+    hour = (3600 / interval + 1) * writing / max(len(lives), 1) / 3600
     shares = {"waiting for the disk": sum(waits) / whole, "a checkpoint being written": writing / whole,
               "the same in an hour": hour}
     for what, share in shares.items():
