@@ -5,7 +5,9 @@ use std::path::Path;
 use confide::annotate::{ANNOTATORS, Annotation, Seen, without_model};
 use confide::data::{Side, read_annotations};
 use confide::registry::Choice;
-use confide::run::{Control, Event, Job, Recipe, Report, execute};
+use confide::run::{Event, Recipe, Report};
+
+use crate::common::ran;
 
 fn run(folder: &Path, settings: &[(&str, &str)]) -> (Report, Vec<Event>) {
     let text = "device = 'cpu'\nname = 'annotators'\n\
@@ -17,10 +19,8 @@ fn run(folder: &Path, settings: &[(&str, &str)]) -> (Report, Vec<Event>) {
         settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let recipe = Recipe::parse(text, Path::new("length.toml"), &set).unwrap();
     recipe.check("length.toml").unwrap();
-    let mut events = Vec::new();
-    let job = Job::Fresh { recipe: Box::new(recipe), folder: folder.join("run"), download: false };
-    let report = execute(job, Control::default(), &mut |event| events.push(event)).unwrap();
-    (report, events)
+    let (report, events) = ran(recipe, &folder.join("run"));
+    (report.unwrap(), events)
 }
 
 /// One that looks at texts alone labels and is measured like any other, and nothing is trained for it.

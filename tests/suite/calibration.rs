@@ -11,7 +11,7 @@ use confide::preference::{
 use confide::run::{Control, Event, Job, Recipe, Report, RunError, execute};
 use serde_json::Value;
 
-use crate::common::{assert_close, fixture, numbers, printed, program};
+use crate::common::{assert_close, fixture, numbers, printed, program, ran};
 
 fn fitted(method: CalibrationMethod, signed: &[f64]) -> Option<Fitted> {
     let weighting =
@@ -182,10 +182,7 @@ fn recipe(settings: &[(&str, &str)]) -> Recipe {
 fn run(folder: &Path, settings: &[(&str, &str)]) -> (Result<Report, RunError>, Vec<Event>) {
     let recipe = recipe(settings);
     recipe.check("length.toml").unwrap();
-    let mut events = Vec::new();
-    let job = Job::Fresh { recipe: Box::new(recipe), folder: folder.to_owned(), download: false };
-    let report = execute(job, Control::default(), &mut |event| events.push(event));
-    (report, events)
+    ran(recipe, folder)
 }
 
 fn part<'a>(table: &'a [AnnotatedPair], name: &str) -> Vec<&'a AnnotatedPair> {

@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
-use crate::common::{assert_close, fixture, numbers};
+use crate::common::{assert_close, fixture, numbers, ran};
 
 fn votes(case: &Value) -> Vec<Vec<Vote>> {
     let vote = |value: &Value| value.as_i64().map(|side| side == 1);
@@ -139,10 +139,7 @@ fn recipe(settings: &[(&str, &str)]) -> Recipe {
 fn run(folder: &Path, settings: &[(&str, &str)]) -> (Result<Report, RunError>, Vec<Event>) {
     let recipe = recipe(settings);
     recipe.check("length.toml").unwrap();
-    let mut events = Vec::new();
-    let job = Job::Fresh { recipe: Box::new(recipe), folder: folder.to_owned(), download: false };
-    let report = execute(job, Control::default(), &mut |event| events.push(event));
-    (report, events)
+    ran(recipe, folder)
 }
 
 fn table(folder: &Path) -> Vec<AnnotatedPair> {

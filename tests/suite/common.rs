@@ -5,6 +5,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
+use confide::run::{Control, Event, Job, Recipe, Report, RunError, execute};
 use serde_json::Value;
 
 /// A path inside the repository: the one that the environment names, as cargo does, for programs
@@ -138,4 +139,12 @@ pub(crate) fn kill_at(child: &mut Child, out: &Path, moment: Moment) {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// What a run of a recipe comes to in a new folder, and what it tells.
+pub(crate) fn ran(recipe: Recipe, folder: &Path) -> (Result<Report, RunError>, Vec<Event>) {
+    let job = Job::Fresh { recipe: Box::new(recipe), folder: folder.to_owned(), download: false };
+    let mut events = Vec::new();
+    let report = execute(job, Control::default(), &mut |event| events.push(event));
+    (report, events)
 }

@@ -8,7 +8,7 @@ use confide::run::{
     Control, Estimate, Event, Job, Metrics, Recipe, Report, RunError, Stage, estimate, execute,
 };
 
-use crate::common::assert_close;
+use crate::common::{assert_close, ran};
 
 fn recipe(settings: &[(&str, &str)]) -> Recipe {
     let text = "device = 'cpu'\nname = 'ensemble'\n\
@@ -32,12 +32,9 @@ fn steps(events: &[Event], wanted: Stage) -> Vec<(u64, Metrics)> {
 }
 
 fn run(folder: &Path, settings: &[(&str, &str)]) -> (Report, Vec<Event>, Vec<AnnotatedPair>) {
-    let recipe = Box::new(recipe(settings));
-    let mut events = Vec::new();
-    let job = Job::Fresh { recipe, folder: folder.to_owned(), download: false };
-    let report = execute(job, Control::default(), &mut |event| events.push(event)).unwrap();
+    let (report, events) = ran(recipe(settings), folder);
     let table = read_annotations(&folder.join("annotations.parquet")).unwrap();
-    (report, events, table)
+    (report.unwrap(), events, table)
 }
 
 /// Each member's scores of a pair, by the columns of the table.

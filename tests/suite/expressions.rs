@@ -5,9 +5,9 @@ use std::path::Path;
 
 use confide::data::{AnnotatedPair, read_annotations};
 use confide::preference::{Calibrator, Expression, Said, Weight, Weighting};
-use confide::run::{Control, Event, Job, Recipe, Report, RunError, execute};
+use confide::run::{Event, Recipe, Report, RunError};
 
-use crate::common::{assert_close, fixture, numbers};
+use crate::common::{assert_close, fixture, numbers, ran};
 
 fn weighting(formula: &str) -> Weighting {
     Weighting {
@@ -168,9 +168,8 @@ fn run(settings: &[(&str, &str)]) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let recipe = recipe(settings);
     recipe.check("length.toml").unwrap();
-    let (mut events, run) = (Vec::new(), folder.path().join("run"));
-    let job = Job::Fresh { recipe: Box::new(recipe), folder: run.clone(), download: false };
-    let report = execute(job, Control::default(), &mut |event| events.push(event));
+    let run = folder.path().join("run");
+    let (report, events) = ran(recipe, &run);
     let mut unlabelled = read_annotations(&run.join("annotations.parquet")).unwrap_or_default();
     unlabelled.retain(|pair| pair.split == "unlabelled");
     Outcome { report, events, unlabelled }

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use confide::data::read_annotations;
 use confide::preference::Weighting;
-use confide::run::{Control, Event, Job, Recipe, Report, RunError, execute};
+use confide::run::{Event, Recipe, Report, RunError};
 use serde_json::{Value, json};
+
+use crate::common::ran;
 
 type Outcome = (Result<Report, RunError>, Vec<Event>);
 
@@ -22,10 +24,7 @@ fn run(folder: &Path, rows: &[Value], kind: &str) -> Outcome {
         path.display(),
     );
     let recipe = Recipe::parse(&text, Path::new("file.toml"), &[]).unwrap();
-    let mut events = Vec::new();
-    let job = Job::Fresh { recipe: Box::new(recipe), folder: folder.join("run"), download: false };
-    let outcome = execute(job, Control::default(), &mut |event| events.push(event));
-    (outcome, events)
+    ran(recipe, &folder.join("run"))
 }
 
 fn row(i: usize, more: &Value) -> Value {

@@ -7,6 +7,7 @@ use confide::preference::{
     joint_reference,
 };
 use confide::registry::{Choice, Constants};
+use confide::run::{Control, Event, Job, Recipe, Stage, estimate, execute};
 use confide::train::{PolicyPair, PreferenceTask, Task, WeightedMean};
 use proptest::prelude::*;
 
@@ -366,16 +367,14 @@ fn mixtures_stay_lists_in_recipes() {
     let set = |value: &str| [("policy.objective".to_owned(), value.to_owned())];
     let mixed = confide::demo::recipe().with(&set("[\"sigmoid\", \"sft\"]")).unwrap();
     let text = mixed.to_toml();
-    let again =
-        confide::run::Recipe::parse(&text, std::path::Path::new("again.toml"), &[]).unwrap();
+    let again = Recipe::parse(&text, std::path::Path::new("again.toml"), &[]).unwrap();
     assert_eq!(again, mixed);
     let one = mixed.with(&set("ipo")).unwrap();
     assert!(one.to_toml().contains("objective = \"ipo\""), "{}", one.to_toml());
 }
 
-/// The losses and lengths of a short run's steps.
-fn steps(settings: &[(&str, &str)]) -> Vec<f64> {
-    use confide::run::{Control, Event, Job, Stage, execute};
+/// A short run whose policy has these settings.
+fn short(settings: &[(&str, &str)]) -> Recipe {
     let small = [
         ("data.limit", "60"),
         ("annotator.kind", "human"),
@@ -392,10 +391,17 @@ fn steps(settings: &[(&str, &str)]) -> Vec<f64> {
         .into_iter()
         .chain(own)
         .collect();
-    let recipe = confide::demo::recipe().with(&set).unwrap();
+    confide::demo::recipe().with(&set).unwrap()
+}
+
+/// The losses of its steps.
+fn steps(settings: &[(&str, &str)]) -> Vec<f64> {
     let folder = tempfile::tempdir().unwrap();
-    let job =
-        Job::Fresh { recipe: Box::new(recipe), folder: folder.path().join("run"), download: false };
+    let job = Job::Fresh {
+        recipe: Box::new(short(settings)),
+        folder: folder.path().join("run"),
+        download: false,
+    };
     let mut losses = Vec::new();
     execute(job, Control::default(), &mut |event| {
         if let Event::Step { stage: Stage::POLICY, metrics, .. } = event {
@@ -404,6 +410,23 @@ fn steps(settings: &[(&str, &str)]) -> Vec<f64> {
     })
     .unwrap();
     losses
+}
+
+/// Each further reference stands beside the policy while it is asked, and none beside another.
+#[test]
+fn an_estimate_counts_further_references() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = |references: &str| {
+        let recipe = short(&[("objective", "mrpo"), ("references", references)]);
+        let stages = estimate(&recipe, folder.path()).unwrap().stages;
+        stages.iter().find(|found| found.stage == Stage::REFERENCE).unwrap().needs.weights
+    };
+    let plain = estimate(&short(&[("objective", "dpo")]), folder.path()).unwrap().stages;
+    let policy = plain.iter().find(|found| found.stage == Stage::REFERENCE).unwrap().needs.weights;
+    let strong = weights("[\"builtin:strong\"]");
+    assert_eq!(strong, 2 * policy);
+    assert!((policy + 1..strong).contains(&weights("[\"builtin:weak\"]")));
+    assert_eq!(weights("[\"builtin:weak\", \"builtin:strong\"]"), strong);
 }
 
 /// Two references that are one and the same are one, and what compares with none of them runs to its end as well.

@@ -1,6 +1,6 @@
 //! What came out of a run, as numbers and as samples to read.
 
-use egui::{Label, RichText, Ui};
+use egui::{Grid, Label, RichText, ScrollArea, Ui};
 
 use super::Panel;
 use crate::app::format;
@@ -8,8 +8,11 @@ use crate::app::icons::{self, Icon};
 use crate::app::state::Scene;
 use crate::app::theme::Palette;
 use crate::app::widgets::{self, row};
-use crate::report::{Passages, Row, Section, sections};
+use crate::report::{Passages, Row, Section, Table, sections};
 use crate::run;
+
+/// Lines of a table that a glance takes in.
+const SHORT: usize = 12;
 
 /// The report of a finished run.
 #[derive(Default)]
@@ -51,6 +54,8 @@ impl Panel for Report {
             let (first, rest): (Vec<&Section>, Vec<&Section>) =
                 sections.iter().partition(|section| section.headline.is_some());
             first.into_iter().for_each(|section| verdict(ui, section));
+            let (wide, rest): (Vec<&Section>, Vec<&Section>) =
+                rest.into_iter().partition(|section| short_table(section).is_some());
             if ui.available_width() > 520.0 {
                 ui.columns_const(|columns: &mut [Ui; 2]| {
                     for (i, section) in rest.iter().enumerate() {
@@ -60,6 +65,7 @@ impl Panel for Report {
             } else {
                 rest.iter().for_each(|section| card(ui, section));
             }
+            wide.into_iter().for_each(|section| card(ui, section));
             if sections.iter().any(|section| !section.passages.is_empty()) {
                 widgets::section(ui, "Before and after");
                 let passages = sections.iter().flat_map(|section| &section.passages);
@@ -108,6 +114,36 @@ fn card(ui: &mut Ui, section: &Section) {
         for Row { name, value, explanation } in &section.rows {
             row(ui, name, value, explanation);
         }
+        if let Some(found) = short_table(section) {
+            ui.add_space(4.0);
+            table(ui, section.title, found);
+        }
+    });
+}
+
+/// The table of a section that stands in the report; a longer one has a panel of its own.
+fn short_table(section: &Section) -> Option<&Table> {
+    section.table.as_ref().filter(|table| table.lines.len() <= SHORT)
+}
+
+fn table(ui: &mut Ui, title: &str, table: &Table) {
+    let weak = Palette::get(ui).weak;
+    let head = |ui: &mut Ui, text: &str| {
+        ui.add(Label::new(RichText::new(text).small().color(weak)).selectable(false))
+    };
+    ScrollArea::horizontal().id_salt(title).show(ui, |ui| {
+        Grid::new(title).num_columns(table.columns.len() + 1).spacing([22.0, 3.0]).show(ui, |ui| {
+            ui.label("");
+            table.columns.iter().for_each(|name| drop(head(ui, name)));
+            ui.end_row();
+            for line in &table.lines {
+                head(ui, &line.name).on_hover_text(&line.explanation);
+                for value in &line.values {
+                    ui.label(RichText::new(value).monospace());
+                }
+                ui.end_row();
+            }
+        });
     });
 }
 

@@ -20,7 +20,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         let steps = format!("{} step{plural}", count(round.steps as usize));
         let value = match round.prompts {
             0 => steps,
-            _ => format!("{steps} on {} pairs of its own responses{}", kept(round), right(round)),
+            _ => format!("{steps} on {} own pairs{}", kept(round), right(round)),
         };
         Row::new(format!("Round {name}"), value, explanation(round))
     });

@@ -6,6 +6,7 @@ use super::super::sizes::footprint_of;
 use super::super::stage::Stage;
 use super::estimating::Estimating;
 use super::gold_pairs::{self, BATCH};
+use super::reference::further;
 use super::sampling::longest;
 use crate::batch::{Ranked, Sequence};
 use crate::evaluate::SAMPLED_AT_ONCE;
@@ -27,7 +28,7 @@ pub(super) fn most(
         Some(writing(inputs, policy, sides)),
         annotator(inputs)?,
         gold(inputs, max_length)?,
-        first_policy(inputs, sides, max_length)?,
+        references(inputs, sides, max_length)?,
     ];
     let beside = all.into_iter().flatten().max_by_key(MemoryEstimate::total).unwrap_or_default();
     Ok(MemoryEstimate { weights: beside.weights + policy.weights(), ..beside })
@@ -70,19 +71,25 @@ fn gold(inputs: &Estimating<'_>, max_length: usize) -> Result<Option<MemoryEstim
     Ok(Some(of_model(&footprint, activations)))
 }
 
-/// The policy as it was before the first round, where later ones are compared with that.
-fn first_policy(
+/// What is asked how likely it finds the pairs: the policy as it was before the first round, where later ones are
+/// compared with that, and further references, beside it.
+fn references(
     inputs: &Estimating<'_>,
     sides: &[Ranked<Sequence>],
     max_length: usize,
 ) -> Result<Option<MemoryEstimate>, RunError> {
     let recipe = inputs.recipe;
-    if recipe.compares_with_previous() || !recipe.policy.objective.needs().reference {
+    if !recipe.policy.objective.needs().reference {
         return Ok(None);
     }
     let longest = longest(recipe, sides, max_length).into_iter().map(Ranked::into_array);
     let pairs: Vec<[Sequence; 2]> = longest.collect();
     let (policy, batch) = (inputs.policy()?.footprint(), 2 * recipe.policy.training.batch_size);
-    let needs = inputs.inferred(Stage::REFERENCE, policy, OutputKind::LogProbs, &pairs, batch);
-    Ok(Some(needs.needs))
+    let first = (!recipe.compares_with_previous()).then(|| {
+        inputs.inferred(Stage::REFERENCE, policy, OutputKind::LogProbs, &pairs, batch).needs
+    });
+    let held = first.map_or(0, |first| first.weights);
+    let further = further(inputs, &pairs)?
+        .map(|needs| MemoryEstimate { weights: needs.weights + held, ..needs });
+    Ok(first.into_iter().chain(further).max_by_key(MemoryEstimate::total))
 }

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::Output;
 
-use confide::run::{Control, Event, Job, Recipe, Report, RunError, execute};
+use confide::run::{Event, Recipe, Report, RunError};
 use serde_json::{Value, json};
 
-use crate::common::program;
+use crate::common::{program, ran};
 
 const TEMPLATE: &str = "{% for m in messages %}{% if m.role == 'system' and m.content == 'bad' %}{{ raise_exception('nothing of the kind: ' ~ m.content) }}{% endif %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}";
 
@@ -42,10 +42,7 @@ fn run(folder: &Path, nth: usize, settings: &str) -> (Result<Report, RunError>, 
         data(folder, nth),
     );
     let recipe = Recipe::parse(&text, Path::new("chat.toml"), &[]).unwrap();
-    let mut events = Vec::new();
-    let job = Job::Fresh { recipe: Box::new(recipe), folder: folder.join("run"), download: false };
-    let outcome = execute(job, Control::default(), &mut |event| events.push(event));
-    (outcome, events)
+    ran(recipe, &folder.join("run"))
 }
 
 #[test]

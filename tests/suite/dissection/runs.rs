@@ -4,7 +4,9 @@ use std::path::Path;
 
 use confide::dissect::{Dissection, properties};
 use confide::report::{as_text, in_full, sections};
-use confide::run::{Control, Event, Job, Recipe, Report, Stage, execute};
+use confide::run::{Event, Recipe, Report, Stage};
+
+use crate::common::ran;
 
 fn run(folder: &Path, settings: &[(&str, &str)]) -> (Report, Vec<Event>) {
     let text = "device = 'cpu'\nname = 'why'\n\
@@ -15,10 +17,8 @@ fn run(folder: &Path, settings: &[(&str, &str)]) -> (Report, Vec<Event>) {
         settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let recipe = Recipe::parse(text, Path::new("why.toml"), &set).unwrap();
     recipe.check("why.toml").unwrap();
-    let mut events = Vec::new();
-    let job = Job::Fresh { recipe: Box::new(recipe), folder: folder.join("run"), download: false };
-    let report = execute(job, Control::default(), &mut |event| events.push(event)).unwrap();
-    (report, events)
+    let (report, events) = ran(recipe, &folder.join("run"));
+    (report.unwrap(), events)
 }
 
 fn of(report: &Report) -> &Dissection {

@@ -17,8 +17,10 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use confide::model::{Checkpoint, ModelFiles, Storage, build, read_config, save};
-use confide::run::{Control, Event, Job, Recipe, Report, RunError, execute, find_model};
+use confide::run::{Event, Recipe, Report, RunError, find_model};
 use serde_json::{Value, json};
+
+use crate::common::ran;
 
 /// Tokens of the demonstration's tokenizer.
 const VOCABULARY: usize = 1024;
@@ -170,9 +172,7 @@ fn run(model: &Path, data: &Path, settings: &[(&str, &str)]) -> Outcome {
         settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let recipe = Recipe::parse(&text, Path::new("faults.toml"), &set).unwrap();
     let folder = place.path().join("run");
-    let job = Job::Fresh { recipe: Box::new(recipe), folder: folder.clone(), download: false };
-    let mut events = Vec::new();
-    let report = execute(job, Control::default(), &mut |event| events.push(event));
+    let (report, events) = ran(recipe, &folder);
     Outcome { report, events, folder, _place: place }
 }
 

@@ -13,12 +13,10 @@ use confide::data::{AnnotatedPair, Side, read_annotations};
 use confide::evaluate::sample_whole;
 use confide::model::{ModelError, ModelFiles, Sampling, load, load_named, score_pad};
 use confide::report::{as_text, in_full};
-use confide::run::{
-    Control, Event, Job, Metrics, Recipe, Report, Stage, estimate, execute, find_model,
-};
+use confide::run::{Event, Metrics, Recipe, Report, Stage, estimate, find_model};
 use confide::text::{Encoder, TextError, Tokenizer};
 
-use crate::common::{assert_close, repository};
+use crate::common::{assert_close, ran, repository};
 
 fn recipe(settings: &[(&str, &str)]) -> Recipe {
     let text = "device = 'cpu'\nname = 'rounds'\n\
@@ -35,12 +33,10 @@ fn recipe(settings: &[(&str, &str)]) -> Recipe {
 }
 
 fn run(folder: &Path, settings: &[(&str, &str)]) -> (Report, Vec<Event>) {
-    let recipe = Box::new(recipe(settings));
+    let recipe = recipe(settings);
     recipe.check("rounds.toml").unwrap();
-    let mut events = Vec::new();
-    let job = Job::Fresh { recipe, folder: folder.to_owned(), download: false };
-    let report = execute(job, Control::default(), &mut |event| events.push(event)).unwrap();
-    (report, events)
+    let (report, events) = ran(recipe, folder);
+    (report.unwrap(), events)
 }
 
 fn table(folder: &Path, round: usize) -> Vec<AnnotatedPair> {
@@ -134,7 +130,7 @@ fn a_second_round_learns_from_what_the_annotator_says_of_the_policys_responses()
     assert_eq!(warned("learned from other texts"), 1, "{:?}", report.warnings);
     let glance = as_text(&report, "here");
     let right = format!("annotator right on {:.1} %", 100.0 * accuracy);
-    let pairs = format!("{} of {} pairs of its own responses, {right}", found.kept, found.pairs);
+    let pairs = format!("{} of {} own pairs, {right}", found.kept, found.pairs);
     assert!(glance.contains("Round 2") && glance.contains(&pairs), "{glance}");
     assert!(in_full(&report, "here").contains("annotator right"));
 }
