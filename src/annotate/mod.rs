@@ -25,5 +25,5 @@ pub use rewording::{
 };
 pub use sequences::{
     all_log_odds, all_log_probs, distinct, distinct_log_probs, response_log_probs, score_sequences,
-    scoring_needs, sharing_head,
+    scoring_needs, sharing_head, tailed_log_probs,
 };

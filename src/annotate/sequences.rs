@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use crate::batch::{Batch, Sequence, common_head};
 use crate::device::{is_cpu, read};
 use crate::model::{
-    BatchShape, Decoder, Footprint, MemoryEstimate, ModelError, PassKind, Reading,
+    BatchShape, Decoder, Footprint, MemoryEstimate, ModelError, PassKind, Reading, Tails,
     next_token_log_odds, read_sequences, sequence_log_probs, sequence_scores,
 };
 
@@ -26,7 +26,7 @@ pub fn score_sequences<E: From<ModelError>>(
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
     let pad = pad.into();
-    let compute = |part: &[&Sequence]| sequence_scores(decoder, &Batch::packed(part, pad));
+    let compute = |part: &[&Sequence], _| sequence_scores(decoder, &Batch::packed(part, pad));
     over_batches(decoder, &compute, sequences, batch_size, progress)
 }
 
@@ -56,7 +56,28 @@ pub fn all_log_probs<E: From<ModelError>>(
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
-    let compute = |part: &[&Sequence]| sequence_log_probs(decoder, &Batch::packed(part, pad));
+    let compute = |part: &[&Sequence], _| sequence_log_probs(decoder, &Batch::packed(part, pad));
+    over_batches(decoder, &compute, sequences, batch_size, progress)
+}
+
+/// As [`all_log_probs`] where tokens of an end count less; `tails` are those of all sequences.
+///
+/// # Errors
+///
+/// As [`score_sequences`].
+pub fn tailed_log_probs<E: From<ModelError>>(
+    decoder: &Decoder,
+    sequences: &[&Sequence],
+    tails: &Tails,
+    pad: u32,
+    batch_size: usize,
+    progress: &mut dyn FnMut(usize) -> Result<(), E>,
+) -> Result<Vec<f32>, E> {
+    let compute = |part: &[&Sequence], first: usize| {
+        let from = tails.from[first..first + part.len()].to_vec();
+        let reading = Reading { tails: Some(Tails { from, ..*tails }), ..Reading::default() };
+        read_sequences(decoder, &Batch::packed(part, pad), &reading)
+    };
     over_batches(decoder, &compute, sequences, batch_size, progress)
 }
 
@@ -116,7 +137,7 @@ pub fn all_log_odds<E: From<ModelError>>(
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
-    let compute = |part: &[&Sequence]| {
+    let compute = |part: &[&Sequence], _| {
         // A sequence ends at its last token, whatever that is.
         next_token_log_odds(decoder, &Batch::packed_behind(head, part, None::<u32>), tokens)
     };
@@ -133,12 +154,12 @@ fn numbers(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
     }
 }
 
-/// One number for each sequence. Neighbours are computed together, so that a prompt which several
+/// One number for each sequence; `compute` is told the place of a batch's first one. Neighbours are computed together, so that a prompt which several
 /// of them continue is computed once. Where the device has a queue, a batch is read when the next
 /// one is queued, so that it never waits for this thread.
 fn over_batches<E: From<ModelError>>(
     decoder: &Decoder,
-    compute: &dyn Fn(&[&Sequence]) -> Tensor<1>,
+    compute: &dyn Fn(&[&Sequence], usize) -> Tensor<1>,
     sequences: &[&Sequence],
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
@@ -150,8 +171,9 @@ fn over_batches<E: From<ModelError>>(
         progress(values.len())
     };
     let mut queued = None;
-    for part in sequences.chunks(batch_size.max(1)) {
-        let found = compute(part);
+    let size = batch_size.max(1);
+    for (i, part) in sequences.chunks(size).enumerate() {
+        let found = compute(part, i * size);
         let ready = if late { queued.replace(found) } else { Some(found) };
         ready.map_or(Ok(()), &mut read)?;
     }

@@ -65,6 +65,15 @@ pub struct Tails {
     pub weight: f32,
 }
 
+impl Tails {
+    /// What is longer in one response of a pair than in the other, for pairs of sequences that are read chosen
+    /// ones first: of each pair the lengths of both responses, `sides` sequences of each.
+    pub fn of_pairs(lengths: &[[usize; 2]], sides: usize, weight: f64) -> Self {
+        let borders: Vec<usize> = lengths.iter().map(|[a, b]| *a.min(b)).collect();
+        Self { from: borders.repeat(sides), weight: weight as f32 }
+    }
+}
+
 impl Reading {
     /// Numbers that are read of each sequence.
     pub fn numbers(&self) -> usize {

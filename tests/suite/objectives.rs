@@ -1,17 +1,22 @@
 //! Objectives against check values, against sums written out, and in parts.
 
+use std::path::Path;
+
 use burn::tensor::{Device, Tensor};
-use confide::batch::{Ranked, Sequence};
+use confide::batch::{Batch, Ranked, Sequence};
+use confide::data::{AnnotatedPair, Prompt, Side, read_annotations};
+use confide::model::{ModelFiles, load, token_log_probs};
 use confide::preference::{
     MismatchedLogProbs, OBJECTIVES, Objective, PairLogProbs, Preference, PromptLogProbs, Recent,
     joint_reference,
 };
 use confide::registry::{Choice, Constants};
-use confide::run::{Control, Event, Job, Recipe, Stage, estimate, execute};
+use confide::run::{Event, Recipe, Stage, estimate, find_model};
+use confide::text::{Encoder, Tokenizer};
 use confide::train::{PolicyPair, PreferenceTask, Task, WeightedMean};
 use proptest::prelude::*;
 
-use crate::common::{assert_close, vector};
+use crate::common::{assert_close, ran, vector};
 
 fn preference(name: &str, beta: f64, constants: &[(&str, f64)]) -> Preference {
     let all = Constants::default();
@@ -367,7 +372,7 @@ fn mixtures_stay_lists_in_recipes() {
     let set = |value: &str| [("policy.objective".to_owned(), value.to_owned())];
     let mixed = confide::demo::recipe().with(&set("[\"sigmoid\", \"sft\"]")).unwrap();
     let text = mixed.to_toml();
-    let again = Recipe::parse(&text, std::path::Path::new("again.toml"), &[]).unwrap();
+    let again = Recipe::parse(&text, Path::new("again.toml"), &[]).unwrap();
     assert_eq!(again, mixed);
     let one = mixed.with(&set("ipo")).unwrap();
     assert!(one.to_toml().contains("objective = \"ipo\""), "{}", one.to_toml());
@@ -397,19 +402,59 @@ fn short(settings: &[(&str, &str)]) -> Recipe {
 /// The losses of its steps.
 fn steps(settings: &[(&str, &str)]) -> Vec<f64> {
     let folder = tempfile::tempdir().unwrap();
-    let job = Job::Fresh {
-        recipe: Box::new(short(settings)),
-        folder: folder.path().join("run"),
-        download: false,
+    let (report, events) = ran(short(settings), &folder.path().join("run"));
+    report.unwrap();
+    let loss = |event: Event| match event {
+        Event::Step { stage: Stage::POLICY, metrics, .. } => metrics.get("loss"),
+        _ => None,
     };
-    let mut losses = Vec::new();
-    execute(job, Control::default(), &mut |event| {
-        if let Event::Step { stage: Stage::POLICY, metrics, .. } = event {
-            losses.push(metrics.get("loss").unwrap());
-        }
-    })
-    .unwrap();
-    losses
+    events.into_iter().filter_map(loss).collect()
+}
+
+/// Held-out rewards are of what the loss reads: what is longer in one response than in the other counts less, as it
+/// does where TRL evaluates. Written out from each token's log-probability, under the models that a run leaves.
+#[test]
+fn held_out_rewards_count_excess_tokens_less() {
+    let place = tempfile::tempdir().unwrap();
+    let mut margins = Vec::new();
+    for alpha in ["0.25", "1.0"] {
+        let folder = place.path().join(alpha);
+        let whose = ("annotator.kind".to_owned(), "length".to_owned());
+        let settings = [("ld_alpha", alpha), ("learning_rate", "3e-3"), ("steps", "12")];
+        let recipe = short(&settings).with(&[whose]);
+        let recipe = recipe.unwrap();
+        let report = ran(recipe.clone(), &folder).0.unwrap();
+        let expected = recipe.policy.beta * log_ratio_margin(&folder, alpha.parse().unwrap());
+        margins.push(report.policy.rewards_margin.unwrap());
+        assert_close(&margins[margins.len() - 1..], &[expected], 1e-4, alpha);
+    }
+    assert!((margins[0] - margins[1]).abs() > 0.01, "{margins:?}");
+}
+
+/// The mean difference of log-ratios of a run's policy to its start, on the held-out pairs.
+fn log_ratio_margin(folder: &Path, alpha: f64) -> f64 {
+    let start = find_model("builtin:strong").unwrap();
+    let encoder = Encoder::plain(Tokenizer::load(&start).unwrap());
+    let policy = ModelFiles::folder(&folder.join("policy")).unwrap();
+    let [policy, start] = [&policy, &start].map(|f| load(f, &Device::flex()).unwrap().decoder);
+    let mut table = read_annotations(&folder.join("annotations.parquet")).unwrap();
+    table.retain(|pair| pair.split == "held_out" && pair.human.is_some());
+    let margin = |pair: &AnnotatedPair| {
+        let prompt = Prompt::Text(pair.prompt.clone());
+        let [first, second] =
+            pair.responses.each_ref().map(|text| encoder.sequence(&prompt, text).unwrap());
+        let shorter = first.response.len().min(second.response.len());
+        let ratio = |side: &Sequence| {
+            let batch = Batch::one_per_row(&[side], 0);
+            let [policy, start] = [&policy, &start].map(|m| vector(token_log_probs(m, &batch)));
+            let ratios = policy.iter().zip(&start).map(|(policy, start)| policy - start);
+            let part = |(t, ratio)| if t < shorter { ratio } else { alpha * ratio };
+            ratios.enumerate().map(part).sum::<f64>()
+        };
+        let margin = ratio(&first) - ratio(&second);
+        if pair.human == Some(Side::First) { margin } else { -margin }
+    };
+    table.iter().map(margin).sum::<f64>() / table.len() as f64
 }
 
 /// Each further reference stands beside the policy while it is asked, and none beside another.

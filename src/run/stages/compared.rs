@@ -5,17 +5,21 @@ use std::collections::BTreeMap;
 use super::super::error::RunError;
 use super::super::find_model;
 use super::super::session::Session;
+use super::super::sizes::frozen_footprint;
 use super::super::stage::Stage;
 use super::aligning::Aligning;
 use super::encode::encoder;
+use super::estimating::Estimating;
 use super::log_probs::{LOG_PROBS, learn};
 use super::same_tokens::{LOOKED_AT, same_tokens};
 use super::work::Work;
 use crate::annotate::response_log_probs;
-use crate::batch::Ranked;
-use crate::model::{Decoder, SavedTensor, Storage, load_as, load_named, save_tensors};
+use crate::batch::{Ranked, Sequence};
+use crate::model::{
+    Decoder, MemoryEstimate, SavedTensor, Storage, load_as, load_named, save_tensors,
+};
 use crate::preference::joint_reference;
-use crate::train::Task;
+use crate::train::{OutputKind, Task};
 
 /// The model that the policy is compared with first.
 #[derive(Clone, Copy)]
@@ -119,6 +123,29 @@ fn another(session: &mut Session<'_>, work: &Work, field: &str) -> Result<Decode
     same_tokens(prepared, &looked_at, ours, (&files, &own), names)?;
     let checkpoint = load_as(&files, &session.device, session.recipe.policy.precision)?;
     Ok(checkpoint.decoder.without_dropout())
+}
+
+/// The most that one of the further references takes by itself, each being asked in its turn; `None` where there is
+/// none.
+///
+/// # Errors
+///
+/// Its settings cannot be read.
+pub(super) fn further(
+    inputs: &Estimating<'_>,
+    pairs: &[[Sequence; 2]],
+) -> Result<Option<MemoryEstimate>, RunError> {
+    let settings = &inputs.recipe.policy;
+    let batch = 2 * settings.training.batch_size;
+    let mut most: Option<MemoryEstimate> = None;
+    for field in &settings.references {
+        let files = find_model(field)?;
+        let footprint = frozen_footprint(&files, settings.precision, inputs.device())?;
+        let kind = OutputKind::LogProbs;
+        let needs = inputs.inferred(Stage::REFERENCE, &footprint, kind, pairs, batch).needs;
+        most = most.into_iter().chain([needs]).max_by_key(MemoryEstimate::total);
+    }
+    Ok(most)
 }
 
 /// What one reference says, computed in the very batches of the first epoch: there the policy is still the

@@ -13,9 +13,9 @@ use super::policy::idle;
 use super::words::model;
 use super::work::Work;
 use super::{StageDefinition, Then};
-use crate::annotate::all_log_probs;
+use crate::annotate::{all_log_probs, tailed_log_probs};
 use crate::batch::{Ranked, Sequence};
-use crate::model::Footprint;
+use crate::model::{Footprint, Tails};
 use crate::preference::ResponseLogProb;
 use crate::text::Fit;
 use crate::train::OutputKind;
@@ -108,6 +108,13 @@ fn held_out(
     let wanted = 2 * session.recipe.policy.training.batch_size;
     let total = 2 * pairs.len() as u64;
     let pad = material.encoder.tokenizer.pad;
+    let preference = session.recipe.policy.preference();
+    let lengths = |pair: &Ranked<Sequence>| pair.each().map(|side| side.response.len());
+    let tails = preference.ld_alpha.map(|alpha| {
+        // Both responses of a pair stand beside each other here.
+        let lengths = pairs.iter().map(lengths).flat_map(|both| [both, both]);
+        Tails::of_pairs(&lengths.collect::<Vec<_>>(), 1, alpha)
+    });
     let mut log_probs: [Vec<f32>; 2] = Default::default();
     for (i, found) in log_probs.iter_mut().enumerate() {
         if i == 0 && !session.recipe.policy.objective.needs().reference {
@@ -119,9 +126,13 @@ fn held_out(
         let batch_size = session.scoring_batch(&ABOUT, &footprint, false, &sequences, wanted)?;
         let base = (i * pairs.len()) as u64;
         let progress = &mut |done| session.progress(Stage::EVALUATE, base + done as u64 / 2, total);
-        *found = all_log_probs(&model.decoder, &sequences, pad, batch_size, progress)?;
+        *found = match &tails {
+            Some(tails) => {
+                tailed_log_probs(&model.decoder, &sequences, tails, pad, batch_size, progress)?
+            }
+            None => all_log_probs(&model.decoder, &sequences, pad, batch_size, progress)?,
+        };
     }
-    let preference = session.recipe.policy.preference();
     let reward = |i: usize| {
         preference.reward(&ResponseLogProb {
             policy: f64::from(log_probs[1][i]),

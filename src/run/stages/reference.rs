@@ -2,19 +2,17 @@
 
 use sha2::{Digest, Sha256};
 
+use super::super::Recipe;
 use super::super::error::RunError;
 use super::super::session::Session;
-use super::super::sizes::frozen_footprint;
 use super::super::stage::{AboutStage, Stage, StageEstimate, Whose};
-use super::super::{Recipe, find_model};
 use super::aligning::Aligning;
-use super::compared::{Base, take, write};
+use super::compared::{Base, further, take, write};
 use super::estimating::Estimating;
 use super::material::tuned;
 use super::policy::{ALIGN, idle};
 use super::work::Work;
 use super::{StageDefinition, Then};
-use crate::batch::Sequence;
 use crate::files::hex;
 use crate::model::MemoryEstimate;
 use crate::train::{OutputKind, Task};
@@ -79,29 +77,6 @@ impl StageDefinition for Reference {
         work.aligning.replace(Some(aligning));
         Ok(Then::Next)
     }
-}
-
-/// The most that one of the further references takes by itself, each being asked in its turn; `None` where there is
-/// none.
-///
-/// # Errors
-///
-/// Its settings cannot be read.
-pub(super) fn further(
-    inputs: &Estimating<'_>,
-    pairs: &[[Sequence; 2]],
-) -> Result<Option<MemoryEstimate>, RunError> {
-    let settings = &inputs.recipe.policy;
-    let batch = 2 * settings.training.batch_size;
-    let mut most: Option<MemoryEstimate> = None;
-    for field in &settings.references {
-        let files = find_model(field)?;
-        let footprint = frozen_footprint(&files, settings.precision, inputs.device())?;
-        let kind = OutputKind::LogProbs;
-        let needs = inputs.inferred(Stage::REFERENCE, &footprint, kind, pairs, batch).needs;
-        most = most.into_iter().chain([needs]).max_by_key(MemoryEstimate::total);
-    }
-    Ok(most)
 }
 
 /// A hash of the references' weights, of how they are read, and of all token sequences.

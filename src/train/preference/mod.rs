@@ -229,12 +229,9 @@ impl PreferenceTask {
     /// What is read of these items' sequences.
     pub fn reading(&self, items: &[usize]) -> Reading {
         let tails = self.preference.ld_alpha.map(|alpha| {
-            let shorter = |&i: &usize| {
-                let [chosen, rejected] = self.pairs[i].sides.each().map(|side| side.response.len());
-                chosen.min(rejected)
-            };
-            let borders: Vec<usize> = items.iter().map(shorter).collect();
-            Tails { from: borders.repeat(self.sides()), weight: alpha as f32 }
+            let lengths = |&i: &usize| self.pairs[i].sides.each().map(|side| side.response.len());
+            let lengths: Vec<[usize; 2]> = items.iter().map(lengths).collect();
+            Tails::of_pairs(&lengths, self.sides(), alpha)
         });
         Reading {
             tails,
