@@ -316,6 +316,11 @@ impl TrainerCallback for StageCallback<'_, '_> {
     }
 
     fn wants_checkpoint(&mut self, step: u64, total: u64) -> bool {
+        if self.writing.as_ref().is_some_and(|thread| thread.is_finished()) {
+            // What it took says when the next one is due; where it failed, training ends here.
+            let written = self.finish_checkpoint();
+            self.keep(written);
+        }
         let wanted = self.session.recipe.checkpoint_seconds;
         // Of large models on slow disks fewer, so that training has the time; none is asked for
         // more often than that unless after every step.
@@ -324,8 +329,7 @@ impl TrainerCallback for StageCallback<'_, '_> {
         let left = self.phase.number > 0 || !self.session.produced.is_empty();
         let first = left && step == 1;
         let due = first || self.last.elapsed().as_secs_f64() >= least;
-        let busy = self.writing.as_ref().is_some_and(|thread| !thread.is_finished());
-        let wants = due && step < total && !busy;
+        let wants = due && step < total && self.writing.is_none();
         if wants {
             self.last = Instant::now();
         }
