@@ -4,8 +4,9 @@
 #     packaging/linux.sh [OUT]          # default: target/packages
 #
 # Needs cargo, dpkg-dev, xz-utils, rsvg-convert (librsvg2-bin), and `cargo install --locked` of
-# cargo-about and cargo-cyclonedx. What is built runs where glibc is no older than here: releases are
-# built on Ubuntu 22.04 (glibc 2.35); a build on Debian 12 needs 2.36 where it uses what is new in it.
+# `cargo-about --features cli` and of cargo-cyclonedx. What is built runs where glibc is no older than
+# here: releases are built on Ubuntu 22.04 (glibc 2.35); a build on Debian 12 needs 2.36 where it uses what
+# is new in it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . packaging/common.sh
