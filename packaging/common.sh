@@ -52,7 +52,8 @@ papers() {
 sbom() {
     cargo cyclonedx --format json --override-filename confide-sbom --spec-version 1.5 --target all
     sed "s|file://$PWD|file://.|g" confide-sbom.json > "$1"
-    rm confide-sbom.json
+    # One is written beside the manifest of each member of the workspace.
+    rm -f confide-sbom.json fuzz/confide-sbom.json
 }
 
 sums() {
