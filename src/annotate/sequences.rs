@@ -154,9 +154,9 @@ fn numbers(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
     }
 }
 
-/// One number for each sequence; `compute` is told the place of a batch's first one. Neighbours are computed together, so that a prompt which several
-/// of them continue is computed once. Where the device has a queue, a batch is read when the next
-/// one is queued, so that it never waits for this thread.
+/// One number for each sequence; `compute` is told the place of a batch's first one. Neighbours are computed
+/// together, so that a prompt which several of them continue is computed once. Where the device has a queue, a
+/// batch is read when the next one is queued, so that it never waits for this thread.
 fn over_batches<E: From<ModelError>>(
     decoder: &Decoder,
     compute: &dyn Fn(&[&Sequence], usize) -> Tensor<1>,
