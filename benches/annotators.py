@@ -4,8 +4,8 @@
   benches/annotators.py PROGRAM [--seeds 1,2,3,4,5] [--out FOLDER]
       On the built-in world: every annotator over five seeds, accuracy, ECE and AURC on held-out pairs.
 
-  benches/annotators.py PROGRAM --model FOLDER --pairs FILE [--labelled 300] [--held-out 300] [--kinds judge …]
-      A language model as judge and as implicit reward on pairs of one's own.
+  benches/annotators.py PROGRAM --model FOLDER --pairs FILE [--labelled 300] [--held-out 300] [--kinds NAME …]
+      A language model as judge and as implicit reward on pairs of one's own; NAME as in the table's first column.
 
 Runs are kept in the folder and not made again, so that a table that was interrupted goes on.
 """
@@ -79,7 +79,7 @@ def main():
     p.add_argument("--pairs")
     p.add_argument("--labelled", type=int, default=300)
     p.add_argument("--held-out", type=int, default=300)
-    p.add_argument("--kinds", nargs="*")
+    p.add_argument("--kinds", nargs="*", choices=list(KINDS), metavar="NAME")
     p.add_argument("--set", action="append", default=[], dest="more")
     a = p.parse_args()
     out = pathlib.Path(a.out)
@@ -98,7 +98,7 @@ def main():
         common = a.more
     print("| annotator | accuracy % | ECE | AURC | seconds |\n|---|---|---|---|---|")
     for name, settings in KINDS.items():
-        if a.kinds and not any(kind in name for kind in a.kinds):
+        if a.kinds and name not in a.kinds:
             continue
         found = []
         for seed in seeds:

@@ -9,6 +9,7 @@ mod judging;
 mod questions;
 mod rewording;
 mod sequences;
+mod tournament;
 
 pub use annotators::{
     ANNOTATORS, Annotating, Annotation, Annotator, FineTuning, Lessons, Pool, Reads, Seen,
@@ -27,3 +28,4 @@ pub use sequences::{
     all_log_odds, all_log_probs, distinct, distinct_log_probs, response_log_probs, score_sequences,
     scoring_needs, sharing_head, tailed_log_probs,
 };
+pub use tournament::Tournament;

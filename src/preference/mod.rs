@@ -13,6 +13,7 @@ mod gate;
 mod judged;
 mod objectives;
 mod selective;
+mod tournament;
 mod weight;
 mod weightings;
 
@@ -35,5 +36,6 @@ pub use objectives::{
 pub use selective::{
     AurcDifference, SelectivePoint, aurc, aurc_difference, aurc_difference_over, selective_curve,
 };
+pub use tournament::{Comparison, strengths};
 pub use weight::Weight;
 pub use weightings::{SCHEMES, Scheme};

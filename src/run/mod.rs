@@ -56,7 +56,7 @@ pub use recipe_file::RecipeError;
 pub use recipe_online::{OnlineSettings, RoundReference};
 pub use report::{
     AnnotatorReport, CombinationReport, ConfidenceReport, DataReport, FittedReport, GateReport,
-    KeptReport, PolicyReport, QuestionReport, Report, RoundReport, VoiceReport,
+    KeptReport, PolicyReport, QuestionReport, Report, RoundReport, TournamentReport, VoiceReport,
 };
 pub use stage::{AboutStage, Part, Shows, Stage, StageEstimate, Whose};
 pub(crate) use stages::normal;

@@ -25,10 +25,12 @@ impl Recipe {
             columns.filter(|name| several || !super::stages::MEMBERS_COLUMNS.contains(name));
         let own = super::stages::GATE_COLUMNS.into_iter().filter(|_| weighting.gate);
         let combined = self.combined_columns();
-        let all = columns.chain(own).chain(combined.iter().map(String::as_str));
-        weighting
-            .check(&all.collect::<Vec<&str>>())
-            .map_err(|found| ("confidence.weight".to_owned(), found))?;
+        let mut all: Vec<&str> = columns.chain(own).collect();
+        if self.annotator.constants.tournament.tournament {
+            all.extend(super::stages::TOURNAMENT_COLUMNS);
+        }
+        all.extend(combined.iter().map(String::as_str));
+        weighting.check(&all).map_err(|found| ("confidence.weight".to_owned(), found))?;
         if !weighting.fits() {
             return Ok(());
         }

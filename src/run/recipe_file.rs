@@ -225,6 +225,19 @@ impl Recipe {
             );
             return Err(("annotator.optimise_prompt", found));
         }
+        if settings.constants.tournament.tournament && !settings.kind.compares(&settings.constants)
+        {
+            let found = format!(
+                "annotator.tournament = true makes one order of comparisons of two responses, and annotator.kind = \"{}\" {}; set annotator.tournament = false, or take one that compares (annotator.kind = \"judge\" with annotator.judge = \"a-b\", say)",
+                settings.kind.name(),
+                match settings.kind.reads() {
+                    Reads::Truth => "believes its labels",
+                    _ =>
+                        "says of each by itself how good it is, so that its labels follow one order already",
+                }
+            );
+            return Err(("annotator.tournament", found));
+        }
         let members = settings.ensemble;
         if members > 1 && !settings.kind.reads().head() {
             let found = format!(

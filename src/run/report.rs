@@ -62,6 +62,9 @@ pub struct AnnotatorReport {
     /// Share of pairs of which both orders prefer the same response; none as above.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::finite")]
     pub consistent: Option<f64>,
+    /// What a tournament made of its labels; none without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tournament: Option<TournamentReport>,
     /// The question that was looked for; none where it is asked as it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<QuestionReport>,
@@ -102,6 +105,21 @@ impl QuestionReport {
     pub fn is_new(&self) -> bool {
         self.before != self.prompt
     }
+}
+
+/// What one order of all candidates of a prompt made of comparisons of two (HodgeRank, arXiv 0811.1067).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TournamentReport {
+    /// Orders of more than two candidates.
+    pub orders: usize,
+    /// Pairs in them.
+    pub pairs: usize,
+    /// Labels that are others than the pair alone was given.
+    pub overruled: usize,
+    /// Share of the squares of the margins that no order explains: 0 where all comparisons agree; `null` where all
+    /// margins are 0.
+    #[serde(default, with = "crate::finite")]
+    pub inconsistency: Option<f64>,
 }
 
 /// Several annotators as one.

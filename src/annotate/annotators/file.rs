@@ -24,6 +24,10 @@ impl Annotator for File {
         Reads::Label
     }
 
+    fn compares(&self, _: &Annotating) -> bool {
+        true
+    }
+
     /// By margins, or by probabilities where no pair has a margin.
     fn annotate(&self, seen: &Seen<'_>, _: &Annotating) -> Option<Annotation> {
         let label = seen.pair.label?;

@@ -33,6 +33,10 @@ impl Annotator for Judge {
         Reads::Answers
     }
 
+    fn compares(&self, settings: &Annotating) -> bool {
+        settings.judging.judge == Asked::AB
+    }
+
     /// Log-odds of Yes are scores: p(y₁ ≻ y₂) = σ(z₁ − z₂) is the chance that the answers are Yes and No,
     /// and not No and Yes. Of two orders, the log-odds of their mean probability are the first score.
     fn annotate(&self, seen: &Seen<'_>, settings: &Annotating) -> Option<Annotation> {

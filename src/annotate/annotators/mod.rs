@@ -17,6 +17,7 @@ pub use length::log_length;
 
 use super::combining::Combining;
 use super::judging::{Judging, Question};
+use super::tournament::Tournament;
 use crate::batch::{Ranked, Sequence};
 use crate::data::{AnnotatedPair, Label, Pair, Side};
 use crate::registry::{About, Choice, Constants, Registry};
@@ -46,6 +47,12 @@ pub trait Annotator: Sync + 'static {
 
     /// What it says of a pair; `None` where it has nothing to say.
     fn annotate(&self, seen: &Seen<'_>, settings: &Annotating) -> Option<Annotation>;
+
+    /// Whether what it says is of two responses beside each other, so that neither has a score of its own that would be
+    /// the same beside another one.
+    fn compares(&self, _settings: &Annotating) -> bool {
+        false
+    }
 
     /// What it asks its model of a pair, for one that reads answers; `chat` says whether the model is
     /// talked to, or writes on.
@@ -250,6 +257,9 @@ settings! {
         /// How a judge is asked.
         #[serde(flatten)]
         pub judging: Judging = Judging::default(),
+        /// Whether comparisons become one order.
+        #[serde(flatten)]
+        pub tournament: Tournament = Tournament::default(),
         /// How annotators are combined.
         #[serde(flatten)]
         pub combining: Combining = Combining::default(),

@@ -29,6 +29,10 @@ impl Annotator for TrainedJudge {
         Reads::LearnedAnswers
     }
 
+    fn compares(&self, settings: &Annotating) -> bool {
+        Judge.compares(settings)
+    }
+
     fn annotate(&self, seen: &Seen<'_>, settings: &Annotating) -> Option<Annotation> {
         Judge.annotate(seen, settings)
     }

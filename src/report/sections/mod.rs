@@ -12,6 +12,7 @@ mod judge;
 mod measured;
 mod policy;
 mod rounds;
+mod tournament;
 
 use super::Section;
 use crate::run::Report;
@@ -24,6 +25,7 @@ pub static SECTIONS: &[Describe] = &[
     gold::section,
     annotator::section,
     judge::section,
+    tournament::section,
     combination::section,
     calibration::section,
     gate::section,

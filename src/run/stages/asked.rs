@@ -204,8 +204,13 @@ pub(super) fn one_sided(label: Side, margin: f64) -> [f32; 2] {
     scores
 }
 
+/// Breaks the tie of an annotated pair, as it was broken when the pair was annotated.
+pub(super) fn coin_of(seed: u64, pair: &AnnotatedPair) -> Side {
+    coin(seed, pair.pair.and_then(|pair| usize::try_from(pair).ok()).unwrap_or_default())
+}
+
 /// Breaks the tie of a pair, in the same way whenever it is asked.
-pub(super) fn coin(seed: u64, pair: usize) -> Side {
+fn coin(seed: u64, pair: usize) -> Side {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream::TIES);
     rng.set_word_pos(pair as u128);

@@ -10,7 +10,7 @@ use super::super::error::RunError;
 use super::super::recipe_combining::{not_there, table_at};
 use super::super::report::{CombinationReport, VoiceReport};
 use super::super::session::Session;
-use super::asked::{Asked, Part, annotate, coin, one_sided};
+use super::asked::{Asked, Part, annotate, coin_of, one_sided};
 use super::calibrating::{calibrator, of_part, signed};
 use super::labels::for_policy;
 use super::prepared::Prepared;
@@ -331,11 +331,6 @@ fn estimate(
 fn votes(voices: &[Voice], row: usize) -> Vec<Vote> {
     let vote = |voice: &Voice| voice.said(row, true).filter(|z| *z != 0.0).map(|z| z > 0.0);
     voices.iter().map(vote).collect()
-}
-
-/// Breaks a tie as it is broken for one annotator.
-fn coin_of(seed: u64, pair: &AnnotatedPair) -> Side {
-    coin(seed, pair.pair.and_then(|pair| usize::try_from(pair).ok()).unwrap_or_default())
 }
 
 /// Tell how well each does, and all of them, on held-out pairs; `alone` are the margins of the chosen annotator

@@ -17,6 +17,7 @@ use super::gating::gate;
 use super::labels::{Labelled, believed, by_human, for_policy, mean};
 use super::prepared::Prepared;
 use super::texts::Texts;
+use super::tournament::{asked_for, tournament};
 use super::work::Work;
 use super::{StageDefinition, Then};
 use crate::annotate::{Pool, sharing_head};
@@ -72,8 +73,12 @@ impl StageDefinition for Confidence {
             false => String::new(),
         };
         let combined = together(recipe).unwrap_or_default();
+        let ordered = match asked_for(recipe) {
+            true => " All candidates of a prompt follow one order.",
+            false => "",
+        };
         format!(
-            "{who} says how sure it is: {}{threshold}.{calibrated}{combined}",
+            "{who} says how sure it is: {}{threshold}.{ordered}{calibrated}{combined}",
             weighting.words()
         )
     }
@@ -148,6 +153,7 @@ fn labels(session: &mut Session<'_>, prepared: &Prepared) -> Result<Vec<Labelled
         let scores = texts.map(|texts| texts.score(session, &ABOUT)).transpose()?;
         let (mut annotated, ties) =
             annotate(&session.recipe, prepared, &asked, pool, scores.as_deref());
+        let ties = tournament(session, &mut annotated)?.unwrap_or(ties);
         let ties = combine(session, prepared, pool, &mut annotated)?.unwrap_or(ties);
         gate(session, prepared, &mut annotated)?;
         write_annotations(&path, &annotated)?;

@@ -9,7 +9,8 @@ use super::asked::{Asked, Part, annotate};
 use super::prepared::Prepared;
 use super::sampling::{Response, Written};
 use super::texts::Texts;
-use crate::annotate::{Annotation, Pool, Seen, toward_first};
+use super::tournament::rank_quietly;
+use crate::annotate::{Pool, toward_first};
 use crate::data::{AnnotatedPair, Pair, Split};
 
 /// Columns of whether the responses of a pair that the policy wrote have an end: 1 or 0.
@@ -42,7 +43,9 @@ pub(super) fn prefer(
     prepared: &Prepared,
     written: &[Written],
 ) -> Result<(Vec<AnnotatedPair>, usize), RunError> {
-    let alone = written.first().is_some_and(|first| says_of_each(session, prepared, first));
+    let (kind, constants) = (session.recipe.annotator.kind, &session.recipe.annotator.constants);
+    // What a model says of a response is its own score, whatever it stands beside.
+    let alone = kind.reads().model() && !kind.compares(constants);
     let of_prompt = |(place, found): (usize, &Written)| {
         couples(found.responses.len(), alone)
             .into_iter()
@@ -66,15 +69,6 @@ pub(super) fn prefer(
     }
     let silent = written.len() - rows.len();
     Ok((rows.into_iter().map(|(row, _)| row).collect(), silent))
-}
-
-/// Whether what the annotator's model says of a response is the response's own score, whatever it is compared with.
-fn says_of_each(session: &Session<'_>, prepared: &Prepared, written: &Written) -> bool {
-    let settings = &session.recipe.annotator;
-    let pair = &prepared.pairs[written.pair];
-    let seen = Seen { pair, scores: Some([1.0, 0.0]), spread: 0.0, pool: Pool::default() };
-    let said = settings.kind.annotate(&seen, &settings.constants);
-    settings.kind.reads().model() && matches!(said, Some(Annotation::Scores(_)))
 }
 
 /// The couples of `count` responses that the annotator is asked about: each response in one or more, or, where a
@@ -160,7 +154,8 @@ fn by_scores(
 /// By how much each response is better than the others, all together.
 fn by_pairs(session: &Session<'_>, twos: &[Two], said: &Said) -> Vec<(AnnotatedPair, Two)> {
     let Said { pairs, asked, scores } = said;
-    let (rows, _) = annotate(&session.recipe, pairs, asked, Pool::default(), scores.as_deref());
+    let (mut rows, _) = annotate(&session.recipe, pairs, asked, Pool::default(), scores.as_deref());
+    rank_quietly(&session.recipe, &mut rows);
     let rows = with_twos(rows, twos);
     let mut sums: BTreeMap<usize, BTreeMap<usize, f64>> = BTreeMap::new();
     for (row, two) in &rows {

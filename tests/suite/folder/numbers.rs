@@ -7,7 +7,7 @@ use confide::dissect::{Dissection, Effect, Found};
 use confide::preference::{Bin, Calibration};
 use confide::run::{
     AnnotatorReport, ConfidenceReport, DataReport, Event, GoldReport, GoldSample, KeptReport,
-    Metrics, PolicyReport, QuestionReport, Report, RoundReport, read_events,
+    Metrics, PolicyReport, QuestionReport, Report, RoundReport, TournamentReport, read_events,
 };
 
 /// Every number of a report; a new one has to be added here.
@@ -30,6 +30,12 @@ fn report(x: f64) -> Report {
             calibration: Some(calibration),
             position_bias: Some(x),
             consistent: Some(x),
+            tournament: Some(TournamentReport {
+                orders: 1,
+                pairs: 1,
+                overruled: 1,
+                inconsistency: Some(x),
+            }),
             question: Some(QuestionReport {
                 before: "b".to_owned(),
                 prompt: "p".to_owned(),

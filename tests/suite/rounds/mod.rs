@@ -1,5 +1,6 @@
 //! Rounds of alignment on the policy's own responses, in whole runs.
 
+mod compared;
 mod own;
 mod resumed;
 
@@ -11,7 +12,7 @@ use confide::batch::Sequence;
 use confide::builtin::gold_reward;
 use confide::data::{AnnotatedPair, Side, read_annotations};
 use confide::evaluate::sample_whole;
-use confide::model::{ModelError, ModelFiles, Sampling, load, load_named, score_pad};
+use confide::model::{Generated, ModelError, ModelFiles, Sampling, load, load_named, score_pad};
 use confide::report::{as_text, in_full};
 use confide::run::{Event, Metrics, Recipe, Report, Stage, estimate, find_model};
 use confide::text::{Encoder, TextError, Tokenizer};
@@ -181,6 +182,26 @@ fn one_round_is_a_run_without_rounds() {
     assert_eq!(before.online, Recipe::default().online);
 }
 
+/// The four responses that the untrained policy writes to each prompt of a second round.
+fn drawn(rows: &[AnnotatedPair]) -> Vec<(String, Generated)> {
+    let files = find_model("builtin:strong").unwrap();
+    let encoder = Encoder::plain(Tokenizer::load(&files).unwrap());
+    let policy = load(&files, &Device::flex()).unwrap().decoder;
+    let prompts: Vec<Vec<u32>> = rows
+        .iter()
+        .flat_map(|row| {
+            let ids = encoder.tokenizer.encode_open(&row.prompt).unwrap();
+            std::iter::repeat_n(ids, 4)
+        })
+        .collect();
+    let sampling =
+        Sampling { max_new_tokens: 12, temperature: 0.9, seed: 2 << 32, ..Sampling::default() };
+    let poll: &mut dyn FnMut() -> Result<(), Wrong> = &mut || Ok(());
+    let drawn =
+        sample_whole(&policy, &encoder.tokenizer, &encoder.stop(), &prompts, &sampling, poll);
+    drawn.unwrap()
+}
+
 /// The longest of four responses against the shortest, by the annotator that prefers longer ones. The policy stays
 /// what it was, so that the same responses can be drawn here.
 #[test]
@@ -196,23 +217,8 @@ fn the_best_of_all_responses_stands_against_the_worst() {
     ];
     run(&folder, &settings);
     let rows = table(&folder, 2);
-    let files = find_model("builtin:strong").unwrap();
-    let encoder = Encoder::plain(Tokenizer::load(&files).unwrap());
-    let policy = load(&files, &Device::flex()).unwrap().decoder;
-    let prompts: Vec<Vec<u32>> = rows
-        .iter()
-        .flat_map(|row| {
-            let ids = encoder.tokenizer.encode_open(&row.prompt).unwrap();
-            std::iter::repeat_n(ids, 4)
-        })
-        .collect();
-    assert_eq!(prompts.len(), 12);
-    let sampling =
-        Sampling { max_new_tokens: 12, temperature: 0.9, seed: 2 << 32, ..Sampling::default() };
-    let poll: &mut dyn FnMut() -> Result<(), Wrong> = &mut || Ok(());
-    let drawn =
-        sample_whole(&policy, &encoder.tokenizer, &encoder.stop(), &prompts, &sampling, poll);
-    let drawn = drawn.unwrap();
+    let drawn = drawn(&rows);
+    assert_eq!(drawn.len(), 12);
     for (row, four) in rows.iter().zip(drawn.chunks(4)) {
         let length = |text: &str| text.chars().count();
         let lengths = || four.iter().map(|(text, _)| length(text));

@@ -241,6 +241,7 @@ fn shows(recipe: &Recipe, setting: &Setting) -> bool {
             "paraphrases" | "optimise_items" | "paraphrase_temperature" | "paraphraser",
         ) => reads.asks() && recipe.annotator.constants.judging.rewording.optimise_prompt > 0,
         ("annotator", name) if is_of_judges(name) => reads.asks(),
+        ("annotator", "tournament") => recipe.annotator.kind.compares(&recipe.annotator.constants),
         ("annotator", name) if is_of_combining(name) => !reads.labels(),
         ("annotator", "precision") if reads.model() && !reads.learns() => true,
         ("annotator" | "annotator.lora", _) if !reads.learns() => false,
