@@ -6,7 +6,6 @@ use super::annotators::{Annotating, Annotator};
 use super::judging::Question;
 use crate::batch::Sequence;
 use crate::data::{Message, Pair, Prompt, Role};
-use crate::model::BatchShape;
 use crate::text::{Encoded, EncodedPair, Encoder, TextError, encode_pairs};
 
 /// Why questions could not be asked.
@@ -173,40 +172,4 @@ fn sharing(contexts: &[(usize, [Vec<u32>; 2])], pairs: &[Pair]) -> Vec<EncodedPa
 /// How many tokens two sequences begin with alike.
 fn common(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(x, y)| x == y).count()
-}
-
-/// Positions of sequences that are computed in batches of so many, as [`sharing_head`] has them.
-///
-/// [`sharing_head`]: super::sharing_head
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Positions {
-    /// That packed batches compute, padding included.
-    pub computed: usize,
-    /// That would do: the nodes of a prefix tree over all of them.
-    pub least: usize,
-}
-
-impl Positions {
-    /// Of these sequences.
-    pub fn of((sequences, head): (&[&Sequence], usize), batch_size: usize) -> Self {
-        let parts = sequences.chunks(batch_size.max(1));
-        Self {
-            computed: parts.map(|part| BatchShape::behind(head, part).tokens).sum(),
-            least: tree(sequences),
-        }
-    }
-
-    /// How many times the least is computed.
-    pub fn ratio(&self) -> f64 {
-        self.computed as f64 / self.least.max(1) as f64
-    }
-}
-
-/// Nodes of the prefix tree over sequences: in order, each adds what it does not share with the one before.
-fn tree(sequences: &[&Sequence]) -> usize {
-    let whole = |s: &&Sequence| s.prompt.iter().chain(&s.response).copied().collect::<Vec<u32>>();
-    let mut all: Vec<Vec<u32>> = sequences.iter().map(whole).collect();
-    all.sort_unstable();
-    let shared: usize = all.windows(2).map(|pair| common(&pair[0], &pair[1])).sum();
-    all.iter().map(Vec::len).sum::<usize>() - shared
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use burn::tensor::Tensor;
 
-use crate::batch::{Batch, Sequence, common_head};
+use super::Sharing;
+use crate::batch::{Batch, Sequence};
 use crate::device::{is_cpu, read};
 use crate::model::{
     BatchShape, Decoder, Footprint, MemoryEstimate, ModelError, PassKind, Reading, Tails,
@@ -114,34 +115,22 @@ pub fn distinct<'s>(sequences: &[&'s Sequence]) -> (Vec<&'s Sequence>, Vec<usize
     (distinct, places)
 }
 
-/// Sequences as they are computed together: each distinct one once, and how many tokens all their prompts
-/// begin with, which each batch computes once. As many for every batch, so that what a sequence gives does
-/// not depend on what it is computed beside.
-pub fn sharing_head<'s>(sequences: &[&'s Sequence]) -> (Vec<&'s Sequence>, usize) {
-    let (distinct, _) = distinct(sequences);
-    let head = common_head(&distinct);
-    (distinct, head)
-}
-
-/// Log-odds of two next tokens behind any number of sequences, in their order: how much more probable
-/// the first is, as a logarithm. Each batch computes the first `head` tokens of its prompts once, see
-/// [`sharing_head`].
+/// Log-odds of two next tokens behind any number of questions, in their order: how much more probable
+/// the first is, as a logarithm.
 ///
 /// # Errors
 ///
 /// As [`score_sequences`].
 pub fn all_log_odds<E: From<ModelError>>(
     decoder: &Decoder,
-    (sequences, head): (&[&Sequence], usize),
+    questions: &Sharing<'_>,
     tokens: [u32; 2],
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
-    let compute = |part: &[&Sequence], _| {
-        // A sequence ends at its last token, whatever that is.
-        next_token_log_odds(decoder, &Batch::packed_behind(head, part, None::<u32>), tokens)
-    };
-    over_batches(decoder, &compute, sequences, batch_size, progress)
+    let batches = questions.batches(batch_size);
+    let mut found = batches.map(|batch| next_token_log_odds(decoder, &batch, tokens));
+    in_order(decoder, &mut found, progress)
 }
 
 /// The numbers of a batch; one that is not finite says nothing of its sequence, and would spoil
@@ -155,8 +144,7 @@ fn numbers(tensor: Tensor<1>) -> Result<Vec<f32>, ModelError> {
 }
 
 /// One number for each sequence; `compute` is told the place of a batch's first one. Neighbours are computed
-/// together, so that a prompt which several of them continue is computed once. Where the device has a queue, a
-/// batch is read when the next one is queued, so that it never waits for this thread.
+/// together, so that a prompt which several of them continue is computed once.
 fn over_batches<E: From<ModelError>>(
     decoder: &Decoder,
     compute: &dyn Fn(&[&Sequence], usize) -> Tensor<1>,
@@ -164,16 +152,26 @@ fn over_batches<E: From<ModelError>>(
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
+    let size = batch_size.max(1);
+    let parts = sequences.chunks(size).enumerate();
+    in_order(decoder, &mut parts.map(|(i, part)| compute(part, i * size)), progress)
+}
+
+/// The numbers of batches that are computed as they are asked for. Where the device has a queue, a batch is read when
+/// the next one is queued, so that it never waits for this thread.
+fn in_order<E: From<ModelError>>(
+    decoder: &Decoder,
+    batches: &mut dyn Iterator<Item = Tensor<1>>,
+    progress: &mut dyn FnMut(usize) -> Result<(), E>,
+) -> Result<Vec<f32>, E> {
     let late = !is_cpu(&decoder.device());
-    let mut values = Vec::with_capacity(sequences.len());
+    let mut values = Vec::new();
     let mut read = |found: Tensor<1>| {
         values.extend(numbers(found)?);
         progress(values.len())
     };
     let mut queued = None;
-    let size = batch_size.max(1);
-    for (i, part) in sequences.chunks(size).enumerate() {
-        let found = compute(part, i * size);
+    for found in batches {
         let ready = if late { queued.replace(found) } else { Some(found) };
         ready.map_or(Ok(()), &mut read)?;
     }
@@ -181,19 +179,26 @@ fn over_batches<E: From<ModelError>>(
     Ok(values)
 }
 
-/// The largest batch size up to `wanted` (halved until it fits) with which these sequences, behind as many
-/// common tokens, can be computed within `limit` bytes, and what that takes.
+/// The shapes of batches of up to so many sequences.
+pub type Shapes<'s> = &'s dyn Fn(usize) -> Vec<BatchShape>;
+
+/// Those of sequences that share their prompts alone.
+pub fn shapes_of(sequences: &[&Sequence], size: usize) -> Vec<BatchShape> {
+    sequences.chunks(size.max(1)).map(BatchShape::of).collect()
+}
+
+/// The largest batch size up to `wanted` (halved until it fits) with which sequences in batches of these shapes can be
+/// computed within `limit` bytes, and what that takes.
 pub fn scoring_needs(
     footprint: &Footprint,
     scores: bool,
-    (sequences, head): (&[&Sequence], usize),
+    shapes: Shapes<'_>,
     wanted: usize,
     limit: Option<u64>,
 ) -> (usize, MemoryEstimate) {
     let needs = |size: usize| {
-        let passes = sequences
-            .chunks(size)
-            .map(|part| footprint.pass(&BatchShape::behind(head, part), scores, PassKind::Infer));
+        let shapes = shapes(size);
+        let passes = shapes.iter().map(|shape| footprint.pass(shape, scores, PassKind::Infer));
         MemoryEstimate {
             weights: footprint.weights(),
             activations: passes.max().unwrap_or(0),

@@ -5,5 +5,5 @@ mod rows;
 mod sequence;
 
 pub use ranked::Ranked;
-pub use rows::{Batch, Segment, SegmentKind, Span, Target, bucket, common_head};
+pub use rows::{Batch, Piece, Segment, SegmentKind, Span, Target, bucket};
 pub use sequence::Sequence;

@@ -2,7 +2,7 @@
 //!
 //! A row is a list of segments; a response segment continues a prompt segment of its
 //! row. [`Batch::packed`] puts everything into one row and each prompt there once, whoever
-//! continues it (arXiv 2410.20305), [`Batch::packed_behind`] also what all prompts begin with;
+//! continues it (arXiv 2410.20305), [`Batch::of_pieces`] whatever continues what;
 //! [`Batch::one_per_row`] is the plain layout that both equal. Nothing that reads a batch relies on
 //! any of them: readers ask for [`Batch::targets`] and [`Batch::ends`].
 
@@ -32,6 +32,22 @@ pub struct Segment {
     pub kind: SegmentKind,
     /// Index of the segment that it continues.
     pub after: Option<usize>,
+    /// Whether it stands right behind that one and is one stretch of tokens with it.
+    pub joined: bool,
+}
+
+/// A segment to be, of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece<'t> {
+    /// Its tokens.
+    pub tokens: &'t [u32],
+    /// What it is.
+    pub kind: SegmentKind,
+    /// Index of the piece that it continues, which stands before it.
+    pub after: Option<usize>,
+    /// Whether that is the piece right before it, and both are one stretch of tokens: a token sees three stretches,
+    /// its own included, of which many pieces may be made.
+    pub joined: bool,
 }
 
 /// A token whose probability counts.
@@ -68,17 +84,18 @@ pub struct Batch {
     pad: Option<u32>,
 }
 
-/// What one token of a packed row sees: `[head.0, head.1)`, `[prompt.0, prompt.1)` and `[own, itself]`.
+/// What one token of a packed row sees: `[head.0, head.1)`, `[prompt.0, prompt.1)` and `[own, itself]`, three stretches of
+/// tokens one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// First and one past the last token of what its prompt shares with the others of its row; empty,
-    /// at the beginning of its prompt, where they share nothing.
+    /// First and one past the last token of what its prompt continues; empty, at the beginning of its prompt, where that
+    /// continues nothing.
     pub head: [usize; 2],
-    /// First and one past the last token of the prompt that it continues; empty in a prompt.
+    /// First and one past the last token of what its own stretch continues; empty in a prompt.
     pub prompt: [usize; 2],
-    /// First token of its own segment.
+    /// First token of its own stretch.
     pub own: usize,
-    /// One past the last token that may see it: the end of what shares its prompt.
+    /// One past the last token that may see it: the end of what continues its segment.
     pub group_end: usize,
 }
 
@@ -91,39 +108,10 @@ pub fn bucket(n: usize) -> usize {
     n.max(1).div_ceil(step) * step
 }
 
-/// How many tokens all prompts begin with alike; those of a single one are all alike.
-pub fn common_head(sequences: &[&Sequence]) -> usize {
-    let Some((first, rest)) = sequences.split_first() else { return 0 };
-    let common = |other: &&Sequence| {
-        first.prompt.iter().zip(&*other.prompt).take_while(|(a, b)| a == b).count()
-    };
-    rest.iter().map(common).min().unwrap_or(first.prompt.len())
-}
-
 /// The segment of this index and all that it continues, the nearest first.
 fn chain(segments: &[Segment], from: Option<usize>) -> impl Iterator<Item = &Segment> {
     let next = |segment: &&Segment| segment.after.map(|i| &segments[i]);
     std::iter::successors(from.map(|i| &segments[i]), next)
-}
-
-/// A row under construction.
-#[derive(Default)]
-struct Row {
-    tokens: Vec<u32>,
-    positions: Vec<u32>,
-    segments: Vec<Segment>,
-}
-
-impl Row {
-    /// Append a segment; returns its index.
-    fn push(&mut self, tokens: &[u32], kind: SegmentKind, after: Option<usize>) -> usize {
-        let before: usize = chain(&self.segments, after).map(|s| s.end - s.start).sum();
-        let start = self.tokens.len();
-        self.tokens.extend(tokens);
-        self.positions.extend((before..before + tokens.len()).map(|i| i as u32));
-        self.segments.push(Segment { row: 0, start, end: self.tokens.len(), kind, after });
-        self.segments.len() - 1
-    }
 }
 
 /// Indexes of sequences, those of each prompt together, in the order in which prompts first appear.
@@ -141,44 +129,58 @@ fn by_prompt(sequences: &[&Sequence]) -> Vec<Vec<usize>> {
 }
 
 impl Batch {
+    /// Where the tokens of a segment and of all that it continues stand in its row, the nearest first.
+    fn stretches<'b>(&'b self, segment: &'b Segment) -> impl Iterator<Item = [usize; 2]> + 'b {
+        let mut next = Some(segment);
+        std::iter::from_fn(move || {
+            let mut segment = next?;
+            let end = segment.end;
+            while let (true, Some(before)) = (segment.joined, segment.after) {
+                segment = &self.segments[before];
+            }
+            next = segment.after.map(|before| &self.segments[before]);
+            Some([segment.start, end])
+        })
+    }
+
     /// All sequences in one row, behind each other, and each prompt once before the responses that
     /// continue it; sequences keep their indexes. `pad` as in [`Batch::one_per_row`].
     pub fn packed(sequences: &[&Sequence], pad: impl Into<Option<u32>>) -> Self {
-        Self::packed_behind(0, sequences, pad)
+        let mut pieces: Vec<Piece<'_>> = Vec::with_capacity(2 * sequences.len());
+        for members in by_prompt(sequences) {
+            let prompt = pieces.len();
+            let kind = SegmentKind::Prompt;
+            let tokens = &sequences[members[0]].prompt[..];
+            pieces.push(Piece { tokens, kind, after: None, joined: false });
+            pieces.extend(members.into_iter().map(|i| Piece {
+                tokens: &sequences[i].response[..],
+                kind: SegmentKind::Response(i),
+                after: Some(prompt),
+                joined: false,
+            }));
+        }
+        Self::of_pieces(&pieces, pad)
     }
 
-    /// As [`Batch::packed`], and the first `head` tokens of all prompts, or as many as they have in common,
-    /// once before all of them.
-    pub fn packed_behind(
-        head: usize,
-        sequences: &[&Sequence],
-        pad: impl Into<Option<u32>>,
-    ) -> Self {
+    /// Pieces in one row, behind each other; the responses among them are the sequences, each there once. `pad` as in
+    /// [`Batch::one_per_row`].
+    pub fn of_pieces(pieces: &[Piece<'_>], pad: impl Into<Option<u32>>) -> Self {
         let pad = pad.into();
-        let head = head.min(common_head(sequences));
-        let mut row = Row::default();
-        let before =
-            (head > 0).then(|| row.push(&sequences[0].prompt[..head], SegmentKind::Prompt, None));
-        for members in by_prompt(sequences) {
-            let prompt = &sequences[members[0]].prompt[head..];
-            let prompt = row.push(prompt, SegmentKind::Prompt, before);
-            for i in members {
-                row.push(&sequences[i].response, SegmentKind::Response(i), Some(prompt));
-            }
+        let (mut tokens, mut positions) = (Vec::new(), Vec::new());
+        let mut segments: Vec<Segment> = Vec::with_capacity(pieces.len());
+        for &Piece { tokens: own, kind, after, joined } in pieces {
+            let before: usize = chain(&segments, after).map(|s| s.end - s.start).sum();
+            let start = tokens.len();
+            tokens.extend(own);
+            positions.extend((before..before + own.len()).map(|i| i as u32));
+            segments.push(Segment { row: 0, start, end: tokens.len(), kind, after, joined });
         }
-        let length = bucket(row.tokens.len());
-        row.tokens.resize(length, pad.unwrap_or(0));
-        row.positions.resize(length, 0);
-        Self {
-            rows: 1,
-            length,
-            tokens: row.tokens,
-            positions: row.positions,
-            segments: row.segments,
-            sequences: sequences.len(),
-            packed: true,
-            pad,
-        }
+        let length = bucket(tokens.len());
+        tokens.resize(length, pad.unwrap_or(0));
+        positions.resize(length, 0);
+        let response = |segment: &&Segment| matches!(segment.kind, SegmentKind::Response(_));
+        let sequences = segments.iter().filter(response).count();
+        Self { rows: 1, length, tokens, positions, segments, sequences, packed: true, pad }
     }
 
     /// What each token sees, `[R · T]`, in places of the flattened batch; padding sees itself.
@@ -193,16 +195,18 @@ impl Batch {
         }
         for (segment, end) in self.segments.iter().zip(ends) {
             let base = segment.row * self.length;
-            let own = base + segment.start;
-            let places = |s: &Segment| [base + s.start, base + s.end];
-            let mut before = chain(&self.segments, segment.after).map(places);
-            let prompt = match segment.kind {
-                SegmentKind::Prompt => [own; 2],
-                SegmentKind::Response(_) => before.next().unwrap_or([own; 2]),
+            let mut stretches = self.stretches(segment).map(|s| s.map(|place| base + place));
+            let own = stretches.next().map_or(base + segment.start, |[start, _]| start);
+            let (nearest, next) = (stretches.next(), stretches.next());
+            // A prompt stands where responses see it.
+            let (head, prompt) = match (segment.kind, nearest, next) {
+                (SegmentKind::Prompt, head, None) => (head, None),
+                (_, prompt, head) => (head, prompt),
             };
-            let head = before.next().unwrap_or([prompt[0]; 2]);
+            let prompt = prompt.unwrap_or([own; 2]);
+            let head = head.unwrap_or([prompt[0]; 2]);
             let span = Span { head, prompt, own, group_end: base + end };
-            spans[own..base + segment.end].fill(span);
+            spans[base + segment.start..base + segment.end].fill(span);
         }
         spans
     }
@@ -232,6 +236,7 @@ impl Batch {
                 end: split,
                 kind: SegmentKind::Prompt,
                 after: None,
+                joined: false,
             });
             segments.push(Segment {
                 row,
@@ -239,6 +244,7 @@ impl Batch {
                 end: sequence.len(),
                 kind: SegmentKind::Response(row),
                 after: Some(prompt),
+                joined: false,
             });
         }
         Self { rows, length, tokens, positions, segments, sequences: rows, packed: false, pad }

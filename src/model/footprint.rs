@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::parameters::{ParameterKind, parameters};
 use super::readout::chunk_numbers;
 use super::{Activation, Adapter, Checkpoint, DecoderConfig, Family, Precision, Reading};
-use crate::batch::{Sequence, bucket, common_head};
+use crate::batch::{Sequence, bucket};
 use crate::device::is_cpu;
 use crate::kernels::has_attention_kernel;
 
@@ -49,21 +49,10 @@ impl BatchShape {
         Self::read(sequences, &Reading::default())
     }
 
-    /// The same, as [`Batch::packed_behind`] lays them out.
-    ///
-    /// [`Batch::packed_behind`]: crate::batch::Batch::packed_behind
-    pub fn behind(head: usize, sequences: &[&Sequence]) -> Self {
-        Self::laid_out(head.min(common_head(sequences)), sequences, &Reading::default())
-    }
-
     /// The same where more than the sum of log-probabilities is read.
     pub fn read(sequences: &[&Sequence], reading: &Reading) -> Self {
-        Self::laid_out(0, sequences, reading)
-    }
-
-    fn laid_out(head: usize, sequences: &[&Sequence], reading: &Reading) -> Self {
         let prompts: HashSet<&[u32]> = sequences.iter().map(|s| &s.prompt[..]).collect();
-        let shared = head + prompts.into_iter().map(|prompt| prompt.len() - head).sum::<usize>();
+        let shared: usize = prompts.into_iter().map(<[u32]>::len).sum();
         let responses: usize = sequences.iter().map(|s| s.response.len()).sum();
         let of_prompts = if reading.prompts { shared } else { 0 };
         Self { tokens: bucket(shared + responses), targets: bucket(responses + of_prompts) }

@@ -4,7 +4,7 @@ use super::Event;
 use super::error::RunError;
 use super::session::Session;
 use super::stage::AboutStage;
-use crate::annotate::scoring_needs;
+use crate::annotate::{Shapes, scoring_needs, shapes_of};
 use crate::batch::Sequence;
 use crate::model::{Footprint, MemoryEstimate};
 use crate::train::{ExecutionPlan, Sampler, Task, Training};
@@ -35,21 +35,22 @@ impl Session<'_> {
         sequences: &[&Sequence],
         wanted: usize,
     ) -> Result<usize, RunError> {
-        self.scoring_batch_behind(stage, footprint, scores, (sequences, 0), wanted)
+        let shapes: Shapes<'_> = &|size| shapes_of(sequences, size);
+        self.scoring_batch_in(stage, footprint, scores, shapes, wanted)
     }
 
-    /// The same of sequences that begin with so many tokens alike, which are computed once a batch.
-    pub(crate) fn scoring_batch_behind(
+    /// The same in batches of these shapes.
+    pub(crate) fn scoring_batch_in(
         &mut self,
         stage: &AboutStage,
         footprint: &Footprint,
         scores: bool,
-        sequences: (&[&Sequence], usize),
+        shapes: Shapes<'_>,
         wanted: usize,
     ) -> Result<usize, RunError> {
         let plan = self.plan_once(stage, |limit, reduced| {
             let wanted = reduced.map_or(wanted, |plan| plan.micro_batch);
-            let (size, needs) = scoring_needs(footprint, scores, sequences, wanted, limit);
+            let (size, needs) = scoring_needs(footprint, scores, shapes, wanted, limit);
             (ExecutionPlan { micro_batch: size, ..ExecutionPlan::default() }, needs)
         })?;
         Ok(plan.micro_batch)

@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::common::vector;
-use super::packing::{distance, pass, spans};
+use super::packing::{behind_heads, distance, pass, spans};
 use super::{gpu, model};
 
 fn random<const D: usize>(shape: [usize; D], seed: u64) -> TensorData {
@@ -150,7 +150,7 @@ fn packed_rows_give_the_losses_and_gradients_of_single_rows() {
         let compute = |batch| pass(&model, &batch, OutputKind::LogProbs, false);
         let (expected, single) = compute(Batch::one_per_row(&all, 0));
         for head in [0, 9] {
-            let (found, gradients) = compute(Batch::packed_behind(head, &all, 0));
+            let (found, gradients) = compute(behind_heads(head, &all, 0));
             let difference = apart(&found, &expected);
             assert!(difference <= 1e-3, "{family}, {head}: {difference:e} apart");
             let (between, size) = distance(&gradients, &single);

@@ -4,20 +4,20 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use confide::annotate::{
-    Annotating, Annotation, Annotator, Asked, Asking, Judging, Positions, Seen, encode_questions,
-    sharing_head,
+    Annotating, Annotation, Annotator, Asked, Asking, Judging, Positions, Seen, Sharing,
+    encode_questions,
 };
-use confide::batch::{Batch, Sequence};
+use confide::batch::Sequence;
 use confide::data::{
     AnnotatedPair, Pair, Pairing, ReadSettings, Side, read_annotations, read_files,
 };
 use confide::model::ModelFiles;
 use confide::registry::Choice;
 use confide::run::{Control, Job, Recipe, Report, RunError, Stage, estimate, execute};
-use confide::text::{Chat, Encoder, Fit, Tokenizer};
+use confide::text::{Encoder, Tokenizer};
 use serde_json::Value;
 
-use crate::common::{assert_close, fixture, ids, numbers, repository, shared};
+use crate::common::{assert_close, fixture, ids, numbers, repository};
 
 /// The pairs of the fixture as a file.
 fn data(folder: &Path, expected: &Value) -> PathBuf {
@@ -166,18 +166,14 @@ fn conversations_are_computed_once() {
     let asking = asked(&encoder, &pairs, Asked::YesNo);
     assert_eq!(asking.answers.unwrap().to_vec(), ids(&expected["cases"][1]["answers"]));
     let sequences: Vec<&Sequence> = asking.encoded.pairs.iter().flat_map(|p| &p.sides).collect();
-    let (distinct, head) = sharing_head(&sequences);
+    let (once, _) = Sharing::of(&sequences);
     for size in [2, 4, 100] {
-        let found = Positions::of((&distinct, head), size);
+        let found = Positions::of(&once, size);
         assert_eq!(found.least, trie(&sequences), "{size} at once");
-        let rows =
-            distinct.chunks(size).map(|part| Batch::packed_behind(head, part, None::<u32>).length);
-        assert_eq!(found.computed, rows.sum::<usize>(), "{size} at once");
+        let rows: Vec<usize> = once.batches(size).map(|batch| batch.length).collect();
+        assert_eq!(found.computed, rows.iter().sum::<usize>(), "{size} at once");
+        assert!(rows.len() >= sequences.len().div_ceil(size));
     }
-    // “Conversation:\n” is what all questions begin with.
-    let prompts: Vec<&[u32]> = sequences.iter().map(|s| &s.prompt[..]).collect();
-    assert!(head > 1 && prompts.iter().all(|prompt| prompt[..head] == prompts[0][..head]));
-    assert!(prompts.iter().any(|prompt| prompt.get(head) != prompts[0].get(head)));
     // Two pairs of one conversation share it, as do both questions about a pair.
     let prompt = |pair: usize| &asking.encoded.pairs[pair].sides[0].prompt;
     assert!(prompt(0).len() > 5 && prompt(0) == prompt(1) && prompt(1) != prompt(2));
@@ -200,47 +196,9 @@ fn a_response_of_several_pairs_is_asked_about_once() {
         let asking = asked(&encoder, &pairs, judge);
         let all: Vec<&Sequence> = asking.encoded.pairs.iter().flat_map(|p| &p.sides).collect();
         assert_eq!(all.len(), 6);
-        sharing_head(&all).0.len()
+        Sharing::of(&all).0.questions().len()
     };
     assert_eq!((sequences(Asked::YesNo), sequences(Asked::AB)), (3, 6));
-}
-
-/// A template that brings a system message, as those of instruct models do.
-const SYSTEM: &str = "{% for m in messages %}{% if loop.first and m['role'] != 'system' %}<|im_start|>system\nYou are a helpful AI assistant that knows more than it says.<|im_end|>\n{% endif %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
-
-/// Real conversations, with the usual questions: next to nothing is computed twice.
-#[test]
-fn real_conversations_take_hardly_more_positions_than_they_must() {
-    let (Some(source), Some(data)) =
-        (shared("data/models/gpt2-tokenizer"), shared("data/hh-harmless-base/test.jsonl.gz"))
-    else {
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    for (from, to) in [("encoder.json", "vocab.json"), ("vocab.bpe", "merges.txt")] {
-        std::fs::write(folder.path().join(to), std::fs::read(source.join(from)).unwrap()).unwrap();
-    }
-    let config = r#"{"model_type": "gpt2", "bos_token_id": 50256, "eos_token_id": 50256}"#;
-    std::fs::write(folder.path().join("config.json"), config).unwrap();
-    let files = ModelFiles::folder(folder.path()).unwrap();
-    let pairs = read_files(&[data], &ReadSettings::default()).unwrap().pairs;
-    let plain = Encoder::plain(Tokenizer::load(&files).unwrap());
-    std::fs::write(folder.path().join("chat_template.jinja"), SYSTEM).unwrap();
-    let chat = Encoder::load(&files, &Chat::default()).unwrap();
-    assert!(chat.template().is_some());
-    for (encoder, judge) in
-        [(&plain, Asked::YesNo), (&plain, Asked::AB), (&chat, Asked::YesNo), (&chat, Asked::AB)]
-    {
-        let what = format!("{judge:?}, chat {}", encoder.template().is_some());
-        let asking = asked(encoder, &pairs[..256], judge);
-        let fits = asking.encoded.pairs.iter().filter_map(|pair| pair.fit(Fit::Whole, 1024));
-        let sides: Vec<[Sequence; 2]> = fits.collect();
-        let sequences: Vec<&Sequence> = sides.iter().flatten().collect();
-        let (distinct, head) = sharing_head(&sequences);
-        let ratio = Positions::of((&distinct, head), 32).ratio();
-        eprintln!("{what}: {ratio:.4} of the least positions");
-        assert!((1.0..=1.05).contains(&ratio), "{what}: {ratio}");
-    }
 }
 
 #[test]

@@ -42,6 +42,7 @@ mod rewording;
 mod rounds;
 mod sampling;
 mod sft;
+mod sharing;
 mod tournament;
 mod trained_judge;
 mod trl;

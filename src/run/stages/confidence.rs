@@ -20,8 +20,8 @@ use super::texts::Texts;
 use super::tournament::{asked_for, tournament};
 use super::work::Work;
 use super::{StageDefinition, Then};
-use crate::annotate::{Pool, sharing_head};
-use crate::batch::{Ranked, Sequence};
+use crate::annotate::Pool;
+use crate::batch::Ranked;
 use crate::data::{AnnotatedPair, Pair, read_annotations, write_annotations};
 use crate::preference::{Judged, calibration, confidence};
 
@@ -95,19 +95,10 @@ impl StageDefinition for Confidence {
         let pairs = inputs.asked(reader, &rest)?;
         let batch = 2 * settings.training.batch_size;
         let (footprint, kind) = (&reader.footprint, settings.kind.reads().output());
-        if settings.kind.reads().asks() {
-            let all: Vec<&Sequence> = pairs.iter().flatten().collect();
-            let (asked, head) = sharing_head(&all);
-            let asked = (&asked[..], head);
-            return Ok(Some(inputs.inferred_behind(
-                Stage::CONFIDENCE,
-                footprint,
-                kind,
-                asked,
-                batch,
-            )));
-        }
-        Ok(Some(inputs.inferred(Stage::CONFIDENCE, footprint, kind, &pairs, batch)))
+        Ok(Some(match settings.kind.reads().asks() {
+            true => inputs.inferred_questions(Stage::CONFIDENCE, footprint, kind, &pairs, batch),
+            false => inputs.inferred(Stage::CONFIDENCE, footprint, kind, &pairs, batch),
+        }))
     }
 
     fn run(&self, session: &mut Session<'_>, work: &Work) -> Result<Then, RunError> {

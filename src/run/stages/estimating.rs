@@ -14,7 +14,7 @@ use super::material::no_pair_fits;
 use super::prepared::Prepared;
 use super::questions::questions;
 use super::same_tokens::Written;
-use crate::annotate::scoring_needs;
+use crate::annotate::{Shapes, Sharing, scoring_needs, shapes_of};
 use crate::batch::Sequence;
 use crate::device;
 use crate::model::{
@@ -201,20 +201,33 @@ impl<'a> Estimating<'a> {
         batch_size: usize,
     ) -> StageEstimate {
         let sequences: Vec<&Sequence> = pairs.iter().flatten().collect();
-        self.inferred_behind(stage, footprint, kind, (&sequences, 0), batch_size)
+        let shapes: Shapes<'_> = &|size| shapes_of(&sequences, size);
+        self.inferred_in(stage, footprint, kind, shapes, batch_size)
     }
 
-    /// The same over sequences that begin with so many tokens alike, which are computed once a batch.
-    pub(super) fn inferred_behind(
+    /// What forward passes over questions take.
+    pub(super) fn inferred_questions(
         &self,
         stage: Stage,
         footprint: &Footprint,
         kind: OutputKind,
-        sequences: (&[&Sequence], usize),
+        pairs: &[[Sequence; 2]],
+        batch_size: usize,
+    ) -> StageEstimate {
+        let (questions, _) = Sharing::of(&pairs.iter().flatten().collect::<Vec<_>>());
+        self.inferred_in(stage, footprint, kind, &|size| questions.shapes(size), batch_size)
+    }
+
+    fn inferred_in(
+        &self,
+        stage: Stage,
+        footprint: &Footprint,
+        kind: OutputKind,
+        shapes: Shapes<'_>,
         batch_size: usize,
     ) -> StageEstimate {
         let (size, needs) =
-            scoring_needs(footprint, kind.is_scores(), sequences, batch_size, self.limit);
+            scoring_needs(footprint, kind.is_scores(), shapes, batch_size, self.limit);
         StageEstimate {
             stage,
             needs,

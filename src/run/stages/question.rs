@@ -22,10 +22,10 @@ use super::words::model;
 use super::work::Work;
 use super::{StageDefinition, Then};
 use crate::annotate::{
-    Answer, Asker, PLACES, QuestionError, Unasked, all_log_odds, distinct, encode_questions,
-    fairness, paraphrase_request, reword, sharing_head,
+    Answer, Asker, PLACES, QuestionError, Shapes, Sharing, Unasked, all_log_odds, encode_questions,
+    fairness, paraphrase_request, reword,
 };
-use crate::batch::{Sequence, common_head};
+use crate::batch::Sequence;
 use crate::data::{Message, Prompt, Role};
 use crate::model::{
     Checkpoint, Footprint, Generated, ModelError, ModelFiles, Sampling, generate, is_reward_model,
@@ -90,13 +90,10 @@ impl StageDefinition for Question {
         let some: Vec<usize> =
             for_policy(recipe, inputs.prepared).into_iter().take(looked_at).collect();
         let pairs = inputs.asked(reader, &some)?;
-        let all: Vec<&Sequence> = pairs.iter().flatten().collect();
-        let (asked, head) = sharing_head(&all);
         let kind = recipe.annotator.kind.reads().output();
         let batch = 2 * recipe.annotator.training.batch_size;
-        let asked = (&asked[..], head);
         let mut found =
-            inputs.inferred_behind(Stage::QUESTION, &reader.footprint, kind, asked, batch);
+            inputs.inferred_questions(Stage::QUESTION, &reader.footprint, kind, &pairs, batch);
         let writes = match paraphraser(recipe)? {
             Some(files) => {
                 let precision = recipe.annotator.precision;
@@ -302,13 +299,13 @@ impl Asking<'_, '_> {
             .filter_map(|pair| Some((pair.pair, pair.fit(Fit::Whole, self.max_length)?)))
             .collect();
         let sides: Vec<&Sequence> = fitting.iter().flat_map(|(_, sides)| sides).collect();
-        let (once, places) = distinct(&sides);
-        let once = (&once[..], common_head(&once));
+        let (once, places) = Sharing::of(&sides);
         let footprint = Footprint::of(&self.judge.model, annotator.precision);
         let wanted = 2 * annotator.training.batch_size;
-        let batch = self.session.scoring_batch_behind(&ABOUT, &footprint, true, once, wanted)?;
+        let shapes: Shapes<'_> = &|size| once.shapes(size);
+        let batch = self.session.scoring_batch_in(&ABOUT, &footprint, true, shapes, wanted)?;
         let (decoder, session) = (&self.judge.model.decoder, &mut *self.session);
-        let odds = all_log_odds(decoder, once, answers, batch, &mut |_| session.poll())?;
+        let odds = all_log_odds(decoder, &once, answers, batch, &mut |_| session.poll())?;
         let of = |k: usize| f64::from(odds[places[k]]);
         let found = |pair: &usize| {
             let k = fitting.iter().position(|(other, _)| other == pair)?;

@@ -58,7 +58,13 @@ fn annotator(inputs: &Estimating<'_>) -> Result<Option<MemoryEstimate>, RunError
     let reader = inputs.annotator()?;
     let pairs = inputs.asked(reader, &inputs.prepared.split.unlabelled)?;
     let (batch, kind) = (2 * settings.training.batch_size, settings.kind.reads().output());
-    Ok(Some(inputs.inferred(Stage::CONFIDENCE, &reader.footprint, kind, &pairs, batch).needs))
+    let found = match settings.kind.reads().asks() {
+        true => {
+            inputs.inferred_questions(Stage::CONFIDENCE, &reader.footprint, kind, &pairs, batch)
+        }
+        false => inputs.inferred(Stage::CONFIDENCE, &reader.footprint, kind, &pairs, batch),
+    };
+    Ok(Some(found.needs))
 }
 
 fn gold(inputs: &Estimating<'_>, max_length: usize) -> Result<Option<MemoryEstimate>, RunError> {

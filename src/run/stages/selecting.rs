@@ -7,7 +7,7 @@ use super::super::sizes::frozen_footprint;
 use super::super::stage::{Stage, StageEstimate};
 use super::estimating::Estimating;
 use super::material::Material;
-use crate::annotate::scoring_needs;
+use crate::annotate::{scoring_needs, shapes_of};
 use crate::batch::{Batch, Sequence};
 use crate::device::read;
 use crate::model::{Decoder, Footprint, ModelError, load_as, token_ranks};
@@ -32,7 +32,8 @@ pub(super) fn selected(
     let decoder = checkpoint.decoder.without_dropout();
     let chosen: Vec<&Sequence> = pairs.iter().map(|&i| &material.pairs[i].0.chosen).collect();
     let wanted = settings.training.batch_size;
-    let (size, _) = scoring_needs(&footprint, false, (&chosen, 0), wanted, session.memory);
+    let (size, _) =
+        scoring_needs(&footprint, false, &|size| shapes_of(&chosen, size), wanted, session.memory);
     let top_k = settings.select_top_k as usize;
     let mut cache = session
         .cached(&decoder, &format!("median losses of tokens among the {top_k} likeliest"))?;

@@ -12,11 +12,11 @@ use super::prepared::Prepared;
 use super::questions::ask;
 use super::reader::{pad, trained_files};
 use crate::annotate::{
-    Positions, Reads, all_log_odds, all_log_probs, distinct, distinct_log_probs, score_sequences,
-    sharing_head,
+    Positions, Reads, Sharing, all_log_odds, all_log_probs, distinct, distinct_log_probs,
+    score_sequences, shapes_of,
 };
 use crate::batch::Sequence;
-use crate::model::{Checkpoint, Decoder, Footprint, load_as};
+use crate::model::{BatchShape, Checkpoint, Decoder, Footprint, load_as};
 use crate::run::find_model;
 use crate::text::{EncodedPair, Fit};
 
@@ -109,9 +109,9 @@ impl Texts {
         }
         let pad = self.pad;
         let reads = format!("scores, padding {pad:?}");
-        let read: Read<'_> =
+        let read: Read<'_, Vec<&Sequence>> =
             &|decoder, new, size, told| score_sequences(decoder, new, pad, size, told);
-        self.said(session, stage, &annotator, (&reads, read), turn)
+        self.said(session, stage, &annotator, &self.sequences(), (&reads, read), turn)
     }
 
     /// What the annotator's model answers to both questions about each pair.
@@ -123,17 +123,17 @@ impl Texts {
         let Some(answers) = self.answers else { return Ok(Vec::new()) };
         let model = trained_files(session, 0)?;
         let model = load_as(&model, &session.device, session.recipe.annotator.precision)?;
-        let (sequences, head) = self.computed(true);
-        let read: Read<'_> =
-            &|decoder, new, size, told| all_log_odds(decoder, (new, head), answers, size, told);
+        let (questions, _) = Sharing::of(&self.sequences());
+        let read: Read<'_, Sharing<'_>> =
+            &|decoder, new, size, told| all_log_odds(decoder, new, answers, size, told);
         let reads = format!("log-odds of the next token, {} against {}", answers[0], answers[1]);
         let turn = Turn { number: 0, of: 1 };
-        let said = self.said(session, stage, &model, (&reads, read), turn)?;
+        let said = self.said(session, stage, &model, &questions, (&reads, read), turn)?;
         // As a run computes them that knows no number of earlier ones.
         let at_once = session.state.now.plans.get(&stage.stage).map_or(1, |plan| plan.micro_batch);
         // What is asked in rounds of the policy is not what the stage has told.
         if !session.is_done(stage.stage) {
-            let positions = Positions::of((&sequences, head), at_once);
+            let positions = Positions::of(&questions, at_once);
             session.measured("annotator.positions_over_least", positions.ratio())?;
         }
         Ok(said)
@@ -148,11 +148,11 @@ impl Texts {
         let model = trained_files(session, 0)?;
         let model = load_as(&model, &session.device, session.recipe.annotator.precision)?;
         let pad = self.pad.unwrap_or_default();
-        let read: Read<'_> =
+        let read: Read<'_, Vec<&Sequence>> =
             &|decoder, new, size, told| distinct_log_probs(decoder, new, pad, size, told);
         let turn = Turn { number: 0, of: 1 };
-        let sums = self.said(session, stage, &model, (LOG_PROBS, read), turn)?;
-        let sequences: Vec<&Sequence> = self.pairs.iter().flat_map(|p| &p.sides).collect();
+        let sequences = self.sequences();
+        let sums = self.said(session, stage, &model, &sequences, (LOG_PROBS, read), turn)?;
         if !session.is_done(stage.stage) {
             let responses = distinct(&sequences).0.len();
             session.measured("annotator.distinct_responses", responses as f64)?;
@@ -171,56 +171,56 @@ impl Texts {
         stage: &'static AboutStage,
     ) -> Result<Vec<[f64; 2]>, RunError> {
         let pad = self.pad.unwrap_or_default();
-        let read: Read<'_> =
+        let sequences = self.sequences();
+        let read: Read<'_, Vec<&Sequence>> =
             &|decoder, new, size, told| all_log_probs(decoder, new, pad, size, told);
         let before = reference(session, &find_model(&session.recipe.annotator.model)?)?;
         let turn = Turn { number: 0, of: 2 };
-        let before = self.said(session, stage, &before, (LOG_PROBS, read), turn)?;
+        let before = self.said(session, stage, &before, &sequences, (LOG_PROBS, read), turn)?;
         session.device.memory_cleanup();
         let files = trained_files(session, 0)?;
         let learned = load_as(&files, &session.device, session.recipe.annotator.precision)?;
         let turn = Turn { number: 1, of: 2 };
-        let learned = self.said(session, stage, &learned, (LOG_PROBS, read), turn)?;
+        let learned = self.said(session, stage, &learned, &sequences, (LOG_PROBS, read), turn)?;
         let ratio = |(learned, before): ([f64; 2], [f64; 2])| {
             [learned[0] - before[0], learned[1] - before[1]]
         };
         Ok(learned.into_iter().zip(before).map(ratio).collect())
     }
 
-    /// The sequences that a model computes, and how many tokens all of them begin with: of questions, which
-    /// are alike at their beginnings, each distinct one once.
-    fn computed(&self, questions: bool) -> (Vec<&Sequence>, usize) {
-        let all: Vec<&Sequence> = self.pairs.iter().flat_map(|p| &p.sides).collect();
-        if questions { sharing_head(&all) } else { (all, 0) }
+    /// Both sides of each pair, one after the other.
+    fn sequences(&self) -> Vec<&Sequence> {
+        self.pairs.iter().flat_map(|pair| &pair.sides).collect()
     }
 
     /// One number for each response by one model; those of earlier runs are not computed again.
-    fn said(
+    fn said<'s, A: ReadTogether<'s>>(
         &self,
         session: &mut Session<'_>,
         stage: &'static AboutStage,
         model: &Checkpoint,
-        (reads, read): (&str, Read<'_>),
+        asked: &A,
+        (reads, read): (&str, Read<'_, A>),
         turn: Turn,
     ) -> Result<Vec<[f64; 2]>, RunError> {
         let settings = &session.recipe.annotator;
-        let (sequences, head) = self.computed(settings.kind.reads().asks());
         let footprint = Footprint::of(model, settings.precision);
         let wanted = 2 * settings.training.batch_size;
         let scores = settings.kind.reads().output().is_scores();
-        let asked = (&sequences[..], head);
-        let batch_size = session.scoring_batch_behind(stage, &footprint, scores, asked, wanted)?;
+        let shapes = &|size| asked.shapes(size);
+        let batch_size = session.scoring_batch_in(stage, &footprint, scores, shapes, wanted)?;
+        let sequences = asked.sequences();
         let (total, all) = (self.pairs.len() as u64, sequences.len() as u64);
         let before = turn.number as u64 * total;
         let mut cache = session.cached(&model.decoder, reads)?;
-        let new: Vec<&Sequence> =
-            sequences.iter().copied().filter(|side| cache.get(side).is_none()).collect();
-        let known = (sequences.len() - new.len()) as u64;
+        let new = asked.without(&|side| cache.get(side).is_some());
+        let of_new = new.sequences();
+        let known = (sequences.len() - of_new.len()) as u64;
         let found = read(&model.decoder, &new, batch_size, &mut |done| {
             let done = before + (known + done as u64) * total / all;
             session.progress(stage.stage, done / turn.of as u64, total)
         })?;
-        new.into_iter().zip(found).for_each(|(side, number)| cache.put(side, number));
+        of_new.into_iter().zip(found).for_each(|(side, number)| cache.put(side, number));
         let of = |side: &Sequence| f64::from(cache.get(side).unwrap_or(f32::NAN));
         let found = self.pairs.iter().map(|pair| pair.sides.each_ref().map(of)).collect();
         session.keep_cache(cache)?;
@@ -239,4 +239,44 @@ struct Turn {
 type Told<'t> = &'t mut dyn FnMut(usize) -> Result<(), RunError>;
 
 /// Reads one number for each sequence, in batches of this many.
-type Read<'r> = &'r dyn Fn(&Decoder, &[&Sequence], usize, Told<'_>) -> Result<Vec<f32>, RunError>;
+type Read<'r, A> = &'r dyn Fn(&Decoder, &A, usize, Told<'_>) -> Result<Vec<f32>, RunError>;
+
+/// Sequences that a model reads: as they are, or as questions that share what they begin with.
+trait ReadTogether<'s> {
+    /// In the order in which they are read.
+    fn sequences(&self) -> Vec<&'s Sequence>;
+
+    /// Of batches of up to so many.
+    fn shapes(&self, size: usize) -> Vec<BatchShape>;
+
+    /// Those of which nothing is known.
+    fn without(&self, known: &dyn Fn(&Sequence) -> bool) -> Self;
+}
+
+impl<'s> ReadTogether<'s> for Vec<&'s Sequence> {
+    fn sequences(&self) -> Vec<&'s Sequence> {
+        self.clone()
+    }
+
+    fn shapes(&self, size: usize) -> Vec<BatchShape> {
+        shapes_of(self, size)
+    }
+
+    fn without(&self, known: &dyn Fn(&Sequence) -> bool) -> Self {
+        self.iter().copied().filter(|sequence| !known(sequence)).collect()
+    }
+}
+
+impl<'s> ReadTogether<'s> for Sharing<'s> {
+    fn sequences(&self) -> Vec<&'s Sequence> {
+        self.questions().collect()
+    }
+
+    fn shapes(&self, size: usize) -> Vec<BatchShape> {
+        Self::shapes(self, size)
+    }
+
+    fn without(&self, known: &dyn Fn(&Sequence) -> bool) -> Self {
+        Self::without(self, known)
+    }
+}

@@ -18,8 +18,8 @@ use super::prepared::Prepared;
 use super::questions::{ask, questions};
 use super::reader::folder;
 use super::words::{length, model};
-use crate::annotate::{Lessons, all_log_odds};
-use crate::batch::{Ranked, Sequence, common_head};
+use crate::annotate::{Lessons, Sharing, all_log_odds};
+use crate::batch::{Ranked, Sequence};
 use crate::data::{Pair, Side};
 use crate::model::{
     Decoder, Footprint, ModelFiles, SavedTensor, Storage, load_named, save_tensors,
@@ -266,19 +266,16 @@ impl School<'_> {
     fn right(&self, session: &mut Session<'_>, decoder: &Decoder) -> Result<Vec<bool>, RunError> {
         let questions: Vec<&Sequence> =
             self.verdicts.iter().map(|verdict| &verdict.question).collect();
-        let head = common_head(&questions);
+        let (once, places) = Sharing::of(&questions);
+        // Forward passes of as many as training holds with their gradients.
         let all: Vec<usize> = (0..questions.len()).collect();
         let batch_size = session.recipe.annotator.training.batch_size;
-        let mut odds = Vec::with_capacity(all.len());
-        // Forward passes of as many as training holds with their gradients.
-        for part in self.plan.parts(&all, batch_size) {
-            let part: Vec<&Sequence> = part.iter().map(|&i| questions[i]).collect();
-            let (asked, count) = ((&part[..], head), part.len());
-            let told = &mut |_| session.poll();
-            odds.extend(all_log_odds(decoder, asked, self.answers, count, told)?);
-        }
+        let most = self.plan.parts(&all, batch_size).map(<[usize]>::len).max().unwrap_or(1);
+        let told = &mut |_| session.poll();
+        let odds = all_log_odds(decoder, &once, self.answers, most, told)?;
         let right =
             |(verdict, odds): (&Verdict, f32)| if verdict.first { odds > 0.0 } else { odds < 0.0 };
+        let odds = places.into_iter().map(|place| odds[place]);
         Ok(self.verdicts.iter().zip(odds).map(right).collect())
     }
 }

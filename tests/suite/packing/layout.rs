@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use confide::batch::{Batch, Sequence, Span, Target, bucket, common_head};
+use confide::batch::{Batch, Piece, SegmentKind, Sequence, Span, Target, bucket};
 use confide::model::BatchShape;
 use proptest::prelude::*;
 
+use super::shared::behind_heads;
 use super::{PAD, behind, random_sequences};
 
 fn sequence(prompt: &Arc<[u32]>, response: &[u32]) -> Sequence {
@@ -36,25 +37,27 @@ fn a_prompt_is_there_once_and_positions_go_on_from_it() {
     assert_eq!(batch.response_lengths(), [2, 1, 3]);
 }
 
+fn piece(tokens: &[u32], of: Option<usize>, after: Option<usize>) -> Piece<'_> {
+    let kind = of.map_or(SegmentKind::Prompt, SegmentKind::Response);
+    Piece { tokens, kind, after, joined: false }
+}
+
 #[test]
 fn what_prompts_begin_with_is_there_once() {
-    let prompts: [Arc<[u32]>; 3] = [[5, 6, 7, 1].into(), [5, 6].into(), [5, 6, 7].into()];
-    let [a, b, c, d] = [
-        sequence(&prompts[0], &[1, 2]),
-        sequence(&prompts[1], &[7, 3]),
-        sequence(&prompts[2], &[4]),
-        sequence(&prompts[0], &[9]),
+    let pieces = [
+        piece(&[5, 6], None, None),
+        piece(&[7, 1], None, Some(0)),
+        piece(&[1, 2], Some(0), Some(1)),
+        piece(&[9], Some(3), Some(1)),
+        piece(&[], None, Some(0)),
+        piece(&[7, 3], Some(1), Some(4)),
+        piece(&[7], None, Some(0)),
+        piece(&[4], Some(2), Some(6)),
     ];
-    let all = [&a, &b, &c, &d];
-    assert_eq!(common_head(&all), 2);
-    // No more than is asked for, and no more than there is.
-    let one = Batch::packed_behind(1, &all, PAD);
-    assert_eq!(one.tokens[..13], [5, 6, 7, 1, 1, 2, 9, 6, 7, 3, 6, 7, 4]);
-    let batch = Batch::packed_behind(2, &all, PAD);
-    assert_eq!(Batch::packed_behind(100, &all, PAD), batch);
+    let batch = Batch::of_pieces(&pieces, PAD);
+    assert_eq!(batch.sequences, 4);
     assert_eq!(batch.tokens[..11], [5, 6, 7, 1, 1, 2, 9, 7, 3, 7, 4]);
     assert_eq!(batch.positions[..11], [0, 1, 2, 3, 4, 5, 4, 2, 3, 2, 3]);
-    assert_eq!(BatchShape::behind(2, &all).tokens, bucket(11));
     let spans = batch.spans();
     let own = |prompt, own, group_end| Span { head: [0, 2], prompt, own, group_end };
     let alone = Span { head: [0, 0], prompt: [0, 0], own: 0, group_end: 11 };
@@ -82,13 +85,40 @@ fn what_prompts_begin_with_is_there_once() {
     assert_eq!(batch.ends(), [5, 8, 10, 6]);
     assert_eq!(batch.real_tokens(), 11);
     // Nothing of a sequence but its head is more than padding.
-    let empty = Sequence { prompt: prompts_of_padding(), response: vec![PAD] };
-    assert_eq!(Batch::packed_behind(2, &[&empty, &empty], PAD).ends(), [1, 1]);
+    let padding = [PAD; 1];
+    let two = [1, 2].map(|of| piece(&padding, Some(of - 1), Some(1)));
+    let empty = [piece(&[3, 4], None, None), piece(&padding, None, Some(0)), two[0], two[1]];
+    assert_eq!(Batch::of_pieces(&empty, PAD).ends(), [1, 1]);
 }
 
-/// A prompt that ends with padding.
-fn prompts_of_padding() -> Arc<[u32]> {
-    [3, 4, PAD].into()
+/// What stands right behind what it continues may be one stretch with it: more than three pieces are seen so.
+#[test]
+fn pieces_that_are_joined_are_one_stretch() {
+    let joined = |piece| Piece { joined: true, ..piece };
+    let pieces = [
+        piece(&[5, 6], None, None),
+        joined(piece(&[7], None, Some(0))),
+        joined(piece(&[8, 9], Some(0), Some(1))),
+        piece(&[1, 2], None, Some(1)),
+        joined(piece(&[3], None, Some(3))),
+        joined(piece(&[4], Some(1), Some(4))),
+        piece(&[4, 4], Some(2), Some(4)),
+    ];
+    let batch = Batch::of_pieces(&pieces, PAD);
+    assert_eq!(batch.tokens[..11], [5, 6, 7, 8, 9, 1, 2, 3, 4, 4, 4]);
+    assert_eq!(batch.positions[..11], [0, 1, 2, 3, 4, 3, 4, 5, 6, 6, 7]);
+    let span = |head, prompt, own, group_end| Span { head, prompt, own, group_end };
+    let spans = batch.spans();
+    assert_eq!(spans[1], span([0, 0], [0, 0], 0, 11));
+    assert_eq!(spans[2], span([0, 0], [0, 0], 0, 11));
+    assert_eq!(spans[4], span([0, 0], [0, 0], 0, 5));
+    assert_eq!(spans[6], span([0, 3], [5, 5], 5, 11));
+    assert_eq!(spans[7], span([0, 3], [5, 5], 5, 11));
+    assert_eq!(spans[8], span([0, 0], [0, 3], 5, 9));
+    assert_eq!(spans[10], span([0, 3], [5, 8], 9, 11));
+    assert_eq!(batch.ends(), [4, 8, 10]);
+    let targets: Vec<_> = batch.targets().iter().map(|t| (t.from, t.token, t.sequence)).collect();
+    assert_eq!(targets, [(2, 8, 0), (3, 9, 0), (7, 4, 1), (7, 4, 2), (9, 4, 2)]);
 }
 
 proptest! {
@@ -100,9 +130,9 @@ proptest! {
     ) {
         let sequences = behind(head, &random_sequences(seed, groups));
         let all: Vec<&Sequence> = sequences.iter().collect();
-        let packed = Batch::packed_behind(head, &all, PAD);
+        let packed = behind_heads(head, &all, PAD);
         let single = Batch::one_per_row(&all, PAD);
-        prop_assert_eq!(packed.length, BatchShape::behind(head, &all).tokens);
+        prop_assert_eq!(Batch::packed(&all, PAD).length, BatchShape::of(&all).tokens);
         let read = |batch: &Batch| -> Vec<(usize, u32, u32)> {
             let mut all: Vec<_> = batch
                 .targets()
@@ -130,7 +160,7 @@ proptest! {
         // Following what each token sees gives its sequence back.
         let spans = packed.spans();
         for (segment, kind) in packed.segments.iter().map(|s| (s, s.kind)) {
-            let confide::batch::SegmentKind::Response(which) = kind else { continue };
+            let SegmentKind::Response(which) = kind else { continue };
             let span = spans[segment.end - 1];
             let stretches = [span.head, span.prompt, [span.own, segment.end]];
             let seen = stretches.into_iter().flat_map(|[from, to]| from..to);

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use self::shared::{distance, pass};
+use self::shared::{behind_heads, distance, pass};
 use crate::common::{repository, vector};
 
 /// Learned and rotary positions, with and without windows, shared key/value heads, norms of heads,
@@ -73,11 +73,11 @@ fn behind(head: usize, sequences: &[Sequence]) -> Vec<Sequence> {
     sequences.iter().map(with).collect()
 }
 
-/// Sequences behind so many common tokens, in one row, where these stand once, and one to a row.
+/// Sequences behind so many common tokens, in one row behind their heads, and one to a row.
 fn both(head: usize, sequences: &[Sequence]) -> [Batch; 2] {
     let sequences = behind(head, sequences);
     let all: Vec<&Sequence> = sequences.iter().collect();
-    [Batch::packed_behind(head, &all, PAD), Batch::one_per_row(&all, PAD)]
+    [behind_heads(head, &all, PAD), Batch::one_per_row(&all, PAD)]
 }
 
 /// Panic unless numbers agree to 1e-5 of the largest, or of a tenth.
@@ -154,14 +154,5 @@ fn what_else_is_in_a_batch_changes_nothing_on_the_cpu() {
                 .collect();
             assert_eq!(apart, together, "{family}, {part} at a time");
         }
-        // Nor does it where all share a head, as long as that is the same.
-        let sequences = behind(7, &sequences);
-        let all: Vec<&Sequence> = sequences.iter().collect();
-        let scored = |some: &[&Sequence]| {
-            vector(next_token_log_odds(&model, &Batch::packed_behind(7, some, PAD), [3, 40]))
-        };
-        let together = scored(&all);
-        let apart: Vec<f64> = all.chunks(3).flat_map(scored).collect();
-        assert_eq!(apart, together, "{family}, behind a head");
     }
 }

@@ -2,7 +2,8 @@
 
 use burn::tensor::Device;
 use confide::annotate::{
-    Annotating, Annotation, Annotator, Asked, Judging, Seen, all_log_odds, encode_questions,
+    Annotating, Annotation, Annotator, Asked, Judging, Seen, Sharing, all_log_odds,
+    encode_questions,
 };
 use confide::batch::Sequence;
 use confide::data::{AnnotatedPair, Pair, Prompt, Side};
@@ -32,7 +33,9 @@ fn judged(prompt: &str, couples: &[[String; 2]]) -> Vec<f64> {
     let sequences: Vec<&Sequence> = asking.encoded.pairs.iter().flat_map(|p| &p.sides).collect();
     let decoder = load(&files, &Device::flex()).unwrap().decoder;
     let quiet = &mut |_| Ok::<(), ModelError>(());
-    let odds = all_log_odds(&decoder, (&sequences, 0), asking.answers.unwrap(), 1, quiet).unwrap();
+    let (once, places) = Sharing::of(&sequences);
+    let found = all_log_odds(&decoder, &once, asking.answers.unwrap(), 1, quiet).unwrap();
+    let odds: Vec<f32> = places.into_iter().map(|place| found[place]).collect();
     let margin = |(pair, odds): (&Pair, &[f32])| {
         let scores = Some([f64::from(odds[0]), f64::from(odds[1])]);
         let seen = Seen { pair, scores, spread: 0.0, pool: Default::default() };
