@@ -38,8 +38,14 @@ KINDS = {
     "reward-head with implicit and length, Dawid–Skene": [
         "annotator.kind=reward-head", "annotator.combine=dawid-skene",
         'annotator.with=["{out}/implicit-{seed}", "length"]'],
+    "reward-head with implicit, product": [
+        "annotator.kind=reward-head", "annotator.combine=product", 'annotator.with=["{out}/implicit-{seed}"]'],
     "reward-head, isotonic": ["annotator.kind=reward-head", "confidence.calibration=isotonic"],
 }
+# The built-in models' tokenizer has a token for A and for B where a line begins, and none for Yes and No.
+ASKED = 'annotator.prompt="{prompt}\\n\\nA:{response_a}\\n\\nB:{response_b}\\n\\nBetter:\\n"'
+# They prefer the first place of all pairs, so that no verdict of theirs is right in both orders.
+BUILT_IN = {"judge, a-b": [ASKED], "trained-judge, a-b": [ASKED, "annotator.sft_epochs=0"]}
 
 
 def measure(program, out, settings, base):
@@ -101,10 +107,12 @@ def main():
         if a.kinds and name not in a.kinds:
             continue
         found = []
+        if not a.model:
+            settings = settings + BUILT_IN.get(name, [])
         for seed in seeds:
             folder = out / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
-            settings = [s.replace("{out}", str(out.resolve())).replace("{seed}", str(seed)) for s in KINDS[name]]
-            report, error = measure(a.program, folder, [f"seed={seed}", *settings, *common], base)
+            own = [s.replace("{out}", str(out.resolve())).replace("{seed}", str(seed)) for s in settings]
+            report, error = measure(a.program, folder, [f"seed={seed}", *own, *common], base)
             if report is None:
                 print(f"{name}, seed {seed}: {' '.join(error)}", file=sys.stderr)
                 continue

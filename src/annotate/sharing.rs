@@ -13,7 +13,7 @@ use crate::model::BatchShape;
 /// Distinct questions, in the order of their tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Sharing<'s> {
-    asked: Vec<(Vec<u32>, &'s Sequence)>,
+    asked: Vec<&'s Sequence>,
 }
 
 /// Stretches that a token sees before its own.
@@ -22,14 +22,13 @@ const TURNS: usize = 2;
 impl<'s> Sharing<'s> {
     /// Of questions, and for each of them its place among the distinct ones.
     pub fn of(questions: &[&'s Sequence]) -> (Self, Vec<usize>) {
-        let mut sorted: Vec<(Vec<u32>, usize)> =
-            questions.iter().map(|question| whole(question)).zip(0..).collect();
-        sorted.sort_unstable();
+        let mut sorted: Vec<usize> = (0..questions.len()).collect();
+        sorted.sort_by(|&a, &b| tokens(questions[a]).cmp(tokens(questions[b])));
         let mut places = vec![0; questions.len()];
-        let mut asked: Vec<(Vec<u32>, &'s Sequence)> = Vec::new();
-        for (tokens, i) in sorted {
-            if asked.last().is_none_or(|(last, _)| *last != tokens) {
-                asked.push((tokens, questions[i]));
+        let mut asked: Vec<&'s Sequence> = Vec::new();
+        for i in sorted {
+            if asked.last().is_none_or(|last| !tokens(last).eq(tokens(questions[i]))) {
+                asked.push(questions[i]);
             }
             places[i] = asked.len() - 1;
         }
@@ -38,13 +37,12 @@ impl<'s> Sharing<'s> {
 
     /// The same without those of which something is `known`.
     pub fn without(&self, known: impl Fn(&Sequence) -> bool) -> Self {
-        let asked = self.asked.iter().filter(|(_, question)| !known(question)).cloned().collect();
-        Self { asked }
+        Self { asked: self.asked.iter().copied().filter(|question| !known(question)).collect() }
     }
 
     /// The questions, in the order in which they are computed.
     pub fn questions(&self) -> impl ExactSizeIterator<Item = &'s Sequence> {
-        self.asked.iter().map(|(_, question)| *question)
+        self.asked.iter().copied()
     }
 
     /// Batches of up to so many, which hold them in order.
@@ -55,27 +53,27 @@ impl<'s> Sharing<'s> {
 
     /// The shapes of these batches, of which no tokens are predicted.
     pub fn shapes(&self, size: usize) -> Vec<BatchShape> {
-        let shape = |tree: Tree<'_>| BatchShape { tokens: bucket(tree.positions()), targets: 0 };
+        let shape = |tree: Tree| BatchShape { tokens: bucket(tree.positions()), targets: 0 };
         self.trees(size).map(shape).collect()
     }
 
-    fn trees(&self, size: usize) -> impl Iterator<Item = Tree<'_>> {
+    fn trees(&self, size: usize) -> impl Iterator<Item = Tree> {
         let shared = self.shared();
         parts(self.asked.len(), &shared, size).into_iter().map(move |part| {
             let within = part.start..part.end - 1;
-            let tokens = self.asked[part].iter().map(|(tokens, _)| &tokens[..]).collect();
-            Tree { tokens, shared: shared[within].to_vec() }
+            let tokens = self.asked[part].iter().map(|question| tokens(question).collect());
+            Tree { tokens: tokens.collect(), shared: shared[within].to_vec() }
         })
     }
 
     /// How many tokens each has in common with the next.
     fn shared(&self) -> Vec<usize> {
-        self.asked.windows(2).map(|two| common(&two[0].0, &two[1].0)).collect()
+        self.asked.windows(2).map(|two| common(two[0], two[1])).collect()
     }
 
     /// Nodes of the prefix tree over all questions: in order, each adds what it does not share with the one before.
     fn nodes(&self) -> usize {
-        let all: usize = self.asked.iter().map(|(tokens, _)| tokens.len()).sum();
+        let all: usize = self.asked.iter().map(|question| question.len()).sum();
         all - self.shared().iter().sum::<usize>()
     }
 }
@@ -98,8 +96,8 @@ fn parts(all: usize, shared: &[usize], size: usize) -> Vec<Range<usize>> {
 }
 
 /// The questions of a batch, as leaves of a tree: tokens in order, and how many each has in common with the next.
-struct Tree<'t> {
-    tokens: Vec<&'t [u32]>,
+struct Tree {
+    tokens: Vec<Vec<u32>>,
     shared: Vec<usize>,
 }
 
@@ -141,7 +139,7 @@ impl Ways {
     }
 }
 
-impl<'t> Tree<'t> {
+impl Tree {
     /// Tokens of the row, without padding.
     fn positions(&self) -> usize {
         let all = 0..self.tokens.len();
@@ -149,14 +147,15 @@ impl<'t> Tree<'t> {
     }
 
     /// The pieces of the row.
-    fn pieces(&self) -> Vec<Piece<'t>> {
+    fn pieces(&self) -> Vec<Piece<'_>> {
         let mut pieces = Vec::with_capacity(2 * self.tokens.len());
         let way = Way { after: None, joined: false, laid: 0, from: 0, before: None, turns: TURNS };
         self.lay(0..self.tokens.len(), way, &mut pieces);
         pieces
     }
 
-    fn lay(&self, branch: Range<usize>, way: Way, pieces: &mut Vec<Piece<'t>>) {
+    /// Append the pieces of a branch.
+    fn lay<'t>(&'t self, branch: Range<usize>, way: Way, pieces: &mut Vec<Piece<'t>>) {
         let Way { after, joined, laid, from, turns, .. } = way;
         let end = self.end(&branch);
         let leaf = branch.len() == 1;
@@ -222,26 +221,22 @@ impl<'t> Tree<'t> {
 
     /// Those that have more than `end` tokens in common; one that ends there is none of them.
     fn branches(&self, branch: &Range<usize>, end: usize) -> Vec<Range<usize>> {
-        let mut found = Vec::new();
-        let mut start = branch.start + usize::from(self.tokens[branch.start].len() == end);
-        for i in start..branch.end {
-            if i + 1 == branch.end || self.shared[i] <= end {
-                found.push(start..i + 1);
-                start = i + 1;
-            }
-        }
-        found
+        let first = branch.start + usize::from(self.tokens[branch.start].len() == end);
+        let cuts = (first..branch.end - 1).filter(|&i| self.shared[i] <= end).map(|i| i + 1);
+        let starts: Vec<usize> = std::iter::once(first).chain(cuts).collect();
+        let ends = starts.iter().copied().skip(1).chain([branch.end]);
+        starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
     }
 }
 
 /// All tokens of a question.
-fn whole(question: &Sequence) -> Vec<u32> {
-    question.prompt.iter().chain(&question.response).copied().collect()
+fn tokens(question: &Sequence) -> impl Iterator<Item = u32> {
+    question.prompt.iter().chain(&question.response).copied()
 }
 
 /// How many tokens two questions begin with alike.
-fn common(a: &[u32], b: &[u32]) -> usize {
-    a.iter().zip(b).take_while(|(x, y)| x == y).count()
+fn common(a: &Sequence, b: &Sequence) -> usize {
+    tokens(a).zip(tokens(b)).take_while(|(x, y)| x == y).count()
 }
 
 /// Positions of questions that are computed in batches of so many.

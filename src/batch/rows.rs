@@ -45,8 +45,8 @@ pub struct Piece<'t> {
     pub kind: SegmentKind,
     /// Index of the piece that it continues, which stands before it.
     pub after: Option<usize>,
-    /// Whether that is the piece right before it, and both are one stretch of tokens: a token sees three stretches,
-    /// its own included, of which many pieces may be made.
+    /// Whether its tokens stand right behind those of that piece, and are one stretch with them: a token sees three
+    /// stretches, its own included, of which each may be many pieces.
     pub joined: bool,
 }
 

@@ -45,9 +45,9 @@ static GPU: LazyLock<Option<Mutex<Device>>> = LazyLock::new(|| {
     Some(Mutex::new(device.unwrap()))
 });
 
-/// The same adapter with the least limits, as a device of its own.
+/// The same adapter with the least limits, as a device of its own, so that its kernels are built beside the other's.
 static LEAST: LazyLock<Option<Mutex<Device>>> = LazyLock::new(|| {
-    drop(gpu()?);
+    GPU.as_ref()?;
     let adapter = list().into_iter().find(|candidate| candidate.class != Class::Cpu)?;
     Some(Mutex::new(open_with_least_limits(&adapter).unwrap()))
 });

@@ -75,7 +75,7 @@ proptest! {
         let shapes: Vec<usize> = once.shapes(size).iter().map(|shape| shape.tokens).collect();
         prop_assert_eq!(shapes, batches.iter().map(|batch| batch.length).collect::<Vec<_>>());
 
-        let known = |question: &Sequence| question.response.len() % 2 == 0;
+        let known = |question: &Sequence| question.response.len().is_multiple_of(2);
         let rest = once.without(known);
         let kept: Vec<Vec<u32>> = once.questions().filter(|q| !known(q)).map(whole).collect();
         prop_assert_eq!(rest.questions().map(whole).collect::<Vec<_>>(), kept);
