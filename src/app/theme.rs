@@ -2,8 +2,8 @@
 
 use egui::style::{HandleShape, WidgetVisuals, Widgets};
 use egui::{
-    Color32, CornerRadius, FontFamily, FontId, Margin, Shadow, Stroke, Style, TextStyle, Theme,
-    Visuals, vec2,
+    Color32, CornerRadius, FontDefinitions, FontFamily, FontId, Margin, Shadow, Stroke, Style,
+    TextStyle, Theme, Visuals, vec2,
 };
 
 use crate::run::{Stage, Whose};
@@ -117,8 +117,17 @@ impl Palette {
     }
 }
 
-/// Give a context both themes and the text styles.
+/// The font of numbers, which has more signs of mathematics than that of words.
+const MONOSPACED: &str = "Hack";
+
+/// Give a context both themes, the text styles, and fonts that have the signs of formulas.
 pub(crate) fn install(ctx: &egui::Context) {
+    let mut fonts = FontDefinitions::default();
+    if fonts.font_data.contains_key(MONOSPACED) {
+        let words = fonts.families.entry(FontFamily::Proportional).or_default();
+        words.push(MONOSPACED.to_owned());
+    }
+    ctx.set_fonts(fonts);
     for (theme, palette) in [(Theme::Dark, DARK), (Theme::Light, LIGHT)] {
         ctx.style_mut_of(theme, |style| apply(style, theme, &palette));
     }

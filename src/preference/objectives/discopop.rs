@@ -25,7 +25,7 @@ static ABOUT: About = About {
     aliases: &[],
     title: "DiscoPOP",
     summary: "Logistic where the pair is told wrong, exponential where it is told right, mixed smoothly.",
-    formula: "(1 − m)(−log σ(z)) + m e⁻ᶻ, m = σ(z/τ)",
+    formula: "(1 − m)(−log σ(z)) + m exp(−z), m = σ(z/τ)",
     paper: "arXiv 2406.08414",
     constants: &[DISCOPOP_TAU],
 };

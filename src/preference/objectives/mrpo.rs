@@ -27,7 +27,7 @@ static ABOUT: About = About {
     aliases: &[],
     title: "MRPO",
     summary: "DPO against several references (policy.references), each counting by how clearly it tells the pair apart, none further from the policy's start than a trust region allows.",
-    formula: "−log σ(z), z of 1/π_ref(y) = Σ_k a_k/π_k(y), a_k ∝ |log π_k(w) − log π_k(l)|",
+    formula: "−log σ(z), z of 1/π_ref(y) = Σ_k a_k/π_k(y), a_k = m_k/Σ_j m_j, m_k = |log π_k(w) − log π_k(l)|",
     paper: "arXiv 2405.16388",
     constants: &[ETA],
 };

@@ -173,25 +173,39 @@ fn words(ui: &mut Ui, setting: &Setting, place: usize, value: &mut String) {
     let head = value.split_once(':').map_or(value.as_str(), |(head, _)| head.trim()).to_owned();
     let now = words.iter().find(|word| word.name == head);
     let says = now.map_or("", |word| word.says.as_str());
-    let combo = ComboBox::from_id_salt((setting.key(), place)).selected_text(says);
-    combo.width(190.0).show_ui(ui, |ui| {
+    // A long formula ends where the panel does.
+    let combo = ComboBox::from_id_salt((setting.key(), place)).selected_text(says).truncate();
+    let shown = combo.width(190.0).show_ui(ui, |ui| {
         for word in &words {
             let label = ui.selectable_label(word.name == head, word.says.as_str());
             if label.clicked() && word.name != head {
                 *value = with_text(word, word.then);
             }
-            match (word.summary, word.paper) {
-                ("", _) => {}
-                (summary, "") => drop(label.on_hover_text(summary)),
-                (summary, paper) => drop(label.on_hover_text(format!("{summary} ({paper})"))),
+            if !word.summary.is_empty() {
+                label.on_hover_text(explained(word));
             }
         }
     });
+    if let Some(word) = now.filter(|word| !word.summary.is_empty()) {
+        // Its name is that of the setting, which a hover text would take the place of.
+        shown.response.on_hover_ui(|ui| {
+            ui.set_max_width(ui.spacing().tooltip_width);
+            ui.label(format!("{}\n{}", word.says, explained(word)));
+        });
+    }
     if let Some(word) = now.filter(|word| !word.then.is_empty()) {
         let mut text = value.split_once(':').map_or("", |(_, text)| text).trim_start().to_owned();
         if ui.add(TextEdit::singleline(&mut text).desired_width(240.0)).changed() {
             *value = with_text(word, &text);
         }
+    }
+}
+
+/// What a word means, and who says so.
+fn explained(word: &Word) -> String {
+    match word.paper {
+        "" => word.summary.to_owned(),
+        paper => format!("{} ({paper})", word.summary),
     }
 }
 
