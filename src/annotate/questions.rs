@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::annotators::{Annotating, Annotator};
 use super::judging::Question;
+use super::sharing::common;
 use crate::batch::Sequence;
 use crate::data::{Message, Pair, Prompt, Role};
 use crate::text::{Encoded, EncodedPair, Encoder, TextError, encode_pairs};
@@ -167,9 +168,4 @@ fn sharing(contexts: &[(usize, [Vec<u32>; 2])], pairs: &[Pair]) -> Vec<EncodedPa
         }));
     }
     found
-}
-
-/// How many tokens two sequences begin with alike.
-fn common(a: &[u32], b: &[u32]) -> usize {
-    a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }

@@ -95,9 +95,22 @@ pub fn distinct_log_probs<E: From<ModelError>>(
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
     let (distinct, places) = distinct(sequences);
-    let share = |done: usize| done * sequences.len() / distinct.len().max(1);
-    let mut told = |done| progress(share(done));
-    let found = all_log_probs(decoder, &distinct, pad, batch_size, &mut told)?;
+    let compute = |told: Told<'_, E>| all_log_probs(decoder, &distinct, pad, batch_size, told);
+    each_once(distinct.len(), places, compute, progress)
+}
+
+/// Tells how many are done.
+type Told<'t, E> = &'t mut dyn FnMut(usize) -> Result<(), E>;
+
+/// The number of each of many, of which `count` are distinct and computed; `places` says where among these each is, and
+/// `progress` is told as if all were.
+fn each_once<E>(
+    count: usize,
+    places: Vec<usize>,
+    compute: impl FnOnce(Told<'_, E>) -> Result<Vec<f32>, E>,
+    progress: Told<'_, E>,
+) -> Result<Vec<f32>, E> {
+    let found = compute(&mut |done| progress(done * places.len() / count.max(1)))?;
     Ok(places.into_iter().map(|place| found[place]).collect())
 }
 
@@ -116,21 +129,24 @@ pub fn distinct<'s>(sequences: &[&'s Sequence]) -> (Vec<&'s Sequence>, Vec<usize
 }
 
 /// Log-odds of two next tokens behind any number of questions, in their order: how much more probable
-/// the first is, as a logarithm.
+/// the first is, as a logarithm. Each distinct question is computed once, and what several begin with: [`Sharing`].
 ///
 /// # Errors
 ///
 /// As [`score_sequences`].
 pub fn all_log_odds<E: From<ModelError>>(
     decoder: &Decoder,
-    questions: &Sharing<'_>,
+    questions: &[&Sequence],
     tokens: [u32; 2],
     batch_size: usize,
     progress: &mut dyn FnMut(usize) -> Result<(), E>,
 ) -> Result<Vec<f32>, E> {
-    let batches = questions.batches(batch_size);
-    let mut found = batches.map(|batch| next_token_log_odds(decoder, &batch, tokens));
-    in_order(decoder, &mut found, progress)
+    let (distinct, places) = Sharing::of(questions);
+    let compute = |told: Told<'_, E>| {
+        let batches = distinct.batches(batch_size);
+        in_order(decoder, &mut batches.map(|b| next_token_log_odds(decoder, &b, tokens)), told)
+    };
+    each_once(distinct.questions().len(), places, compute, progress)
 }
 
 /// The numbers of a batch; one that is not finite says nothing of its sequence, and would spoil

@@ -35,11 +35,6 @@ impl<'s> Sharing<'s> {
         (Self { asked }, places)
     }
 
-    /// The same without those of which something is `known`.
-    pub fn without(&self, known: impl Fn(&Sequence) -> bool) -> Self {
-        Self { asked: self.asked.iter().copied().filter(|question| !known(question)).collect() }
-    }
-
     /// The questions, in the order in which they are computed.
     pub fn questions(&self) -> impl ExactSizeIterator<Item = &'s Sequence> {
         self.asked.iter().copied()
@@ -61,14 +56,15 @@ impl<'s> Sharing<'s> {
         let shared = self.shared();
         parts(self.asked.len(), &shared, size).into_iter().map(move |part| {
             let within = part.start..part.end - 1;
-            let tokens = self.asked[part].iter().map(|question| tokens(question).collect());
+            let tokens =
+                self.asked[part].iter().map(|question| tokens(question).copied().collect());
             Tree { tokens: tokens.collect(), shared: shared[within].to_vec() }
         })
     }
 
     /// How many tokens each has in common with the next.
     fn shared(&self) -> Vec<usize> {
-        self.asked.windows(2).map(|two| common(two[0], two[1])).collect()
+        self.asked.windows(2).map(|two| common(tokens(two[0]), tokens(two[1]))).collect()
     }
 
     /// Nodes of the prefix tree over all questions: in order, each adds what it does not share with the one before.
@@ -230,13 +226,16 @@ impl Tree {
 }
 
 /// All tokens of a question.
-fn tokens(question: &Sequence) -> impl Iterator<Item = u32> {
-    question.prompt.iter().chain(&question.response).copied()
+fn tokens(question: &Sequence) -> impl Iterator<Item = &u32> {
+    question.prompt.iter().chain(&question.response)
 }
 
 /// How many tokens two questions begin with alike.
-fn common(a: &Sequence, b: &Sequence) -> usize {
-    tokens(a).zip(tokens(b)).take_while(|(x, y)| x == y).count()
+pub(super) fn common<'t>(
+    a: impl IntoIterator<Item = &'t u32>,
+    b: impl IntoIterator<Item = &'t u32>,
+) -> usize {
+    a.into_iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 
 /// Positions of questions that are computed in batches of so many.

@@ -93,12 +93,7 @@ impl StageDefinition for Confidence {
         let split = &inputs.prepared.split;
         let rest = [&split.unlabelled[..], &split.calibration, &split.held_out].concat();
         let pairs = inputs.asked(reader, &rest)?;
-        let batch = 2 * settings.training.batch_size;
-        let (footprint, kind) = (&reader.footprint, settings.kind.reads().output());
-        Ok(Some(match settings.kind.reads().asks() {
-            true => inputs.inferred_questions(Stage::CONFIDENCE, footprint, kind, &pairs, batch),
-            false => inputs.inferred(Stage::CONFIDENCE, footprint, kind, &pairs, batch),
-        }))
+        Ok(Some(inputs.read_by_annotator(reader, &pairs)))
     }
 
     fn run(&self, session: &mut Session<'_>, work: &Work) -> Result<Then, RunError> {

@@ -205,6 +205,21 @@ impl<'a> Estimating<'a> {
         self.inferred_in(stage, footprint, kind, shapes, batch_size)
     }
 
+    /// What it takes to let the annotator's model read pairs.
+    pub(super) fn read_by_annotator(
+        &self,
+        reader: &Reader,
+        pairs: &[[Sequence; 2]],
+    ) -> StageEstimate {
+        let settings = &self.recipe.annotator;
+        let (reads, batch) = (settings.kind.reads(), 2 * settings.training.batch_size);
+        let (stage, footprint, kind) = (Stage::CONFIDENCE, &reader.footprint, reads.output());
+        match reads.asks() {
+            true => self.inferred_questions(stage, footprint, kind, pairs, batch),
+            false => self.inferred(stage, footprint, kind, pairs, batch),
+        }
+    }
+
     /// What forward passes over questions take.
     pub(super) fn inferred_questions(
         &self,

@@ -299,14 +299,14 @@ impl Asking<'_, '_> {
             .filter_map(|pair| Some((pair.pair, pair.fit(Fit::Whole, self.max_length)?)))
             .collect();
         let sides: Vec<&Sequence> = fitting.iter().flat_map(|(_, sides)| sides).collect();
-        let (once, places) = Sharing::of(&sides);
+        let (once, _) = Sharing::of(&sides);
         let footprint = Footprint::of(&self.judge.model, annotator.precision);
         let wanted = 2 * annotator.training.batch_size;
         let shapes: Shapes<'_> = &|size| once.shapes(size);
         let batch = self.session.scoring_batch_in(&ABOUT, &footprint, true, shapes, wanted)?;
         let (decoder, session) = (&self.judge.model.decoder, &mut *self.session);
-        let odds = all_log_odds(decoder, &once, answers, batch, &mut |_| session.poll())?;
-        let of = |k: usize| f64::from(odds[places[k]]);
+        let odds = all_log_odds(decoder, &sides, answers, batch, &mut |_| session.poll())?;
+        let of = |k: usize| f64::from(odds[k]);
         let found = |pair: &usize| {
             let k = fitting.iter().position(|(other, _)| other == pair)?;
             Some([of(2 * k), of(2 * k + 1)])

@@ -57,14 +57,7 @@ fn annotator(inputs: &Estimating<'_>) -> Result<Option<MemoryEstimate>, RunError
     }
     let reader = inputs.annotator()?;
     let pairs = inputs.asked(reader, &inputs.prepared.split.unlabelled)?;
-    let (batch, kind) = (2 * settings.training.batch_size, settings.kind.reads().output());
-    let found = match settings.kind.reads().asks() {
-        true => {
-            inputs.inferred_questions(Stage::CONFIDENCE, &reader.footprint, kind, &pairs, batch)
-        }
-        false => inputs.inferred(Stage::CONFIDENCE, &reader.footprint, kind, &pairs, batch),
-    };
-    Ok(Some(found.needs))
+    Ok(Some(inputs.read_by_annotator(reader, &pairs).needs))
 }
 
 fn gold(inputs: &Estimating<'_>, max_length: usize) -> Result<Option<MemoryEstimate>, RunError> {

@@ -109,9 +109,9 @@ impl Texts {
         }
         let pad = self.pad;
         let reads = format!("scores, padding {pad:?}");
-        let read: Read<'_, Vec<&Sequence>> =
+        let read: Read<'_> =
             &|decoder, new, size, told| score_sequences(decoder, new, pad, size, told);
-        self.said(session, stage, &annotator, &self.sequences(), (&reads, read), turn)
+        self.said(session, stage, &annotator, self.shapes(), (&reads, read), turn)
     }
 
     /// What the annotator's model answers to both questions about each pair.
@@ -124,11 +124,12 @@ impl Texts {
         let model = trained_files(session, 0)?;
         let model = load_as(&model, &session.device, session.recipe.annotator.precision)?;
         let (questions, _) = Sharing::of(&self.sequences());
-        let read: Read<'_, Sharing<'_>> =
+        let read: Read<'_> =
             &|decoder, new, size, told| all_log_odds(decoder, new, answers, size, told);
         let reads = format!("log-odds of the next token, {} against {}", answers[0], answers[1]);
         let turn = Turn { number: 0, of: 1 };
-        let said = self.said(session, stage, &model, &questions, (&reads, read), turn)?;
+        let said =
+            self.said(session, stage, &model, |size| questions.shapes(size), (&reads, read), turn)?;
         // As a run computes them that knows no number of earlier ones.
         let at_once = session.state.now.plans.get(&stage.stage).map_or(1, |plan| plan.micro_batch);
         // What is asked in rounds of the policy is not what the stage has told.
@@ -148,13 +149,12 @@ impl Texts {
         let model = trained_files(session, 0)?;
         let model = load_as(&model, &session.device, session.recipe.annotator.precision)?;
         let pad = self.pad.unwrap_or_default();
-        let read: Read<'_, Vec<&Sequence>> =
+        let read: Read<'_> =
             &|decoder, new, size, told| distinct_log_probs(decoder, new, pad, size, told);
         let turn = Turn { number: 0, of: 1 };
-        let sequences = self.sequences();
-        let sums = self.said(session, stage, &model, &sequences, (LOG_PROBS, read), turn)?;
+        let sums = self.said(session, stage, &model, self.shapes(), (LOG_PROBS, read), turn)?;
         if !session.is_done(stage.stage) {
-            let responses = distinct(&sequences).0.len();
+            let responses = distinct(&self.sequences()).0.len();
             session.measured("annotator.distinct_responses", responses as f64)?;
         }
         let mean = |(pair, sums): (&EncodedPair, [f64; 2])| {
@@ -171,17 +171,17 @@ impl Texts {
         stage: &'static AboutStage,
     ) -> Result<Vec<[f64; 2]>, RunError> {
         let pad = self.pad.unwrap_or_default();
-        let sequences = self.sequences();
-        let read: Read<'_, Vec<&Sequence>> =
+        let read: Read<'_> =
             &|decoder, new, size, told| all_log_probs(decoder, new, pad, size, told);
         let before = reference(session, &find_model(&session.recipe.annotator.model)?)?;
         let turn = Turn { number: 0, of: 2 };
-        let before = self.said(session, stage, &before, &sequences, (LOG_PROBS, read), turn)?;
+        let before = self.said(session, stage, &before, self.shapes(), (LOG_PROBS, read), turn)?;
         session.device.memory_cleanup();
         let files = trained_files(session, 0)?;
         let learned = load_as(&files, &session.device, session.recipe.annotator.precision)?;
         let turn = Turn { number: 1, of: 2 };
-        let learned = self.said(session, stage, &learned, &sequences, (LOG_PROBS, read), turn)?;
+        let learned =
+            self.said(session, stage, &learned, self.shapes(), (LOG_PROBS, read), turn)?;
         let ratio = |(learned, before): ([f64; 2], [f64; 2])| {
             [learned[0] - before[0], learned[1] - before[1]]
         };
@@ -193,34 +193,38 @@ impl Texts {
         self.pairs.iter().flat_map(|pair| &pair.sides).collect()
     }
 
+    /// The shapes of batches of sequences that share their prompts alone.
+    fn shapes(&self) -> impl Fn(usize) -> Vec<BatchShape> {
+        |size| shapes_of(&self.sequences(), size)
+    }
+
     /// One number for each response by one model; those of earlier runs are not computed again.
-    fn said<'s, A: ReadTogether<'s>>(
+    fn said(
         &self,
         session: &mut Session<'_>,
         stage: &'static AboutStage,
         model: &Checkpoint,
-        asked: &A,
-        (reads, read): (&str, Read<'_, A>),
+        shapes: impl Fn(usize) -> Vec<BatchShape>,
+        (reads, read): (&str, Read<'_>),
         turn: Turn,
     ) -> Result<Vec<[f64; 2]>, RunError> {
         let settings = &session.recipe.annotator;
         let footprint = Footprint::of(model, settings.precision);
         let wanted = 2 * settings.training.batch_size;
         let scores = settings.kind.reads().output().is_scores();
-        let shapes = &|size| asked.shapes(size);
-        let batch_size = session.scoring_batch_in(stage, &footprint, scores, shapes, wanted)?;
-        let sequences = asked.sequences();
+        let batch_size = session.scoring_batch_in(stage, &footprint, scores, &shapes, wanted)?;
+        let sequences = self.sequences();
         let (total, all) = (self.pairs.len() as u64, sequences.len() as u64);
         let before = turn.number as u64 * total;
         let mut cache = session.cached(&model.decoder, reads)?;
-        let new = asked.without(&|side| cache.get(side).is_some());
-        let of_new = new.sequences();
-        let known = (sequences.len() - of_new.len()) as u64;
+        let new: Vec<&Sequence> =
+            sequences.iter().copied().filter(|side| cache.get(side).is_none()).collect();
+        let known = (sequences.len() - new.len()) as u64;
         let found = read(&model.decoder, &new, batch_size, &mut |done| {
             let done = before + (known + done as u64) * total / all;
             session.progress(stage.stage, done / turn.of as u64, total)
         })?;
-        of_new.into_iter().zip(found).for_each(|(side, number)| cache.put(side, number));
+        new.into_iter().zip(found).for_each(|(side, number)| cache.put(side, number));
         let of = |side: &Sequence| f64::from(cache.get(side).unwrap_or(f32::NAN));
         let found = self.pairs.iter().map(|pair| pair.sides.each_ref().map(of)).collect();
         session.keep_cache(cache)?;
@@ -239,44 +243,4 @@ struct Turn {
 type Told<'t> = &'t mut dyn FnMut(usize) -> Result<(), RunError>;
 
 /// Reads one number for each sequence, in batches of this many.
-type Read<'r, A> = &'r dyn Fn(&Decoder, &A, usize, Told<'_>) -> Result<Vec<f32>, RunError>;
-
-/// Sequences that a model reads: as they are, or as questions that share what they begin with.
-trait ReadTogether<'s> {
-    /// In the order in which they are read.
-    fn sequences(&self) -> Vec<&'s Sequence>;
-
-    /// Of batches of up to so many.
-    fn shapes(&self, size: usize) -> Vec<BatchShape>;
-
-    /// Those of which nothing is known.
-    fn without(&self, known: &dyn Fn(&Sequence) -> bool) -> Self;
-}
-
-impl<'s> ReadTogether<'s> for Vec<&'s Sequence> {
-    fn sequences(&self) -> Vec<&'s Sequence> {
-        self.clone()
-    }
-
-    fn shapes(&self, size: usize) -> Vec<BatchShape> {
-        shapes_of(self, size)
-    }
-
-    fn without(&self, known: &dyn Fn(&Sequence) -> bool) -> Self {
-        self.iter().copied().filter(|sequence| !known(sequence)).collect()
-    }
-}
-
-impl<'s> ReadTogether<'s> for Sharing<'s> {
-    fn sequences(&self) -> Vec<&'s Sequence> {
-        self.questions().collect()
-    }
-
-    fn shapes(&self, size: usize) -> Vec<BatchShape> {
-        Self::shapes(self, size)
-    }
-
-    fn without(&self, known: &dyn Fn(&Sequence) -> bool) -> Self {
-        Self::without(self, known)
-    }
-}
+type Read<'r> = &'r dyn Fn(&Decoder, &[&Sequence], usize, Told<'_>) -> Result<Vec<f32>, RunError>;

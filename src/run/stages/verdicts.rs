@@ -18,7 +18,7 @@ use super::prepared::Prepared;
 use super::questions::{ask, questions};
 use super::reader::folder;
 use super::words::{length, model};
-use crate::annotate::{Lessons, Sharing, all_log_odds};
+use crate::annotate::{Lessons, all_log_odds};
 use crate::batch::{Ranked, Sequence};
 use crate::data::{Pair, Side};
 use crate::model::{
@@ -266,16 +266,14 @@ impl School<'_> {
     fn right(&self, session: &mut Session<'_>, decoder: &Decoder) -> Result<Vec<bool>, RunError> {
         let questions: Vec<&Sequence> =
             self.verdicts.iter().map(|verdict| &verdict.question).collect();
-        let (once, places) = Sharing::of(&questions);
         // Forward passes of as many as training holds with their gradients.
         let all: Vec<usize> = (0..questions.len()).collect();
         let batch_size = session.recipe.annotator.training.batch_size;
         let most = self.plan.parts(&all, batch_size).map(<[usize]>::len).max().unwrap_or(1);
         let told = &mut |_| session.poll();
-        let odds = all_log_odds(decoder, &once, self.answers, most, told)?;
+        let odds = all_log_odds(decoder, &questions, self.answers, most, told)?;
         let right =
             |(verdict, odds): (&Verdict, f32)| if verdict.first { odds > 0.0 } else { odds < 0.0 };
-        let odds = places.into_iter().map(|place| odds[place]);
         Ok(self.verdicts.iter().zip(odds).map(right).collect())
     }
 }

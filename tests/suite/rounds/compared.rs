@@ -2,8 +2,7 @@
 
 use burn::tensor::Device;
 use confide::annotate::{
-    Annotating, Annotation, Annotator, Asked, Judging, Seen, Sharing, all_log_odds,
-    encode_questions,
+    Annotating, Annotation, Annotator, Asked, Judging, Seen, all_log_odds, encode_questions,
 };
 use confide::batch::Sequence;
 use confide::data::{AnnotatedPair, Pair, Prompt, Side};
@@ -11,7 +10,7 @@ use confide::model::{ModelError, ModelFiles, load};
 use confide::registry::Choice;
 use confide::text::{Encoder, Tokenizer};
 
-use super::{drawn, run, table};
+use super::{DRAWN, drawn, run, table};
 use crate::common::{assert_close, repository};
 
 /// By how much a judge that is asked in both orders prefers the first of two responses.
@@ -33,9 +32,7 @@ fn judged(prompt: &str, couples: &[[String; 2]]) -> Vec<f64> {
     let sequences: Vec<&Sequence> = asking.encoded.pairs.iter().flat_map(|p| &p.sides).collect();
     let decoder = load(&files, &Device::flex()).unwrap().decoder;
     let quiet = &mut |_| Ok::<(), ModelError>(());
-    let (once, places) = Sharing::of(&sequences);
-    let found = all_log_odds(&decoder, &once, asking.answers.unwrap(), 1, quiet).unwrap();
-    let odds: Vec<f32> = places.into_iter().map(|place| found[place]).collect();
+    let odds = all_log_odds(&decoder, &sequences, asking.answers.unwrap(), 1, quiet).unwrap();
     let margin = |(pair, odds): (&Pair, &[f32])| {
         let scores = Some([f64::from(odds[0]), f64::from(odds[1])]);
         let seen = Seen { pair, scores, spread: 0.0, pool: Default::default() };
@@ -61,12 +58,8 @@ fn a_judge_of_two_compares_each_response_with_each_other() {
             ("annotator.judge", "a-b"),
             ("annotator.tournament", ordered),
             ("data.chat", "plain"),
-            ("online.num_generations", "4"),
-            ("online.prompts", "3"),
-            ("policy.learning_rate", "1e-30"),
-            ("policy.steps", "1"),
         ];
-        run(&folder, &settings);
+        run(&folder, &[&settings[..], &DRAWN].concat());
         let rows = table(&folder, 2);
         assert_eq!(rows.len(), 3);
         for (row, four) in rows.iter().zip(drawn(&rows).chunks(4)) {

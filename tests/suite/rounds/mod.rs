@@ -182,7 +182,15 @@ fn one_round_is_a_run_without_rounds() {
     assert_eq!(before.online, Recipe::default().online);
 }
 
-/// The four responses that the untrained policy writes to each prompt of a second round.
+/// Four responses to each of three prompts, by a policy that stays what it was.
+const DRAWN: [(&str, &str); 4] = [
+    ("online.num_generations", "4"),
+    ("online.prompts", "3"),
+    ("policy.learning_rate", "1e-30"),
+    ("policy.steps", "1"),
+];
+
+/// The responses that the policy of [`DRAWN`] writes to each prompt of a second round.
 fn drawn(rows: &[AnnotatedPair]) -> Vec<(String, Generated)> {
     let files = find_model("builtin:strong").unwrap();
     let encoder = Encoder::plain(Tokenizer::load(&files).unwrap());
@@ -208,14 +216,7 @@ fn drawn(rows: &[AnnotatedPair]) -> Vec<(String, Generated)> {
 fn the_best_of_all_responses_stands_against_the_worst() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("run");
-    let settings = [
-        ("annotator.kind", "length"),
-        ("online.num_generations", "4"),
-        ("online.prompts", "3"),
-        ("policy.learning_rate", "1e-30"),
-        ("policy.steps", "1"),
-    ];
-    run(&folder, &settings);
+    run(&folder, &[&[("annotator.kind", "length")], &DRAWN[..]].concat());
     let rows = table(&folder, 2);
     let drawn = drawn(&rows);
     assert_eq!(drawn.len(), 12);
